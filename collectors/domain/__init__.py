@@ -1,0 +1,1 @@
+"""Pure decisions: standard library and numpy only; no clock, no ORM, no socket."""

@@ -1,0 +1,66 @@
+"""Lag of partitions and its sums: never negative, and unknown wherever an input is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .numbers import NO_COMMIT, Layout, Numbers
+
+
+def partition_lag(committed: Numbers, end: Numbers, start: Numbers) -> Numbers:
+    """Records between the committed offset and the log end, per position (aligned arrays of shape (n,)).
+
+    lag = end - max(committed, start), not below zero: a commit past the end that was sampled is a race or a
+    truncation, never "negative records". Unknown where the commit or the end is unknown, and where the group
+    never committed (`NO_COMMIT`): that is a state, not a lag. An unknown log start only means that records
+    which retention has already deleted may be counted.
+    """
+    floor = np.where(start.known, np.maximum(committed.values, start.values), committed.values)
+    known = committed.known & end.known & (committed.values != NO_COMMIT)
+    lag = np.where(known, np.maximum(end.values - floor, 0), 0)
+    return Numbers(lag, known)
+
+
+def sums(values: Numbers, index: NDArray[np.int64], count: int) -> Numbers:
+    """Sum per owner: `index` (n,) names the owner of each value, the answer has shape (count,).
+
+    A sum is known only if the owner has a value and all of its values are known: a part is not the whole.
+    """
+    # add.at keeps int64 exact where bincount's weights would go through float64
+    total = np.zeros(count, dtype=values.values.dtype)
+    np.add.at(total, index, np.where(values.known, values.values, 0))
+    members = np.bincount(index, minlength=count)
+    members_known = np.bincount(index, weights=values.known, minlength=count)
+    return Numbers(total, (members > 0) & (members_known == members))
+
+
+def gather(numbers: Numbers, positions: NDArray[np.int64]) -> Numbers:
+    """Numbers at the given positions (m,); -1 means "not there" and gives unknown."""
+    if len(numbers) == 0:
+        return Numbers.unknown(len(positions))
+    there = positions >= 0
+    safe = np.where(there, positions, 0)
+    return Numbers(numbers.values[safe], numbers.known[safe] & there)
+
+
+def positions_in(source: Layout, target: Layout) -> NDArray[np.int64]:
+    """For each member of `source`: the position of its (topic, partition) in `target`, a layout owned by topics.
+
+    Shape (len(source),), -1 where the target does not hold it. Costs a Python loop: cache it per pair of layouts.
+    """
+    starts = {topic: target.slice_of(topic) for topic in set(source.topics) if target.owner_index(topic) is not None}
+    out = np.full(len(source), -1, dtype=np.int64)
+    dense = {
+        topic: (s.start, s.stop - s.start)
+        for topic, s in starts.items()
+        if np.array_equal(target.partitions[s], np.arange(s.stop - s.start))
+    }
+    for i, (topic, partition) in enumerate(zip(source.topics, source.partitions.tolist(), strict=True)):
+        if topic in dense:
+            first, count = dense[topic]
+            if partition < count:
+                out[i] = first + partition
+        elif topic in starts:
+            out[i] = target.position.get((topic, topic, partition), -1)
+    return out

@@ -1,0 +1,114 @@
+"""What a cluster is made of: brokers, topics, partitions, groups, log directories, quorum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+
+class Reach(IntEnum):
+    """Whether a broker answers. The numbers are stored in frames of kind `broker`: never renumber."""
+
+    UP = 0
+    SUSPECT = 1  # refuses or hangs, but the cluster still lists it (fencing takes 8 to 11 s)
+    DOWN = 2  # the cluster no longer lists it
+
+
+class GroupType(StrEnum):
+    CLASSIC = "classic"
+    CONSUMER = "consumer"  # KIP-848
+    SHARE = "share"
+    STREAMS = "streams"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerNode:
+    node_id: int
+    host: str
+    port: int
+    rack: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    index: int
+    leader: int  # -1: none
+    leader_epoch: int
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+    offline: tuple[int, ...] = ()
+    adding: tuple[int, ...] = ()
+
+    @property
+    def is_offline(self) -> bool:
+        return self.leader < 0
+
+    @property
+    def is_under_replicated(self) -> bool:
+        """ISR smaller than the replicas, replicas still being added by a reassignment not counted."""
+        return len(self.isr) < len(set(self.replicas) - set(self.adding))
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    name: str
+    topic_id: str | None  # text form of the uuid; None where the broker has no topic ids
+    is_internal: bool
+    partitions: tuple[Partition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    cluster_id: str | None
+    brokers: tuple[BrokerNode, ...]
+    topics: tuple[Topic, ...]
+    taken_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """DescribeQuorum: the real controller (Metadata's controller id is random under KRaft)."""
+
+    leader_id: int
+    leader_epoch: int
+    high_watermark: int
+    voters: tuple[int, ...]
+    observers: tuple[int, ...]
+    taken_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogDir:
+    broker_id: int
+    path: str
+    size_bytes: int  # sum of the replicas in it
+    total_bytes: int | None
+    usable_bytes: int | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    member_id: str
+    client_id: str
+    host: str
+    instance_id: str | None
+    assignment: tuple[tuple[str, tuple[int, ...]], ...]  # ((topic, (partition, ...)), ...), sorted
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    name: str
+    type: GroupType
+    state: str  # as the broker says it: Stable, Empty, PreparingRebalance, ...
+    protocol_type: str = ""
+    coordinator: int | None = None
+    epoch: int | None = None  # KIP-848 group epoch; classic groups do not show their generation
+    assignor: str = ""
+    members: tuple[Member, ...] = field(default=())
+    error: str | None = None  # why it could not be described; members are then not known, not none
+
+    @property
+    def assigned(self) -> frozenset[tuple[str, int]]:
+        return frozenset((t, p) for m in self.members for t, ps in m.assignment for p in ps)

@@ -1,0 +1,44 @@
+"""Numbers, rates, durations and moments as people read them in a sentence."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+THIN = "\u202f"
+"""Narrow no-break space: 12 340 does not wrap and does not look like two numbers."""
+
+
+def count(value: float) -> str:
+    """12340 -> "12 340"."""
+    return f"{round(value):,}".replace(",", THIN)
+
+
+def rate(value: float) -> str:
+    """Records per second with no more digits than mean something: "0.4/s", "38/s", "1 240/s"."""
+    if 0 < value < 0.05:
+        return f"{count(value * 3600)}/h" if value * 3600 >= 0.5 else "under 1/h"
+    return f"{value:.1f}/s" if value < 9.95 and value != round(value) else f"{count(value)}/s"
+
+
+def duration(seconds: float) -> str:
+    """Two units at most: "8 s", "1 min 10 s", "3 h 10 min", "2 d 4 h"."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}{THIN}s"
+    for size, name, small_size, small_name in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            big, small = divmod(whole, size)
+            rest = small // small_size
+            return f"{big}{THIN}{name}" + (f" {rest}{THIN}{small_name}" if rest else "")
+    raise AssertionError(whole)
+
+
+def moment(at: float, *, now: float) -> str:
+    """A time of day in UTC, with the date when it is not today's: "14:02:10 UTC"."""
+    then, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC)
+    return then.strftime("%H:%M:%S UTC" if then.date() == today.date() else "%Y-%m-%d %H:%M:%S UTC")
+
+
+def counted(number: float, one: str, many: str | None = None) -> str:
+    """ "1 record", "2 records"."""
+    return f"{count(number)} {one if round(number) == 1 else many or one + 's'}"

@@ -1,0 +1,35 @@
+"""How long samples, cycles and events are kept, and their removal in slices."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.db import models
+
+from collectors.models import Cluster, Cycle, Event
+
+from .frames import delete_older_than
+
+FRAMES_SECONDS = 24 * 3600.0
+EVENTS_SECONDS = 90 * 86400.0
+SLICE = 2000
+"""Rows deleted in one transaction: the database's one writer is never held for long."""
+
+
+def forget_old(*, now: float) -> int:
+    """Delete what is older than it is kept; returns the number of rows deleted."""
+    deleted = 0
+    for cluster_id in Cluster.objects.values_list("pk", flat=True):
+        while count := delete_older_than(cluster_id, now - FRAMES_SECONDS, SLICE):
+            deleted += count
+    before = datetime.fromtimestamp(now - FRAMES_SECONDS, UTC)
+    deleted += _in_slices(Cycle.objects.filter(taken_at__lt=before))
+    deleted += _in_slices(Event.objects.filter(at__lt=datetime.fromtimestamp(now - EVENTS_SECONDS, UTC)))
+    return deleted
+
+
+def _in_slices(rows: models.QuerySet[Cycle] | models.QuerySet[Event]) -> int:
+    deleted = 0
+    while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:SLICE]):
+        deleted += rows.model._default_manager.filter(pk__in=ids).delete()[0]
+    return deleted

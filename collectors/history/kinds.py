@@ -1,0 +1,20 @@
+"""Which kinds of numbers are kept as frames."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The words are stored in the sample tables: never rename."""
+
+    END = "end"  # owner = topic: log end offset of each partition
+    START = "start"  # owner = topic: log start offset of each partition
+    SIZE = "size"  # owner = topic: bytes of the leader's replica of each partition
+    COMMITTED = "committed"  # owner = group: committed offset, NO_COMMIT where the group is known to have none
+    VERDICT = "verdict"  # owner = group, single: collectors.domain.verdicts.Verdict
+    BROKER = "broker"  # owner = broker id as text, single: collectors.domain.topology.Reach
+
+
+EVERY_CYCLE = (Kind.END, Kind.COMMITTED, Kind.VERDICT, Kind.BROKER)
+"""Written with each cycle; the others only when the survey has a newer answer."""

@@ -1,0 +1,360 @@
+"""The rows of a cluster (brokers, topics, groups, members), written only when the survey shows a change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from .domain import topology
+from .domain.deadletters import dead_letters_of
+from .domain.verdicts import Verdict
+from .domain.words import counted
+from .models import Broker, Event, Group, LogDir, Member, Topic
+
+EVENTS_OF_A_KIND_AT_ONCE = 50
+"""A cluster that gets 10 000 topics in one survey is one sentence, not 10 000."""
+
+
+def _aware(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+@dataclass
+class Changes:
+    """What one cycle changes, written in its transaction."""
+
+    create: list[Any] = field(default_factory=list)
+    update: list[tuple[Any, tuple[str, ...]]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    members: dict[str, tuple[topology.Member, ...]] = field(default_factory=dict)  # group name -> present members
+    log_dirs: tuple[topology.LogDir, ...] | None = None
+
+
+class Inventory:
+    """The rows as they stand, and what a survey changes in them.
+
+    `plan_*` mutate the rows in memory and note what is to be written; `save` writes it inside the caller's
+    transaction. If that fails, make a new Inventory: memory and database must not differ.
+    """
+
+    def __init__(self, cluster_id: int) -> None:
+        self.cluster_id = cluster_id
+        self.brokers = {row.node_id: row for row in Broker.objects.filter(cluster_id=cluster_id)}
+        self.topics = {row.name: row for row in Topic.objects.filter(cluster_id=cluster_id)}
+        self.groups = {row.name: row for row in Group.objects.filter(cluster_id=cluster_id)}
+        self.members: dict[str, tuple[topology.Member, ...]] = {}
+        for row in Member.objects.filter(group__cluster_id=cluster_id).select_related("group"):
+            known = topology.Member(
+                row.member_id, row.client_id, row.host, row.instance_id or None, _as_assignment(row.assignment)
+            )
+            self.members[row.group.name] = (*self.members.get(row.group.name, ()), known)
+        # everything is new in the first survey: that is no news
+        self._first_topics = not self.topics
+        self._first_groups = not self.groups
+        self._first_brokers = not self.brokers
+
+    # --- planning -----------------------------------------------------------------------------------------
+
+    def plan_brokers(
+        self,
+        changes: Changes,
+        *,
+        nodes: Iterable[topology.BrokerNode],
+        reach: Mapping[int, tuple[topology.Reach, str]],
+        controller: int | None,
+        versions: Mapping[int, str],
+        now: float,
+    ) -> None:
+        """Bring the broker rows to what metadata, quorum and reach say; a broker that vanishes is down, not gone."""
+        listed = {node.node_id: node for node in nodes}
+        old_controller = next((b.node_id for b in self.brokers.values() if b.is_controller), None)
+        for node_id in sorted({*listed, *reach}):
+            node = listed.get(node_id)
+            state, reason = reach[node_id]
+            wanted: dict[str, Any] = {"reach": int(state), "reach_reason": reason[:300], "gone_at": None}
+            if node is not None:
+                wanted |= {"host": node.host[:255], "port": node.port, "rack": (node.rack or "")[:255]}
+            if versions.get(node_id):
+                wanted["version"] = versions[node_id][:40]
+            if controller is not None:
+                wanted["is_controller"] = node_id == controller
+            row = self.brokers.get(node_id)
+            if row is None:
+                row = Broker(
+                    cluster_id=self.cluster_id,
+                    node_id=node_id,
+                    host="",
+                    port=0,
+                    first_seen_at=_aware(now),
+                    reach_since=_aware(now),
+                )
+                _assign(row, wanted)
+                self.brokers[node_id] = row
+                changes.create.append(row)
+                if state is not topology.Reach.UP:
+                    self._reach_event(changes, row, reason, now)
+                continue
+            if row.reach != int(state):
+                row.reach_since = _aware(now)
+                _assign(row, wanted)
+                changes.update.append((row, (*wanted, "reach_since")))
+                self._reach_event(changes, row, reason, now)
+            elif changed := _assign(row, wanted):
+                changes.update.append((row, changed))
+        if controller is not None and old_controller is not None and controller != old_controller:
+            self._event(
+                changes,
+                now,
+                Event.Kind.CONTROLLER_MOVED,
+                ("broker", str(controller)),
+                f"The controller moved from broker {old_controller} to broker {controller}",
+                {"old": old_controller, "new": controller},
+            )
+
+    def _reach_event(self, changes: Changes, row: Broker, reason: str, now: float) -> None:
+        kind, text = {
+            topology.Reach.UP: (Event.Kind.BROKER_UP, f"Broker {row.node_id} answers again"),
+            topology.Reach.SUSPECT: (Event.Kind.BROKER_SUSPECT, f"Broker {row.node_id} does not answer: {reason}"),
+            topology.Reach.DOWN: (Event.Kind.BROKER_DOWN, f"Broker {row.node_id} is down: {reason}"),
+        }[topology.Reach(row.reach)]
+        self._event(changes, now, kind, ("broker", str(row.node_id)), text, {"reason": reason})
+
+    def plan_topics(self, changes: Changes, metadata: topology.Metadata, *, now: float) -> None:
+        present = {topic.name: topic for topic in metadata.topics}
+        leaders_moved: Counter[int] = Counter()
+        for topic in metadata.topics:
+            wanted = _topic_fields(topic, present)
+            row = self.topics.get(topic.name)
+            if row is None:
+                row = Topic(cluster_id=self.cluster_id, name=topic.name[:249], first_seen_at=_aware(now), **wanted)
+                self.topics[topic.name] = row
+                changes.create.append(row)
+                if not self._first_topics:
+                    many = counted(len(topic.partitions), "partition")
+                    self._topic_event(
+                        changes,
+                        now,
+                        Event.Kind.TOPIC_CREATED,
+                        topic.name,
+                        f"Topic {topic.name} was created with {many}",
+                    )
+                continue
+            old_id, old_count, was_gone, old = row.topic_id, row.partition_count, row.gone_at, row.partitions
+            changed = _assign(row, wanted)
+            if was_gone is not None:
+                row.gone_at = None
+                changed = (*changed, "gone_at")
+            if not changed:
+                continue
+            changes.update.append((row, changed))
+            if was_gone is not None or (old_id and row.topic_id != old_id):
+                text = f"Topic {topic.name} was deleted and made anew: its offsets start again at 0"
+                self._topic_event(changes, now, Event.Kind.TOPIC_RECREATED, topic.name, text)
+            elif row.partition_count > old_count:
+                text = f"Topic {topic.name} grew from {old_count} to {row.partition_count} partitions"
+                self._topic_event(changes, now, Event.Kind.TOPIC_GROWN, topic.name, text)
+            for before, after in zip(old, row.partitions, strict=False):
+                if before[0] != after[0]:
+                    leaders_moved[before[0]] += 1
+        for name, row in self.topics.items():
+            if name not in present and row.gone_at is None:
+                row.gone_at = _aware(now)
+                changes.update.append((row, ("gone_at",)))
+                self._topic_event(changes, now, Event.Kind.TOPIC_DELETED, name, f"Topic {name} was deleted")
+        for broker, moved in sorted(leaders_moved.items()):
+            source = f"from broker {broker}" if broker >= 0 else "to a broker after having none"
+            text = f"{counted(moved, 'partition leader')} moved {source}"
+            self._event(changes, now, Event.Kind.LEADERS_MOVED, ("", ""), text, {"from": broker, "count": moved})
+        self._first_topics = False
+
+    def _topic_event(self, changes: Changes, now: float, kind: Event.Kind, name: str, text: str) -> None:
+        self._event(changes, now, kind, ("topic", name), text, {})
+
+    def plan_groups(self, changes: Changes, groups: Iterable[topology.Group], *, is_complete: bool, now: float) -> None:
+        """Bring group and member rows up to date; `is_complete`: every broker listed its groups."""
+        present = {group.name: group for group in groups}
+        for group in present.values():
+            described = group.error is None
+            wanted = {
+                "type": str(group.type),
+                "state": group.state[:40],
+                "protocol_type": group.protocol_type[:100],
+                "assignor": group.assignor[:200],
+                "coordinator": group.coordinator,
+                "epoch": group.epoch,
+                "member_count": len(group.members) if described else None,
+                "described_error": (group.error or "")[:300],
+                "gone_at": None,
+            }
+            row = self.groups.get(group.name)
+            if row is None:
+                row = Group(cluster_id=self.cluster_id, name=group.name, first_seen_at=_aware(now), **wanted)
+                self.groups[group.name] = row
+                changes.create.append(row)
+                if not self._first_groups:
+                    text = f"Group {group.name} appeared"
+                    self._event(changes, now, Event.Kind.GROUP_NEW, ("group", group.name), text, {})
+            elif changed := _assign(row, wanted):
+                changes.update.append((row, changed))
+            if described and set(group.members) != set(self.members.get(group.name, ())):
+                self._members_event(changes, group, now)
+                self.members[group.name] = group.members
+                changes.members[group.name] = group.members
+        if is_complete:
+            for name, row in self.groups.items():
+                if name not in present and row.gone_at is None:
+                    row.gone_at = _aware(now)
+                    changes.update.append((row, ("gone_at",)))
+                    self._event(changes, now, Event.Kind.GROUP_GONE, ("group", name), f"Group {name} is gone", {})
+        self._first_groups = False
+
+    def _members_event(self, changes: Changes, group: topology.Group, now: float) -> None:
+        old = {m.member_id: m for m in self.members.get(group.name, ())}
+        new = {m.member_id: m for m in group.members}
+        if not old and (self._first_groups or group.name not in self.members):
+            return
+        joined = sorted(new[i].client_id or i for i in new.keys() - old.keys())
+        left = sorted(old[i].client_id or i for i in old.keys() - new.keys())
+        if joined or left:
+            parts = [f"{', '.join(names[:3])} {verb}" for names, verb in ((left, "left"), (joined, "joined")) if names]
+            text = f"Group {group.name} has {counted(len(new), 'member')}, had {len(old)}: {'; '.join(parts)}"
+        else:
+            text = f"Group {group.name} moved partitions between its {counted(len(new), 'member')}"
+        data = {"old": len(old), "new": len(new), "joined": joined[:20], "left": left[:20]}
+        self._event(changes, now, Event.Kind.MEMBERS_CHANGED, ("group", group.name), text, data)
+
+    def plan_verdicts(self, changes: Changes, verdicts: Mapping[str, int], *, now: float) -> None:
+        for name, verdict in verdicts.items():
+            row = self.groups.get(name)
+            if row is None or (row.verdict == verdict and row.verdict_since is not None):
+                continue
+            before, first = Verdict(row.verdict), row.verdict_since is None
+            row.verdict, row.verdict_since = verdict, _aware(now)
+            changes.update.append((row, ("verdict", "verdict_since")))
+            if first:
+                continue
+            was, is_now = (v.word.replace("_", " ") for v in (before, Verdict(verdict)))
+            data = {"old": before.word, "new": Verdict(verdict).word}
+            text = f"Group {name}: {is_now}, was {was}"
+            self._event(changes, now, Event.Kind.VERDICT_CHANGED, ("group", name), text, data)
+
+    def _event(
+        self, changes: Changes, now: float, kind: Event.Kind, subject: tuple[str, str], text: str, data: dict[str, Any]
+    ) -> None:
+        same = sum(1 for event in changes.events if event.kind == kind)
+        if same == EVENTS_OF_A_KIND_AT_ONCE:
+            text, subject, data = f"more than {same} events like this one at once: {text}", ("", ""), {}
+        elif same > EVENTS_OF_A_KIND_AT_ONCE:
+            return
+        changes.events.append(
+            Event(
+                cluster_id=self.cluster_id,
+                at=_aware(now),
+                kind=kind,
+                subject_kind=subject[0],
+                subject=subject[1][:500],
+                text=text,
+                data=data,
+            )
+        )
+
+    # --- writing ------------------------------------------------------------------------------------------
+
+    def save(self, changes: Changes, *, now: float) -> None:
+        """Write the plan; call it inside the transaction of the cycle."""
+        by_model: dict[type[Any], list[Any]] = {}
+        for row in changes.create:
+            by_model.setdefault(type(row), []).append(row)
+        for model, rows in by_model.items():
+            model.objects.bulk_create(rows, batch_size=500)
+        updates: dict[tuple[type[Any], tuple[str, ...]], list[Any]] = {}
+        for row, fields in changes.update:
+            if row.pk is not None:
+                updates.setdefault((type(row), fields), []).append(row)
+        for (model, fields), rows in updates.items():
+            model.objects.bulk_update(rows, fields, batch_size=200)
+        self._save_members(changes.members, now)
+        if changes.log_dirs is not None:
+            self._save_log_dirs(changes.log_dirs, now)
+        Event.objects.bulk_create(changes.events, batch_size=500)
+
+    def _save_members(self, members: Mapping[str, tuple[topology.Member, ...]], now: float) -> None:
+        if not members:
+            return
+        group_ids = {name: self.groups[name].pk for name in members}
+        joined: dict[tuple[int, str], datetime] = {}
+        for ids in _slices(list(group_ids.values()), 500):
+            for group_id, member_id, at in Member.objects.filter(group_id__in=ids).values_list(
+                "group_id", "member_id", "joined_at"
+            ):
+                joined[group_id, member_id] = at
+            Member.objects.filter(group_id__in=ids).delete()
+        Member.objects.bulk_create(
+            [
+                Member(
+                    group_id=group_ids[name],
+                    member_id=m.member_id[:500],
+                    client_id=m.client_id[:500],
+                    host=m.host[:255],
+                    instance_id=(m.instance_id or "")[:500],
+                    assignment=[[topic, list(partitions)] for topic, partitions in m.assignment],
+                    joined_at=joined.get((group_ids[name], m.member_id), _aware(now)),
+                )
+                for name, present in members.items()
+                for m in present
+            ],
+            batch_size=500,
+        )
+
+    def _save_log_dirs(self, log_dirs: tuple[topology.LogDir, ...], now: float) -> None:
+        rows = [
+            LogDir(
+                broker=self.brokers[d.broker_id],
+                path=d.path[:1000],
+                size_bytes=d.size_bytes,
+                total_bytes=d.total_bytes,
+                usable_bytes=d.usable_bytes,
+                error=(d.error or "")[:300],
+                taken_at=_aware(now),
+            )
+            for d in log_dirs
+            if d.broker_id in self.brokers
+        ]
+        fields = ["size_bytes", "total_bytes", "usable_bytes", "error", "taken_at"]
+        LogDir.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["broker", "path"], update_fields=fields, batch_size=500
+        )
+
+
+def _slices(items: list[int], size: int) -> Iterable[list[int]]:
+    return (items[i : i + size] for i in range(0, len(items), size))
+
+
+def _as_assignment(stored: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple((topic, tuple(partitions)) for topic, partitions in stored)
+
+
+def _assign(row: Any, wanted: Mapping[str, Any]) -> tuple[str, ...]:
+    """Set what differs; returns the names of the fields that changed."""
+    changed = tuple(name for name, value in wanted.items() if getattr(row, name) != value)
+    for name in changed:
+        setattr(row, name, wanted[name])
+    return changed
+
+
+def _topic_fields(topic: topology.Topic, existing: Mapping[str, topology.Topic]) -> dict[str, Any]:
+    return {
+        "topic_id": (topic.topic_id or "")[:40],
+        "is_internal": topic.is_internal,
+        "dead_letters_of": dead_letters_of(topic.name, existing) or "",
+        "partition_count": len(topic.partitions),
+        "replication_factor": max((len(p.replicas) for p in topic.partitions), default=0),
+        "under_replicated_count": sum(p.is_under_replicated for p in topic.partitions),
+        "offline_count": sum(p.is_offline for p in topic.partitions),
+        "partitions": [
+            [p.leader, p.leader_epoch, list(p.replicas), list(p.isr), list(p.offline)] for p in topic.partitions
+        ],
+    }

@@ -1,0 +1,46 @@
+"""Brokers and their log directories, as rows that change when the cluster does."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from .clusters import Cluster
+
+
+class Broker(models.Model):
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, related_name="brokers")
+    node_id = models.IntegerField()
+    host = models.CharField(max_length=255)
+    port = models.IntegerField()
+    rack = models.CharField(max_length=255, blank=True)
+    version = models.CharField(max_length=40, blank=True)  # "4.3", derived from ApiVersions; "" unknown
+    is_controller = models.BooleanField(default=False)
+    reach = models.SmallIntegerField(default=0)  # collectors.domain.topology.Reach
+    reach_since = models.DateTimeField(null=True)
+    reach_reason = models.CharField(max_length=300, blank=True)
+    first_seen_at = models.DateTimeField()
+    gone_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["cluster", "node_id"]
+        constraints = [models.UniqueConstraint(fields=["cluster", "node_id"], name="one_broker_per_node_id")]
+
+    def __str__(self) -> str:
+        return f"broker {self.node_id}"
+
+
+class LogDir(models.Model):
+    broker = models.ForeignKey(Broker, on_delete=models.CASCADE, related_name="log_dirs")
+    path = models.CharField(max_length=1000)
+    size_bytes = models.BigIntegerField()
+    total_bytes = models.BigIntegerField(null=True)
+    usable_bytes = models.BigIntegerField(null=True)
+    error = models.CharField(max_length=300, blank=True)
+    taken_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["broker", "path"]
+        constraints = [models.UniqueConstraint(fields=["broker", "path"], name="one_row_per_log_dir")]
+
+    def __str__(self) -> str:
+        return self.path

@@ -1,0 +1,49 @@
+"""Who may run which resident loop: one row per cluster, one for the judge, one for the sender."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class LeaseQuerySet(models.QuerySet["Lease"]):
+    def acquire(self, name: str, *, holder: str, seconds: float) -> int | None:
+        """Take the lease if it is free or lapsed; returns the new epoch, or None when another holds it.
+
+        Time is the database's clock. The epoch grows with each change of hands, so that a former
+        holder that wakes up late can be told from the present one.
+        """
+        self.get_or_create(name=name)
+        taken = (
+            self.filter(name=name)
+            .filter(models.Q(holder="") | models.Q(expires_at__lte=Now()))
+            .update(holder=holder, epoch=models.F("epoch") + 1, expires_at=Now() + timedelta(seconds=seconds))
+        )
+        if not taken:
+            return None
+        return self.values_list("epoch", flat=True).filter(name=name, holder=holder).first()
+
+    def renew(self, name: str, *, holder: str, epoch: int, seconds: float) -> bool:
+        """Prolong a lease that is still ours and has not lapsed; False means: stop at once."""
+        return bool(self.held(name, holder=holder, epoch=epoch).update(expires_at=Now() + timedelta(seconds=seconds)))
+
+    def held(self, name: str, *, holder: str, epoch: int) -> LeaseQuerySet:
+        return self.filter(name=name, holder=holder, epoch=epoch, expires_at__gt=Now())
+
+    def release(self, name: str, *, holder: str, epoch: int) -> bool:
+        """Give the lease back, so that others can take it at once."""
+        return bool(self.filter(name=name, holder=holder, epoch=epoch).update(holder="", expires_at=Now()))
+
+
+class Lease(models.Model):
+    name = models.CharField(max_length=80, primary_key=True)  # "cluster:3", "judge", "sender"
+    holder = models.CharField(max_length=120, default="", blank=True)
+    epoch = models.BigIntegerField(default=0)
+    expires_at = models.DateTimeField(db_default=Now())
+
+    objects = LeaseQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} held by {self.holder or 'nobody'} (epoch {self.epoch})"

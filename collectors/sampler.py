@@ -1,0 +1,422 @@
+"""The loop of one cluster: ask, decide, store, announce."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import numpy as np
+from django.db import close_old_connections, transaction
+from django.db.models.functions import Now
+
+from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
+from .domain.topology import Group, GroupType, Reach
+from .domain.verdicts import GroupRow, judge_groups
+from .domain.window import LENGTH, Window
+from .domain.words import counted, duration
+from .history import queries
+from .history.frames import FrameWriter
+from .history.kinds import Kind
+from .inventory import Changes, Inventory
+from .kafka.session import CommitsAnswer, PartError, Session
+from .kafka.survey import Survey, SurveyState
+from .models import Cluster, CollectorTotals, Cycle, Event, Lease
+
+log = logging.getLogger(__name__)
+
+SHARE_OF_INTERVAL = 0.4
+"""Each of the two rounds of requests may take this share of the interval, so that a cycle ends before the next."""
+LONGEST_BUDGET_SECONDS = 10.0
+EARLY_CYCLE_AFTER_SECONDS = 1.0
+"""When brokers change, the next cycle comes at once, but never sooner than this after the last one."""
+LOOK_SECONDS = 0.25
+CLOCK_STEP_SECONDS = 1.0
+
+
+class LeaseLostError(Exception):
+    """Another process holds the cluster now, or our time had run out: nothing of this cycle was stored."""
+
+
+class Announce(Protocol):
+    def __call__(self, kind: str, data: dict[str, int]) -> None: ...
+
+
+def lease_seconds(interval_seconds: float) -> float:
+    return max(2 * interval_seconds, 6.0)
+
+
+def budget_seconds(interval_seconds: float) -> float:
+    """How long the answers of one round are awaited; two rounds stay below the interval and thus the lease."""
+    return min(SHARE_OF_INTERVAL * interval_seconds, LONGEST_BUDGET_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one cycle saw, before anything is stored."""
+
+    started_at: float
+    taken_at: float
+    columns: dict[Kind, Column]
+    groups: dict[str, GroupRow]
+    reach: dict[int, tuple[Reach, str]]
+    requests: int
+    errors: tuple[PartError, ...]
+    is_reachable: bool
+    completeness: float
+
+
+class Sampler:
+    """Samples one cluster while the lease is held; `run` ends when told to stop or when the lease is lost."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        session: Session,
+        survey: Survey,
+        *,
+        holder: str,
+        epoch: int,
+        announce: Announce,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.cluster = cluster
+        self.session = session
+        self.survey = survey
+        self.holder = holder
+        self.epoch = epoch
+        self.announce = announce
+        self.clock = clock
+        self.monotonic = monotonic
+        self.name = f"sampler {cluster.slug}"
+        self.lease_name = f"cluster:{cluster.pk}"
+        self.interval = cluster.interval_seconds
+        self.last_turn = 0.0
+        self._number = cluster.last_cycle
+        self._writer = FrameWriter(cluster.pk)
+        self._window = Window()
+        self._inventory: Inventory | None = None
+        self._seen: SurveyState | None = None
+        self._expected_groups = _ExpectedCommits()
+        self._requests_before = 0
+
+    # --- the loop -----------------------------------------------------------------------------------------
+
+    def run(self, stop: threading.Event) -> None:
+        self.survey.start()
+        try:
+            self.survey.wait_first(budget_seconds(self.interval))
+            self._rebuild_window()
+            self._loop(stop)
+        finally:
+            self.survey.stop(2.0)
+            self.session.close()
+            close_old_connections()
+
+    def _loop(self, stop: threading.Event) -> None:
+        due = self.monotonic()
+        skipped = 0
+        offset = self.clock() - self.monotonic()
+        stepped = 0.0
+        while not stop.is_set():
+            try:
+                self.cycle(due_at=self.clock() - max(0.0, self.monotonic() - due), skipped=skipped, stepped=stepped)
+            except LeaseLostError:
+                log.warning("lease lost cluster=%s epoch=%s: sampling ends here", self.cluster.slug, self.epoch)
+                return
+            self.last_turn = done = self.monotonic()
+            due += self.interval
+            # late: the passed due times are skipped and counted, never caught up with
+            skipped = max(0, int((done - due) // self.interval) + 1) if done > due else 0
+            due += skipped * self.interval
+            brokers = self._brokers_look()
+            while not stop.is_set() and self.monotonic() < due:
+                stop.wait(min(LOOK_SECONDS, max(0.0, due - self.monotonic())))
+                if self.monotonic() - done >= EARLY_CYCLE_AFTER_SECONDS and self._brokers_look() != brokers:
+                    due = self.monotonic()
+            drift = self.clock() - self.monotonic() - offset
+            stepped = drift if abs(drift) > CLOCK_STEP_SECONDS else 0.0
+            if stepped:
+                offset += drift
+                due, skipped = self.monotonic(), 0
+                self._window = Window()
+
+    def _brokers_look(self) -> tuple[object, ...]:
+        """What makes a cycle come early when it changes: who answers, and whom the cluster lists."""
+        metadata = self.survey.newest().metadata
+        listed = frozenset(node.node_id for node in metadata.brokers) if metadata else frozenset()
+        return (listed, *sorted((node, int(state.state)) for node, state in self.session.reach().items()))
+
+    def _rebuild_window(self) -> None:
+        """After a take-over or a restart the recent window comes from the stored frames."""
+        since = self.clock() - LENGTH * self.interval
+        ends = {cycle: column for cycle, _, column in queries.recent_columns(self.cluster.pk, Kind.END, since)}
+        for cycle, taken_at, committed in queries.recent_columns(self.cluster.pk, Kind.COMMITTED, since):
+            if cycle in ends:
+                self._window.push(taken_at, committed, ends[cycle])
+
+    # --- one cycle ----------------------------------------------------------------------------------------
+
+    def cycle(self, *, due_at: float, skipped: int = 0, stepped: float = 0.0) -> int:
+        """One cycle, stored; returns its number. LeaseLostError when nothing may be stored any more."""
+        state = self.survey.newest()
+        seen = self._ask(state)
+        if Kind.COMMITTED in seen.columns and Kind.END in seen.columns:
+            self._window.push(seen.taken_at, seen.columns[Kind.COMMITTED], seen.columns[Kind.END])
+            seen.columns[Kind.VERDICT] = judge_groups(self._window, seen.groups, interval_seconds=self.interval)
+        try:
+            self._store(state, seen, due_at=due_at, skipped=skipped, stepped=stepped)
+        except BaseException:
+            # memory must not claim what the database does not hold
+            self._writer.forget()
+            self._inventory = None
+            self._seen = None
+            raise
+        self._seen = state
+        self.announce("cycle", {"cluster": self.cluster.pk, "cycle": self._number})
+        return self._number
+
+    def _ask(self, state: SurveyState) -> Observation:
+        started_at = self.clock()
+        budget = budget_seconds(self.interval)
+        errors: list[PartError] = list(state.errors)
+        columns: dict[Kind, Column] = {}
+        groups = {g.name: _group_row(g) for g in state.groups or ()}
+        taken_at = self.clock()
+        answered = 0
+        if state.metadata is not None and state.layout is not None:
+            # commits before ends: lag can then only be overstated, by what arrives in between
+            if state.groups is not None:
+                commits = self.session.ask_commits(sorted(groups), budget_seconds=budget)
+                errors += commits.errors
+                columns[Kind.COMMITTED] = self._expected_groups.add_to(commits, state.groups)
+                answered += int(commits.column.numbers.known.sum())
+            taken_at = self.clock()
+            ends = self.session.ask_end_offsets(state.layout, state.metadata, budget_seconds=budget)
+            errors += ends.errors
+            columns[Kind.END] = ends.column
+            answered += int(ends.column.numbers.known.sum())
+        if state.starts is not None and (self._seen is None or state.starts is not self._seen.starts):
+            columns[Kind.START] = state.starts.column
+        if state.sizes is not None and (self._seen is None or state.sizes is not self._seen.sizes):
+            columns[Kind.SIZE] = state.sizes
+        reach = self._reach(state)
+        columns[Kind.BROKER] = _broker_column(reach)
+        asked = [columns[k].numbers.known for k in (Kind.END, Kind.COMMITTED) if k in columns]
+        total = sum(len(known) for known in asked)
+        requests_now = self.session.requests
+        requests, self._requests_before = requests_now - self._requests_before, requests_now
+        return Observation(
+            started_at=started_at,
+            taken_at=taken_at,
+            columns=columns,
+            groups=groups,
+            reach=reach,
+            requests=requests,
+            errors=tuple(errors),
+            is_reachable=answered > 0,
+            completeness=sum(int(known.sum()) for known in asked) / total if total else 0.0,
+        )
+
+    def _reach(self, state: SurveyState) -> dict[int, tuple[Reach, str]]:
+        """Who answers: the connections say suspect at once, the cluster's own list says down."""
+        met = self.session.reach()
+        if state.metadata is None:
+            return {node: (max(Reach.SUSPECT, r.state), r.reason) for node, r in met.items() if r.state is not Reach.UP}
+        listed = {node.node_id for node in state.metadata.brokers}
+        named = {r for topic in state.metadata.topics for p in topic.partitions for r in p.replicas}
+        known = set(self._rows().brokers) | named | (set(state.quorum.voters) if state.quorum else set())
+        reach = {}
+        for node in sorted(known | listed):
+            if node not in listed:
+                reach[node] = (Reach.DOWN, "the cluster no longer lists it")
+            elif node in met and met[node].state is Reach.SUSPECT:
+                reach[node] = (Reach.SUSPECT, met[node].reason)
+            else:
+                reach[node] = (Reach.UP, "")
+        return reach
+
+    def _rows(self) -> Inventory:
+        if self._inventory is None:
+            self._inventory = Inventory(self.cluster.pk)
+        return self._inventory
+
+    def _plan(self, state: SurveyState, seen: Observation, *, skipped: int, stepped: float) -> Changes:
+        changes = Changes()
+        rows, old, now = self._rows(), self._seen, seen.taken_at
+        rows.plan_brokers(
+            changes,
+            nodes=state.metadata.brokers if state.metadata else (),
+            reach=seen.reach,
+            controller=state.quorum.leader_id if state.quorum else None,
+            versions=state.versions,
+            now=now,
+        )
+        if state.metadata is not None and (old is None or state.metadata is not old.metadata):
+            rows.plan_topics(changes, state.metadata, now=now)
+        if state.groups is not None and (old is None or state.groups is not old.groups):
+            listed_all = not any(error.part == "groups" for error in state.errors)
+            rows.plan_groups(changes, state.groups, is_complete=listed_all, now=now)
+        if state.log_dirs is not None and (old is None or state.log_dirs is not old.log_dirs):
+            changes.log_dirs = state.log_dirs
+        if (verdicts := seen.columns.get(Kind.VERDICT)) is not None:
+            rows.plan_verdicts(
+                changes, dict(zip(verdicts.layout.owners, verdicts.numbers.values.tolist(), strict=True)), now=now
+            )
+        at = datetime.fromtimestamp(now, UTC)
+        if skipped:
+            text = f"{counted(skipped, 'cycle')} skipped: the one before took longer than the interval"
+            data = {"skipped": skipped}
+            changes.events.append(
+                Event(cluster=self.cluster, at=at, kind=Event.Kind.CYCLES_SKIPPED, text=text, data=data)
+            )
+        if stepped:
+            way = "forward" if stepped > 0 else "back"
+            text = f"The collector's clock stepped {way} by {duration(abs(stepped))}; rates start afresh"
+            data = {"seconds": round(stepped)}
+            changes.events.append(
+                Event(cluster=self.cluster, at=at, kind=Event.Kind.CLOCK_STEPPED, text=text, data=data)
+            )
+        return changes
+
+    def _store(self, state: SurveyState, seen: Observation, *, due_at: float, skipped: int, stepped: float) -> None:
+        changes = self._plan(state, seen, skipped=skipped, stepped=stepped)
+        number = self._number + 1
+        with transaction.atomic():
+            self._guard()
+            moved = Cluster.objects.filter(pk=self.cluster.pk, last_cycle=self._number).update(last_cycle=number)
+            if not moved:
+                raise LeaseLostError(f"cycle {number} of cluster {self.cluster.slug} is taken")
+            self._rows().save(changes, now=seen.taken_at)
+            self._writer.write(number, seen.taken_at, seen.columns)
+            Cycle.objects.create(
+                cluster_id=self.cluster.pk,
+                number=number,
+                epoch=self.epoch,
+                due_at=_aware(due_at),
+                started_at=_aware(seen.started_at),
+                taken_at=_aware(seen.taken_at),
+                ended_at=_aware(self.clock()),
+                is_reachable=seen.is_reachable,
+                requests=seen.requests,
+                skipped=skipped,
+                completeness=seen.completeness,
+                errors=_as_rows(seen.errors),
+                ages={part: round(at, 3) for part, at in state.ages.items()},
+            )
+            CollectorTotals.objects.add(
+                self.cluster.pk,
+                requests=seen.requests,
+                skipped=skipped,
+                errors=[(e.part, e.reason, e.count) for e in self._new_errors(state, seen)],
+                succeeded_at=_aware(seen.taken_at) if seen.is_reachable else None,
+            )
+            if state.metadata is not None and state.metadata.cluster_id not in (None, self.cluster.kafka_cluster_id):
+                self.cluster.kafka_cluster_id = str(state.metadata.cluster_id)[:100]
+                self.cluster.save(update_fields=["kafka_cluster_id"])
+        self._number = number
+
+    def _guard(self) -> None:
+        """Renew the lease inside the cycle's transaction: who lost it, or let it lapse, stores nothing."""
+        seconds = lease_seconds(self.interval)
+        if not Lease.objects.renew(self.lease_name, holder=self.holder, epoch=self.epoch, seconds=seconds):
+            raise LeaseLostError(self.lease_name)
+
+    def _new_errors(self, state: SurveyState, seen: Observation) -> Iterable[PartError]:
+        """The survey's errors stand until its next try; they count once."""
+        old = self._seen.errors if self._seen is not None else ()
+        return [error for error in seen.errors if error not in state.errors or error not in old]
+
+
+class _ExpectedCommits:
+    """Adds to the commits what members are assigned without ever having committed: a state, not an absence."""
+
+    def __init__(self) -> None:
+        self._key: tuple[object, object] | None = None
+        self._layout = Layout.build({})
+        self._source: np.ndarray[tuple[int], np.dtype[np.int64]] = np.zeros(0, dtype=np.int64)
+        self._owners: np.ndarray[tuple[int], np.dtype[np.int64]] = np.zeros(0, dtype=np.int64)
+
+    def add_to(self, commits: CommitsAnswer, groups: tuple[Group, ...]) -> Column:
+        committed = commits.column
+        if self._key is None or self._key[0] is not committed.layout or self._key[1] is not groups:
+            self._join(committed.layout, groups)
+            self._key = (committed.layout, groups)
+        if len(self._layout) == len(committed.layout):
+            return committed
+        there = self._source >= 0
+        safe = np.where(there, self._source, 0)
+        old_values = committed.numbers.values if len(committed.numbers) else np.zeros(1, dtype=np.int64)
+        old_known = committed.numbers.known if len(committed.numbers) else np.zeros(1, dtype=np.bool_)
+        values = np.where(there, old_values[safe], NO_COMMIT)
+        answered = np.array([owner in commits.answered for owner in self._layout.owners], dtype=np.bool_)
+        known = np.where(there, old_known[safe], answered[self._owners])
+        return Column(self._layout, Numbers(values, known))
+
+    def _join(self, layout: Layout, groups: tuple[Group, ...]) -> None:
+        missing: dict[str, set[tuple[str, int]]] = {}
+        for group in groups:
+            if group.type is GroupType.SHARE:
+                continue  # a share group acknowledges records, it has no commits
+            for topic, partition in group.assigned:
+                if (group.name, topic, partition) not in layout.position:
+                    missing.setdefault(group.name, set()).add((topic, partition))
+        if not missing:
+            self._layout = layout
+            return
+        members: dict[str, set[tuple[str, int]]] = {owner: set() for owner in layout.owners}
+        for owner, topic, partition in layout.position:
+            members[owner].add((topic, partition))
+        for owner, extra in missing.items():
+            members.setdefault(owner, set()).update(extra)
+        joined = Layout.build(members)
+        if joined.digest != self._layout.digest:
+            self._layout = joined
+        old = layout.position
+        self._source = np.full(len(self._layout), -1, dtype=np.int64)
+        for key, position in self._layout.position.items():
+            self._source[position] = old.get(key, -1)
+        self._owners = self._layout.owner_of_position
+
+
+def _group_row(group: Group) -> GroupRow:
+    return GroupRow(group.name, group.type, len(group.members) if group.error is None else None)
+
+
+def _broker_column(reach: dict[int, tuple[Reach, str]]) -> Column:
+    layout = Layout.single(str(node) for node in reach)
+    values = np.array([int(reach[int(owner)][0]) for owner in layout.owners], dtype=np.int64)
+    return Column(layout, Numbers(values, np.ones(len(layout), dtype=np.bool_)))
+
+
+def _as_rows(errors: Iterable[PartError]) -> list[dict[str, object]]:
+    """Errors counted once per kind: what a page and the metrics need, and no more."""
+    counts: Counter[tuple[str, str, int | None]] = Counter()
+    for error in errors:
+        counts[error.part, error.reason, error.broker] += error.count
+    return [
+        {"part": part, "reason": reason, "broker": broker, "count": count}
+        for (part, reason, broker), count in counts.most_common(100)
+    ]
+
+
+def _aware(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+def release(lease_name: str, *, holder: str, epoch: int) -> None:
+    """Give a lease back at the end, so that another process need not wait until it lapses."""
+    Lease.objects.release(lease_name, holder=holder, epoch=epoch)
+
+
+def lapsed_or_free(cluster_ids: Iterable[int]) -> list[int]:
+    """Clusters whose lease nobody holds now, by the database's clock."""
+    names = {f"cluster:{pk}": pk for pk in cluster_ids}
+    held = Lease.objects.filter(name__in=names, expires_at__gt=Now()).exclude(holder="").values_list("name", flat=True)
+    return [pk for name, pk in names.items() if name not in set(held)]

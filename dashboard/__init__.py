@@ -1,0 +1,1 @@
+"""The showing side: the Django project and its app."""

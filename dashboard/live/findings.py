@@ -1,0 +1,104 @@
+"""The sentence of a group's verdict, from a window of its newest samples that this process keeps."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from collectors.domain.numbers import Layout
+from collectors.domain.topology import GroupType
+from collectors.domain.verdicts import Finding, GroupRow, Verdict, explain
+from collectors.domain.window import LENGTH, Sample, Window
+from collectors.history import queries
+from collectors.history.kinds import Kind
+from collectors.models import Cluster
+
+CLUSTERS_KEPT = 32
+"""Windows in memory at once; the one that was not asked for longest is forgotten first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What `explain` needs of a group beside its offsets."""
+
+    name: str
+    type: str
+    members: int | None
+    verdict: Verdict
+    since: float | None
+    owners: Mapping[tuple[str, int], str] = field(default_factory=dict)
+
+
+@dataclass
+class _Kept:
+    window: Window = field(default_factory=Window)
+    cycle: int = 0
+    taken_at: float = 0.0
+
+
+_kept: OrderedDict[int, _Kept] = OrderedDict()
+_lock = threading.Lock()
+
+
+def forget() -> None:
+    """Drop all windows (tests, and databases that were replaced)."""
+    with _lock:
+        _kept.clear()
+
+
+def findings(
+    cluster: Cluster, subjects: Sequence[Subject], *, cycle: int, taken_at: float, now: float, reason: str = ""
+) -> dict[str, Finding]:
+    """A finding for each group, as seen at `cycle`. Reads only the frames that came since it was last asked."""
+    # Under the lock, since pages and the hub ask from different threads and a push moves the arrays.
+    with _lock:
+        kept = _kept.setdefault(cluster.pk, _Kept())
+        _kept.move_to_end(cluster.pk)
+        while len(_kept) > CLUSTERS_KEPT:
+            _kept.popitem(last=False)
+        if kept.cycle < cycle:
+            _catch_up(cluster, kept, taken_at=taken_at)
+        parts = {subject.name: _only(kept.window, subject.name) for subject in subjects}
+    return {
+        subject.name: explain(
+            GroupRow(subject.name, _group_type(subject.type), subject.members),
+            parts[subject.name],
+            verdict=subject.verdict,
+            now=now,
+            since=subject.since,
+            owners=subject.owners,
+            reason=reason,
+        )
+        for subject in subjects
+    }
+
+
+def _catch_up(cluster: Cluster, kept: _Kept, *, taken_at: float) -> None:
+    span = LENGTH * max(1.0, cluster.interval_seconds)
+    since = max(kept.taken_at, taken_at - span)
+    ends = {cycle: column for cycle, _, column in queries.recent_columns(cluster.pk, Kind.END, since)}
+    for cycle, at, committed in queries.recent_columns(cluster.pk, Kind.COMMITTED, since):
+        if cycle > kept.cycle and cycle in ends:
+            kept.window.push(at, committed, ends[cycle])
+            kept.cycle, kept.taken_at = cycle, at
+
+
+def _only(window: Window, group: str) -> Window:
+    """The part of a window that belongs to one group: `explain` looks at trends of all that it is given."""
+    part = Window(window.samples.maxlen or LENGTH)
+    if window.layout.owner_index(group) is None:
+        return part
+    where = window.layout.slice_of(group)
+    members = list(zip(window.layout.topics[where], window.layout.partitions[where].tolist(), strict=True))
+    part.layout = Layout.build({group: members})
+    part.samples.extend(Sample(s.taken_at, s.committed.take(where), s.end.take(where)) for s in window.samples)
+    return part
+
+
+def _group_type(text: str) -> GroupType:
+    try:
+        return GroupType(text)
+    except ValueError:
+        return GroupType.UNKNOWN

@@ -1,0 +1,427 @@
+"""Rows as pages and sockets show them: plain JSON values by subject, None for unknown, a handful of queries a batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from django.db.models import Count, Q
+
+from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.domain.topology import Reach
+from collectors.domain.verdicts import Verdict
+from collectors.history.now import ClusterNow
+from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
+from dashboard.live import findings, leaders
+from dashboard.live.sentences import ClusterFacts, cluster_sentence, waiting_sentence, why_unknown
+from dashboard.models import Alert
+
+Row = dict[str, Any]
+
+PARTITIONS_SHOWN = 500
+"""Partition rows in a detail row: those with the most lag (group) or the lowest numbers (topic)."""
+NAMES_IN_SQL = 500
+OPEN_ALERTS = (Alert.State.FIRING, Alert.State.RECOVERING)
+
+
+def unix(at: datetime | None) -> float | None:
+    return None if at is None else at.timestamp()
+
+
+def newest_cycles(clusters: Iterable[Cluster]) -> dict[int, Cycle]:
+    """The newest cycle record by cluster id, in one query."""
+    wanted = Q()
+    for cluster in clusters:
+        wanted |= Q(cluster_id=cluster.pk, number=cluster.last_cycle)
+    return {cycle.cluster_id: cycle for cycle in Cycle.objects.filter(wanted)} if wanted else {}
+
+
+# Groups
+
+
+def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] | None = None) -> dict[str, Row]:
+    """Rows of the named groups (None: of all) that the cluster has; unknown names are left out."""
+    found = _by_name(Group.objects.filter(cluster=cluster, gone_at=None), names)
+    cycle = newest_cycles([cluster]).get(cluster.pk)
+    moment = time.time()
+    verdicts = {group.name: _verdict(group, now) for group in found}
+    said = _sentences(cluster, now, found, verdicts, moment, why_unknown(cycle.errors if cycle else []))
+    rows: dict[str, Row] = {}
+    for group in found:
+        at = now.groups.index.get(group.name) if now else None
+        lag = now.groups.lag.at(at) if now and at is not None else None
+        finding = said.get(group.name)
+        rows[group.name] = {
+            "lag": lag,
+            "lag_state": str(now.groups.lag_state[at]) if now and at is not None else "unknown",
+            "consumed": _number(now.groups.consumed_per_second, at) if now else None,
+            "arriving": _number(now.groups.arriving_per_second, at) if now else None,
+            "verdict": verdicts[group.name].word,
+            "verdict_since": finding.since if finding else unix(group.verdict_since),
+            "sentence": finding.sentence if finding else waiting_sentence(cluster, None, moment),
+            "evidence": list(finding.evidence) if finding else [],
+            "members": group.member_count,
+            "state": group.state,
+            "spark": lag,
+        }
+    return rows
+
+
+def group_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
+    return group_rows(cluster, now, [name]).get(name)
+
+
+def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
+    """The row of a group with its partitions and the newest point of its charts."""
+    row = group_row(cluster, now, name)
+    if row is None:
+        return None
+    members = Member.objects.filter(group__cluster=cluster, group__name=name)
+    owners = _owners(members)
+    parts = _group_partitions(now, name, owners) if now else []
+    row["partitions_total"] = len(parts)
+    row["partitions"] = sorted(parts, key=lambda part: -1 if part["lag"] is None else part["lag"], reverse=True)[
+        :PARTITIONS_SHOWN
+    ]
+    row["points"] = (
+        {"t": now.taken_at, "lag": row["lag"], "arriving": row["arriving"], "consumed": row["consumed"]}
+        if now
+        else None
+    )
+    row["waiting"] = waiting_sentence(cluster, now.taken_at if now else None, time.time())
+    return row
+
+
+def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int], str]) -> list[Row]:
+    layout = now.committed.layout
+    if layout.owner_index(name) is None:
+        return []
+    where = layout.slice_of(name)
+    committed, lag = now.committed.numbers.take(where), now.lag.take(where)
+    ends: dict[str, dict[int, int | float | None]] = {}
+    out = []
+    for i, (topic, partition) in enumerate(
+        zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)
+    ):
+        if topic not in ends:
+            ends[topic] = _by_partition(now.end.layout, now.end.numbers, topic)
+        position = committed.at(i)
+        out.append(
+            {
+                "topic": topic,
+                "partition": partition,
+                "committed": None if position == NO_COMMIT else position,
+                "lag_state": "no_commit" if position == NO_COMMIT else "unknown" if lag.at(i) is None else "known",
+                "end": ends[topic].get(partition),
+                "lag": lag.at(i),
+                "owner": owners.get((topic, partition), ""),
+            }
+        )
+    return out
+
+
+def _verdict(group: Group, now: ClusterNow | None) -> Verdict:
+    at = now.groups.index.get(group.name) if now else None
+    stored = now.groups.verdict.at(at) if now and at is not None else None
+    if stored is not None:
+        return Verdict(int(stored))
+    return Verdict(group.verdict) if now else Verdict.UNKNOWN
+
+
+def _sentences(
+    cluster: Cluster,
+    now: ClusterNow | None,
+    groups: Sequence[Group],
+    verdicts: Mapping[str, Verdict],
+    moment: float,
+    reason: str,
+) -> dict[str, findings.Finding]:
+    if now is None or not groups:
+        return {}
+    stuck = [group.pk for group in groups if verdicts[group.name] is Verdict.NO_PROGRESS]
+    readers: dict[int, list[Member]] = {}
+    for member in Member.objects.filter(group_id__in=stuck) if stuck else ():
+        readers.setdefault(member.group_id, []).append(member)
+    subjects = [
+        findings.Subject(
+            group.name,
+            group.type,
+            group.member_count,
+            verdicts[group.name],
+            unix(group.verdict_since) if group.verdict == verdicts[group.name] else None,
+            _owners(readers.get(group.pk, ())),
+        )
+        for group in groups
+    ]
+    return findings.findings(cluster, subjects, cycle=now.cycle, taken_at=now.taken_at, now=moment, reason=reason)
+
+
+def _owners(members: Iterable[Member]) -> dict[tuple[str, int], str]:
+    return {
+        (topic, partition): str(member)
+        for member in members
+        for topic, partitions in member.assignment
+        for partition in partitions
+    }
+
+
+# Topics
+
+
+def topic_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] | None = None) -> dict[str, Row]:
+    """Rows of the named topics (None: of all) that the cluster has; unknown names are left out."""
+    found = _by_name(Topic.objects.filter(cluster=cluster, gone_at=None).defer("partitions"), names)
+    worst = _worst_reader_lag(now) if now else None
+    rows: dict[str, Row] = {}
+    for topic in found:
+        at = now.topics.index.get(topic.name) if now else None
+        rate = _number(now.topics.messages_per_second, at) if now else None
+        rows[topic.name] = {
+            "rate": rate,
+            "size": _number(now.topics.size_bytes, at) if now else None,
+            "partitions": topic.partition_count,
+            "under_replicated": topic.under_replicated_count,
+            "offline": topic.offline_count,
+            "lag": None if worst is None or at is None else worst.at(at),
+            "dead_letters_of": topic.dead_letters_of,
+            "spark": rate,
+        }
+    return rows
+
+
+def topic_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
+    return topic_rows(cluster, now, [name]).get(name)
+
+
+def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
+    """The row of a topic with its partitions and the newest point of its charts."""
+    row = topic_row(cluster, now, name)
+    if row is None:
+        return None
+    topic = Topic.objects.get(cluster=cluster, name=name)
+    columns = {
+        key: _by_partition(column.layout, column.numbers, name) if column else {}
+        for key, column in (("start", now.start), ("end", now.end), ("size", now.size))
+    } if now else {"start": {}, "end": {}, "size": {}}
+    row["partitions_total"] = len(topic.partitions)
+    row["partition_rows"] = [
+        {
+            "topic": name,
+            "partition": number,
+            "leader": None if leader < 0 else leader,
+            "replicas": replicas,
+            "isr": isr,
+            "offline": offline,
+            **{key: column.get(number) for key, column in columns.items()},
+        }
+        for number, (leader, _, replicas, isr, offline) in enumerate(topic.partitions[:PARTITIONS_SHOWN])
+    ]
+    row["points"] = {"t": now.taken_at, "rate": row["rate"], "size": row["size"]} if now else None
+    row["waiting"] = waiting_sentence(cluster, now.taken_at if now else None, time.time())
+    return row
+
+
+def _worst_reader_lag(now: ClusterNow) -> Numbers:
+    """(topics,) the highest known lag of any group on each topic; unknown where no group's lag is known."""
+    groups, count = now.groups, len(now.topics.names)
+    values, known = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.bool_)
+    where = groups.gt_lag.known & (groups.gt_topic >= 0)
+    np.maximum.at(values, groups.gt_topic[where], groups.gt_lag.values[where].astype(np.int64))
+    known[groups.gt_topic[where]] = True
+    return Numbers(values, known)
+
+
+# Brokers
+
+
+def broker_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] | None = None) -> dict[str, Row]:
+    """Rows of the brokers by node id as text (None: of all)."""
+    led = leaders.by_broker(cluster)
+    dirs: dict[int, list[LogDir]] = {}
+    for directory in LogDir.objects.filter(broker__cluster=cluster):
+        dirs.setdefault(directory.broker_id, []).append(directory)
+    rows: dict[str, Row] = {}
+    for broker in Broker.objects.filter(cluster=cluster, gone_at=None):
+        if names is not None and str(broker.node_id) not in names:
+            continue
+        own = dirs.get(broker.pk, [])
+        rows[str(broker.node_id)] = {
+            "reach": Reach(broker.reach).name.lower(),
+            "reason": broker.reach_reason,
+            "since": unix(broker.reach_since),
+            "leaders": led.get(broker.node_id, 0),
+            "is_controller": broker.is_controller,
+            "size": _total(directory.size_bytes for directory in own),
+            "free": _total(directory.usable_bytes for directory in own),
+        }
+    return rows
+
+
+def broker_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
+    return broker_rows(cluster, now, [name]).get(name)
+
+
+# Clusters
+
+
+def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | None]) -> dict[str, Row]:
+    """Rows by slug; `nows` by cluster id. Five queries for any number of clusters."""
+    ids = [cluster.pk for cluster in clusters]
+    cycles = newest_cycles(clusters)
+    reaches: dict[int, list[int]] = {}
+    for pk, reach in Broker.objects.filter(cluster__in=ids, gone_at=None).values_list("cluster_id", "reach"):
+        reaches.setdefault(pk, []).append(reach)
+    counts = dict(
+        Group.objects.filter(cluster__in=ids, gone_at=None)
+        .order_by()
+        .values_list("cluster_id")
+        .annotate(count=Count("pk"))
+    )
+    alerts: dict[int, dict[str, int]] = {}
+    for pk, severity, count in (
+        Alert.objects.filter(cluster__in=ids, state__in=OPEN_ALERTS)
+        .order_by()
+        .values_list("cluster_id", "severity")
+        .annotate(count=Count("pk"))
+    ):
+        alerts.setdefault(pk, {})[severity] = count
+    broken = {
+        pk: (under, offline)
+        for pk, under, offline in Topic.objects.filter(cluster__in=ids, gone_at=None)
+        .order_by()
+        .values_list("cluster_id")
+        .annotate(under=Count("pk", filter=Q(under_replicated_count__gt=0)))
+        .annotate(offline=Count("pk", filter=Q(offline_count__gt=0)))
+    }
+    moment = time.time()
+    rows: dict[str, Row] = {}
+    for cluster in clusters:
+        now, cycle = nows.get(cluster.pk), cycles.get(cluster.pk)
+        brokers = reaches.get(cluster.pk, [])
+        troubled, worst = _troubled(now) if now else (0, "")
+        facts = ClusterFacts(
+            name=cluster.name,
+            is_paused=cluster.is_paused,
+            interval=cluster.interval_seconds,
+            taken_at=unix(cycle.taken_at) if cycle else None,
+            is_reachable=cycle.is_reachable if cycle else None,
+            errors=cycle.errors if cycle else [],
+            brokers=len(brokers),
+            brokers_up=sum(reach == Reach.UP for reach in brokers),
+            topics_under_replicated=broken.get(cluster.pk, (0, 0))[0],
+            topics_offline=broken.get(cluster.pk, (0, 0))[1],
+            groups=counts.get(cluster.pk, 0),
+            troubled=troubled,
+            worst_group=worst,
+            worst_verdict=_worst_verdict(now, worst),
+            alerts=alerts.get(cluster.pk, {}),
+        )
+        verdict, sentence = cluster_sentence(facts, moment)
+        rate = _total_known(now.topics.messages_per_second) if now and facts.is_reachable else None
+        rows[cluster.slug] = {
+            "verdict": verdict,
+            "sentence": sentence,
+            "brokers_up": facts.brokers_up,
+            "brokers": facts.brokers,
+            "under_replicated": facts.topics_under_replicated,
+            "offline": facts.topics_offline,
+            "rate": rate,
+            "groups": facts.groups,
+            "troubled": troubled,
+            "worst_group": worst,
+            "alerts": sum(facts.alerts.values()),
+            "taken_at": facts.taken_at,
+            "cycle": cluster.last_cycle,
+            "cycle_ms": round((cycle.ended_at - cycle.started_at).total_seconds() * 1000) if cycle else None,
+            "requests": cycle.requests if cycle else None,
+            "completeness": cycle.completeness if cycle else None,
+            "interval": cluster.interval_seconds,
+            "reachable": bool(facts.is_reachable),
+            "waiting": waiting_sentence(cluster, facts.taken_at, moment),
+            "spark": rate,
+            "points": {"t": now.taken_at, "rate": rate} if now else None,
+        }
+    return rows
+
+
+def cluster_row(cluster: Cluster, now: ClusterNow | None) -> Row:
+    return cluster_rows([cluster], {cluster.pk: now})[cluster.slug]
+
+
+def _troubled(now: ClusterNow) -> tuple[int, str]:
+    """How many groups a person should look at, and the worst of them ("" when none).
+
+    A group without members whose records are all read is at rest, not in trouble.
+    """
+    groups = now.groups
+    verdicts = np.where(groups.verdict.known, groups.verdict.values, int(Verdict.UNKNOWN))
+    at_rest = (verdicts == int(Verdict.NO_MEMBERS)) & groups.lag.known & (groups.lag.values == 0)
+    in_trouble = (verdicts >= int(Verdict.NOT_COMMITTING)) & ~at_rest
+    if not in_trouble.any():
+        return 0, ""
+    lag = np.where(groups.lag.known, groups.lag.values, 0)
+    order = np.lexsort((lag, np.where(in_trouble, verdicts, -1)))
+    return int(in_trouble.sum()), groups.names[int(order[-1])]
+
+
+def _worst_verdict(now: ClusterNow | None, name: str) -> Verdict:
+    at = now.groups.index.get(name) if now and name else None
+    value = now.groups.verdict.at(at) if now and at is not None else None
+    return Verdict.UNKNOWN if value is None else Verdict(int(value))
+
+
+# Alerts
+
+
+def alerts_row() -> Row:
+    """Counts for the bell."""
+    counts = {"firing": 0, "critical": 0, "pending": 0, "unacknowledged": 0}
+    for state, severity, acknowledged in Alert.objects.exclude(state=Alert.State.RESOLVED).values_list(
+        "state", "severity", "acknowledged_at"
+    ):
+        if state in OPEN_ALERTS:
+            counts["firing"] += 1
+            counts["critical"] += severity == "critical"
+            counts["unacknowledged"] += acknowledged is None
+        elif state == Alert.State.PENDING:
+            counts["pending"] += 1
+    return counts
+
+
+# Numbers
+
+
+def _number(numbers: Numbers, at: int | None) -> int | float | None:
+    return None if at is None else numbers.at(at)
+
+
+def _total(values: Iterable[int | None]) -> int | None:
+    """A sum that is unknown as soon as one part is, or when there is none."""
+    parts = list(values)
+    known = [value for value in parts if value is not None]
+    return sum(known) if known and len(known) == len(parts) else None
+
+
+def _total_known(numbers: Numbers) -> float | None:
+    return float(numbers.values[numbers.known].sum()) if numbers.known.any() else None
+
+
+def _by_partition(layout: Any, numbers: Numbers, topic: str) -> dict[int, int | float | None]:
+    if layout.owner_index(topic) is None:
+        return {}
+    where = layout.slice_of(topic)
+    part = numbers.take(where)
+    return {partition: part.at(i) for i, partition in enumerate(layout.partitions[where].tolist())}
+
+
+def _by_name(queryset: Any, names: Collection[str] | None) -> list[Any]:
+    """Rows by name; many names are picked here, since a database takes only so many parameters."""
+    if names is None:
+        return list(queryset)
+    if len(names) <= NAMES_IN_SQL:
+        return list(queryset.filter(name__in=list(names)))
+    wanted = set(names)
+    return [row for row in queryset if row.name in wanted]

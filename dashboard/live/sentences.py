@@ -1,0 +1,104 @@
+"""What a cluster's state comes to in a word and a sentence; pure, the moment is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from collectors.domain import words
+from collectors.domain.verdicts import Verdict
+
+STALE_INTERVALS = 3
+STALE_SECONDS = 15.0
+
+
+class HasCycles(Protocol):
+    @property
+    def last_cycle(self) -> int: ...
+    @property
+    def interval_seconds(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    name: str
+    is_paused: bool
+    interval: float
+    taken_at: float | None  # None: no cycle yet
+    is_reachable: bool | None
+    errors: Sequence[Mapping[str, Any]]
+    brokers: int
+    brokers_up: int
+    topics_under_replicated: int
+    topics_offline: int
+    groups: int
+    troubled: int
+    worst_group: str
+    worst_verdict: Verdict
+    alerts: Mapping[str, int] = field(default_factory=dict)  # open alerts by severity
+
+
+def waiting_sentence(cluster: HasCycles, taken_at: float | None, now: float) -> str:
+    """What a page waits for before there is a curve; "" once there are two samples."""
+    if cluster.last_cycle == 0:
+        return "0 of 2 samples; waiting for the first cycle"
+    if cluster.last_cycle > 1 or taken_at is None:
+        return ""
+    left = max(1, round(taken_at + cluster.interval_seconds - now))
+    return f"1 of 2 samples; rates in {words.duration(left)}"
+
+
+def why_unknown(errors: Sequence[Mapping[str, Any]]) -> str:
+    """The errors of a cycle as a reason: "broker 3: timed out (commits)"; "" without errors."""
+    said = []
+    for error in errors[:2]:
+        broker = error.get("broker")
+        where = f"broker {broker}: " if broker is not None else ""
+        said.append(f"{where}{error.get('reason', 'failed')} ({str(error.get('part', '')).replace('_', ' ')})")
+    return ", ".join(said)
+
+
+def cluster_sentence(facts: ClusterFacts, now: float) -> tuple[str, str]:
+    """("ok" | "warn" | "bad" | "unknown", sentence), the worst thing first."""
+    if facts.is_paused:
+        return "unknown", "Paused: nothing is sampled"
+    if facts.taken_at is None:
+        return "unknown", "Waiting for the first cycle"
+    age = now - facts.taken_at
+    if age > max(STALE_INTERVALS * facts.interval, STALE_SECONDS):
+        return "unknown", f"No new samples for {words.duration(age)}: the collector has finished no cycle"
+    if not facts.is_reachable:
+        reason = why_unknown(facts.errors)
+        return "bad", "Unreachable" + (f": {reason}" if reason else ": no broker answers")
+    down = facts.brokers - facts.brokers_up
+    if facts.topics_offline:
+        return "bad", f"{words.counted(facts.topics_offline, 'topic')} with partitions that have no leader"
+    if down:
+        return "bad", f"{down} of {words.counted(facts.brokers, 'broker')} not answering" + _under_replicated(facts)
+    if facts.alerts.get("critical"):
+        return "bad", f"{words.counted(facts.alerts['critical'], 'critical alert')} firing" + _troubled(facts, "; ")
+    if facts.troubled:
+        return "warn", _troubled(facts, "")
+    if facts.topics_under_replicated:
+        return "warn", f"{words.counted(facts.topics_under_replicated, 'topic')} under-replicated"
+    if facts.alerts:
+        return "warn", f"{words.counted(sum(facts.alerts.values()), 'alert')} firing"
+    if facts.groups == 0:
+        return "ok", f"All {words.counted(facts.brokers, 'broker')} answer; no consumer group yet"
+    return "ok", f"All is well: {words.counted(facts.brokers, 'broker')} up, {words.counted(facts.groups, 'group')} reading"
+
+
+def _under_replicated(facts: ClusterFacts) -> str:
+    count = facts.topics_under_replicated
+    return f", {words.counted(count, 'topic')} under-replicated" if count else ""
+
+
+def _troubled(facts: ClusterFacts, lead: str) -> str:
+    if not facts.troubled:
+        return ""
+    verdict = facts.worst_verdict.word.replace("_", " ")
+    first = f"{facts.worst_group}: {verdict}"
+    if facts.troubled == 1:
+        return f"{lead}{first}"
+    return f"{lead}{facts.troubled} of {words.counted(facts.groups, 'group')} need a look; worst is {first}"

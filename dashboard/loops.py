@@ -1,0 +1,192 @@
+"""Which resident loops a process runs: a sampler per leased cluster, the judge, the sender."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection
+
+from collectors import loop, sampler
+from collectors.kafka.session import Session
+from collectors.kafka.settings import ConnectionSettings
+from collectors.kafka.survey import Survey
+from collectors.models import Cluster, Lease
+from collectors.secrets import decrypt
+from dashboard.alerts.judge import Judge
+from dashboard.alerts.sender import Sender
+from dashboard.live.announce import announce
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1.0
+STOP_SECONDS = 6.0
+DEATHS_ALLOWED = 5
+DEATHS_WITHIN_SECONDS = 120.0
+
+
+def holder_name() -> str:
+    """Who holds a lease: host, process and a part that no later process with the same number shares."""
+    return f"{socket.gethostname()[:60]}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+
+
+@dataclass
+class Running:
+    """A loop in its thread."""
+
+    loop: loop.Loop
+    stop: threading.Event
+    thread: threading.Thread
+    failed: bool = False
+    deaths: list[float] = field(default_factory=list)
+
+
+class ResidentLoops:
+    """Starts the loops of this process, restarts one that dies, and gives up the process if that does not help."""
+
+    def __init__(self, *, on_fatal: Callable[[str], None] | None = None) -> None:
+        self.holder = holder_name()
+        self.on_fatal = on_fatal or _end_process
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._supervise, name="loops", daemon=True)
+        self._running: dict[str, Running] = {}
+        self._clusters: dict[int, tuple[str, int, tuple[object, ...]]] = {}  # pk -> (loop name, epoch, settings)
+        self._deaths: dict[str, list[float]] = {}
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End all loops and give their leases back; returns within about six seconds."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(STOP_SECONDS + 2)
+
+    # --- supervision --------------------------------------------------------------------------------------
+
+    def _supervise(self) -> None:
+        judge = Judge(announce=self._announce)
+        sender = Sender(announce=self._announce)
+        self._judge = judge
+        self._sender = sender
+        self._makers: dict[str, Callable[[], loop.Loop]] = {
+            "judge": lambda: judge,
+            "sender": lambda: sender,
+        }
+        try:
+            while not self._stop.wait(0 if not self._running else LOOK_SECONDS):
+                try:
+                    self._keep_permanent()
+                    self._keep_samplers()
+                except DatabaseError:
+                    log.warning("database away, loops go on as they are", exc_info=True)
+                    connection.close()
+        except Exception:
+            log.exception("the supervisor of the loops died")
+            self.on_fatal("loops")
+        finally:
+            self._end_all()
+            close_old_connections()
+
+    def _keep_permanent(self) -> None:
+        for name, make in self._makers.items():
+            running = self._running.get(name)
+            if running is None or not running.thread.is_alive():
+                self._start(name, make())
+
+    def _keep_samplers(self) -> None:
+        wanted = {cluster.pk: cluster for cluster in Cluster.objects.filter(is_paused=False).defer("kafka_cluster_id")}
+        for pk, (name, epoch, made_with) in list(self._clusters.items()):
+            running = self._running[name]
+            changed = pk not in wanted or _made_with(wanted[pk]) != made_with
+            if changed or not running.thread.is_alive():
+                self._end(name)
+                sampler.release(f"cluster:{pk}", holder=self.holder, epoch=epoch)
+                del self._clusters[pk]
+        for pk in sampler.lapsed_or_free(pk for pk in wanted if pk not in self._clusters):
+            self._take(wanted[pk])
+
+    def _take(self, cluster: Cluster) -> None:
+        seconds = sampler.lease_seconds(cluster.interval_seconds)
+        epoch = Lease.objects.acquire(f"cluster:{cluster.pk}", holder=self.holder, seconds=seconds)
+        if epoch is None:
+            return
+        cluster.refresh_from_db()  # cycles stored by the former holder count
+        connection_settings = ConnectionSettings.from_stored(
+            decrypt(bytes(cluster.settings_encrypted), settings.INSTANCE_KEY)
+        )
+        session = Session(connection_settings)
+        made = sampler.Sampler(
+            cluster, session, Survey(session), holder=self.holder, epoch=epoch, announce=self._announce
+        )
+        self._clusters[cluster.pk] = (made.name, epoch, _made_with(cluster))
+        self._start(made.name, made)
+
+    def _announce(self, kind: str, data: dict[str, int]) -> None:
+        """A hint to everyone who may be faster for it; the database says the same a little later."""
+        if kind == "cycle":
+            self._judge.wake()
+        elif kind == "delivery":
+            self._sender.wake()
+        announce(kind, data)
+
+    # --- threads ------------------------------------------------------------------------------------------
+
+    def _start(self, name: str, made: loop.Loop) -> None:
+        stop = threading.Event()
+        running = Running(made, stop, threading.Thread(target=self._run, args=(name, made, stop), name=name))
+        running.thread.daemon = True
+        self._running[name] = running
+        loop.register(made)
+        running.thread.start()
+
+    def _run(self, name: str, made: loop.Loop, stop: threading.Event) -> None:
+        try:
+            made.run(stop)
+        except Exception:
+            now = time.monotonic()
+            deaths = [at for at in self._deaths.get(name, []) if now - at < DEATHS_WITHIN_SECONDS] + [now]
+            self._deaths[name] = deaths
+            log.exception("loop died name=%s deaths=%s within=%ss", name, len(deaths), DEATHS_WITHIN_SECONDS)
+            if len(deaths) >= DEATHS_ALLOWED:
+                self.on_fatal(name)
+            stop.wait(min(2.0 ** len(deaths), 15.0))
+        finally:
+            close_old_connections()
+            connection.close()
+
+    def _end(self, name: str) -> None:
+        running = self._running.pop(name)
+        running.stop.set()
+        running.thread.join(STOP_SECONDS)
+        loop.unregister(running.loop)
+
+    def _end_all(self) -> None:
+        for running in self._running.values():
+            running.stop.set()
+        deadline = time.monotonic() + STOP_SECONDS
+        for running in self._running.values():
+            running.thread.join(max(0.0, deadline - time.monotonic()))
+            loop.unregister(running.loop)
+        for pk, (_, epoch, _made) in self._clusters.items():
+            try:
+                sampler.release(f"cluster:{pk}", holder=self.holder, epoch=epoch)
+            except DatabaseError:
+                log.warning("lease of cluster %s not given back; it lapses by itself", pk)
+
+
+def _made_with(cluster: Cluster) -> tuple[object, ...]:
+    """What a running sampler was made from; a change of it makes a new one."""
+    return (cluster.slug, bytes(cluster.settings_encrypted), cluster.interval_seconds)
+
+
+def _end_process(name: str) -> None:
+    log.critical("loop %s cannot be kept running: the process ends", name)
+    os._exit(70)

@@ -1,0 +1,139 @@
+"""Web, collectors, scheduler and alerts in one process, without Redis."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+import threading
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+
+log = logging.getLogger(__name__)
+
+PORTS_TRIED = 50
+WORKER_STOP_SECONDS = 8.0
+
+
+def free_port(host: str, first: int) -> int:
+    """The first port from `first` on that nobody listens on; CommandError when fifty are taken."""
+    for port in range(first, first + PORTS_TRIED):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise CommandError(f"ports {first} to {first + PORTS_TRIED - 1} on {host} are all taken: give another by --port")
+
+
+class Command(BaseCommand):
+    help = "Run everything in this process: pages, live updates, collectors, alerts, scheduler."
+    stealth_options = ("on_ready",)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default=settings.HOST, help=f"address to listen on (default {settings.HOST})")
+        parser.add_argument(
+            "--port",
+            type=int,
+            default=settings.PORT,
+            help=f"port; a taken one is stepped over (default {settings.PORT})",
+        )
+
+    def handle(self, *args: Any, on_ready: Callable[[int], None] | None = None, **options: Any) -> None:
+        host, port = options["host"], free_port(options["host"], options["port"])
+        call_command("migrate", interactive=False, verbosity=0)
+        from dashboard.alerts.defaults import install_default_rules
+        from dashboard.static_files import collect
+
+        install_default_rules()
+        collect()
+        # one busy Python thread must not make a page wait 20 times longer
+        sys.setswitchinterval(0.0005)
+        Process(host, port, on_ready or self._say).run()
+
+    def _say(self, port: int) -> None:
+        self.stdout.write(f"Streamgauge listens on http://{settings.HOST}:{port}/  (Ctrl-C stops it)")
+        from dashboard.access.links import needs_first_link
+
+        if needs_first_link():
+            call_command("signinlink", port=port)
+
+
+class Process:
+    """Daphne on the main thread, the Celery worker (with the resident loops) and beat in threads beside it."""
+
+    def __init__(self, host: str, port: int, on_ready: Callable[[int], None]) -> None:
+        self.host, self.port, self.on_ready = host, port, on_ready
+        self.exit_code = 0
+
+    def run(self) -> None:
+        # importing the server installs Twisted's asyncio reactor: before anything else touches the reactor
+        from daphne.server import Server
+        from twisted.internet import reactor
+
+        from dashboard.asgi import application
+        from dashboard.live.hub import get_hub
+
+        self.reactor = reactor
+        server = Server(
+            application,
+            endpoints=[f"tcp:port={self.port}:interface={self.host.replace(':', chr(92) + ':')}"],
+            signal_handlers=True,
+            ready_callable=self._start_threads,
+            application_close_timeout=2,
+            server_name="",
+            verbosity=0,
+        )
+        self.hub = get_hub()
+        server.run()
+        self._stop_threads()
+        if self.exit_code:
+            sys.exit(self.exit_code)
+
+    def _start_threads(self) -> None:
+        import asyncio
+
+        from celery import beat
+        from celery.worker import WorkController
+
+        from dashboard.celery import app
+
+        self.hub.start(asyncio.get_event_loop())
+        self.worker = WorkController(
+            app=app, pool="threads", concurrency=2, without_gossip=True, without_mingle=True, without_heartbeat=True
+        )
+        self.worker_thread = threading.Thread(target=self._work, name="celery worker", daemon=True)
+        self.worker_thread.start()
+        self.beat = beat.Service(app, scheduler_cls="celery.beat:Scheduler", max_interval=0.5)
+        self.beat_thread = threading.Thread(target=self.beat.start, kwargs={"embedded_process": False}, daemon=True)
+        self.beat_thread.start()
+        threading.Thread(target=self.on_ready, args=(self.port,), name="ready", daemon=True).start()
+
+    def _work(self) -> None:
+        try:
+            self.worker.start()
+        except Exception:
+            log.exception("the worker died: the process ends")
+            self.exit_code = 70
+            self.reactor.callFromThread(self.reactor.stop)
+
+    def _stop_threads(self) -> None:
+        from celery.worker import state
+
+        if not hasattr(self, "worker_thread"):
+            return
+        self.hub.stop()
+        self.beat.stop(wait=False)
+        state.should_stop = 0
+        self.worker_thread.join(WORKER_STOP_SECONDS)
+        if self.worker_thread.is_alive():
+            log.warning("the worker did not stop within %s s", WORKER_STOP_SECONDS)
+            os._exit(self.exit_code)

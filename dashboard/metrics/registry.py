@@ -1,0 +1,104 @@
+"""Every family of /metrics with its name, type, help and labels: the one source of the README's table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+PREFIX = "streamgauge_"
+
+
+class Section(Enum):
+    CYCLE = "cycle"  # part of a cluster's cycle: rendered once, left out when the cycle is too old
+    SCRAPE = "scrape"  # small, read at each scrape, also when no cycle comes any more
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """`name` with prefix, as samples carry it; `unit` only where the name ends with a base unit."""
+
+    name: str
+    type: Literal["gauge", "counter"]
+    labels: tuple[str, ...]
+    help: str
+    section: Section
+    unit: str = ""
+
+    def header(self, *, openmetrics: bool) -> bytes:
+        """HELP, TYPE and (OpenMetrics only) UNIT; OpenMetrics names a counter without `_total`."""
+        name = self.name.removesuffix("_total") if openmetrics and self.type == "counter" else self.name
+        text = self.help.replace("\\", r"\\")
+        lines = f"# HELP {name} {text}\n# TYPE {name} {self.type}\n"
+        if openmetrics and self.unit:
+            lines += f"# UNIT {name} {self.unit}\n"
+        return lines.encode()
+
+
+def _gauge(name: str, labels: str, text: str, section: Section = Section.CYCLE, unit: str = "") -> Family:
+    return Family(PREFIX + name, "gauge", tuple(labels.split()), text, section, unit)
+
+
+def _counter(name: str, labels: str, text: str) -> Family:
+    return Family(PREFIX + name, "counter", tuple(labels.split()), text, Section.SCRAPE)
+
+
+FAMILIES: tuple[Family, ...] = (
+    _gauge("cluster_up", "cluster", "1 if the newest cycle reached the cluster and is younger than 3 intervals, "
+           "else 0; left out while the cluster is paused.", Section.SCRAPE),
+    _gauge("broker_up", "cluster broker", "1 if the broker answers, 0 if it is suspect or down."),
+    _gauge("topic_partitions", "cluster topic", "Partitions of the topic."),
+    _gauge("topic_under_replicated_partitions", "cluster topic", "Partitions whose in-sync replicas are fewer than "
+           "their replicas, those still being added not counted."),
+    _gauge("topic_offline_partitions", "cluster topic", "Partitions without a leader."),
+    _gauge("partition_start_offset", "cluster topic partition", "Offset of the first record that still exists."),
+    _gauge("partition_end_offset", "cluster topic partition", "Offset that the next record will get."),
+    _gauge("topic_messages_per_second", "cluster topic", "Growth of the topic's end offsets over about six cycles."),
+    _gauge("topic_size_bytes", "cluster topic", "Bytes of the leaders' replicas on disk.", unit="bytes"),
+    _gauge("broker_log_dir_size_bytes", "cluster broker log_dir", "Bytes of the replicas in the log directory.",
+           unit="bytes"),
+    _gauge("broker_log_dir_free_bytes", "cluster broker log_dir", "Bytes still usable on the volume of the log "
+           "directory.", unit="bytes"),
+    _gauge("group_committed_offset", "cluster group topic partition", "Offset that the group committed; left out "
+           "where it never did."),
+    _gauge("group_lag_messages", "cluster group topic partition", "Records between the committed offset and the end "
+           "of the log, never negative; left out where it is not known."),
+    _gauge("group_topic_lag_messages", "cluster group topic", "Lag of the group over all partitions of the topic; "
+           "left out unless all of them are known."),
+    _gauge("group_lag_known", "cluster group", "1 if the lag of every partition that the group committed is known, "
+           "else 0."),
+    _gauge("group_members", "cluster group", "Members of the group; left out where it could not be described."),
+    _gauge("group_verdict", "cluster group verdict", "1 for the group's present verdict, 0 for each other one."),
+    _gauge("group_consumed_per_second", "cluster group topic", "Growth of the group's committed offsets over about "
+           "six cycles."),
+    _gauge("dead_letter_messages", "cluster topic", "End minus start offset of a dead-letter topic: the records that "
+           "it holds."),
+    _gauge("dead_letter_messages_per_second", "cluster topic", "Records arriving in a dead-letter topic."),
+    _gauge("collector_cycle_duration_seconds", "cluster", "How long the newest cycle took, asking and storing.",
+           unit="seconds"),
+    _gauge("collector_last_success_timestamp_seconds", "cluster", "Unix time of the newest cycle that reached the "
+           "cluster.", Section.SCRAPE, "seconds"),
+    _counter("collector_requests_total", "cluster", "Requests sent to brokers."),
+    _counter("collector_errors_total", "cluster part reason", "Failures of a part of a cycle."),
+    _counter("collector_skipped_cycles_total", "cluster", "Due times passed over because a cycle was late."),
+    _gauge("alerts_firing", "cluster rule severity", "Alerts of the rule that fire now, acknowledged ones too.",
+           Section.SCRAPE),
+    _counter("notifications_total", "channel outcome", "Messages to a channel by outcome: delivered, or dead (given "
+             "up); failed_attempt counts each try that got no or a bad answer."),
+    _gauge("build_info", "version python", "1; the labels say which Streamgauge runs.", Section.SCRAPE),
+)  # fmt: skip  # one family a paragraph reads better than one argument a line
+
+BY_NAME = {family.name: family for family in FAMILIES}
+
+
+def family(name: str) -> Family:
+    return BY_NAME[PREFIX + name]
+
+
+def readme_table() -> str:
+    """The Markdown table of all families, as the README carries it."""
+    rows = ["| name | type | labels | meaning |", "|---|---|---|---|"]
+    for each in FAMILIES:
+        labels = ", ".join(f"`{label}`" for label in each.labels)
+        rows.append(f"| `{each.name}` | {each.type} | {labels} | {each.help} |")
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,139 @@
+"""What /metrics reads from ordinary rows: which clusters and cycles there are, and names with their slow facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import F
+
+from collectors.models import Cluster, Cycle, Group, LogDir, Topic
+
+STALE_AFTER_INTERVALS = 3
+
+# Seconds between two answers of the survey. A slow fact is left out when three of them (or three cycles, where
+# these are longer) brought no newer one.
+SURVEY_SECONDS = {"metadata": 30.0, "groups": 15.0, "log_dirs": 60.0}
+
+
+@dataclass(frozen=True, slots=True)
+class CycleRow:
+    """The newest stored cycle of a cluster; `taken_at` in unix seconds."""
+
+    number: int
+    taken_at: float
+    duration_seconds: float
+    is_reachable: bool
+    ages: dict[str, float]  # part of the survey -> unix time of its newest answer
+
+    def is_fresh(self, now: float, interval: float) -> bool:
+        return now - self.taken_at <= STALE_AFTER_INTERVALS * interval
+
+    def has_recent(self, part: str, interval: float) -> bool:
+        """Whether a part of the survey still says what is: a cluster that is out of reach says nothing of today."""
+        limit = STALE_AFTER_INTERVALS * max(SURVEY_SECONDS[part], interval)
+        answered_at = self.ages.get(part)
+        return self.is_reachable and (answered_at is None or self.taken_at - answered_at <= limit)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRow:
+    id: int
+    slug: str
+    interval: float
+    is_paused: bool
+    cycle: CycleRow | None  # None before the first
+
+    def is_fresh(self, now: float) -> bool:
+        return not self.is_paused and self.cycle is not None and self.cycle.is_fresh(now, self.interval)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRow:
+    name: str
+    partitions: int
+    under_replicated: int
+    offline: int
+    dead_letters_of: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogDirRow:
+    broker: int
+    path: str
+    size_bytes: int
+    free_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlowFacts:
+    """Names and what changes seldom; a part that is too old to be believed is empty."""
+
+    topics: tuple[TopicRow, ...] = ()
+    members: tuple[tuple[str, int], ...] = ()  # (group, members), described groups only
+    log_dirs: tuple[LogDirRow, ...] = ()
+
+
+def clusters() -> list[ClusterRow]:
+    """All clusters by slug, each with its newest cycle; two queries."""
+    newest = {
+        cluster_id: CycleRow(
+            number=number,
+            taken_at=taken_at.timestamp(),
+            duration_seconds=(ended_at - started_at).total_seconds(),
+            is_reachable=is_reachable,
+            ages=_numbers_only(ages),
+        )
+        for cluster_id, number, taken_at, started_at, ended_at, is_reachable, ages in Cycle.objects.filter(
+            number=F("cluster__last_cycle")
+        )
+        .order_by()
+        .values_list("cluster_id", "number", "taken_at", "started_at", "ended_at", "is_reachable", "ages")
+    }
+    return [
+        ClusterRow(cluster_id, slug, interval, is_paused, newest.get(cluster_id))
+        for cluster_id, slug, interval, is_paused in Cluster.objects.order_by("slug").values_list(
+            "id", "slug", "interval_seconds", "is_paused"
+        )
+    ]
+
+
+def slow_facts(cluster: ClusterRow) -> SlowFacts:
+    """The rows of a cluster whose survey is recent at its newest cycle; at most three queries."""
+    cycle = cluster.cycle
+    if cycle is None:
+        return SlowFacts()
+    topics: tuple[TopicRow, ...] = ()
+    members: tuple[tuple[str, int], ...] = ()
+    log_dirs: tuple[LogDirRow, ...] = ()
+    if cycle.has_recent("metadata", cluster.interval):
+        topics = tuple(
+            TopicRow(*row)
+            for row in Topic.objects.filter(cluster_id=cluster.id, gone_at=None)
+            .order_by("name")
+            .values_list("name", "partition_count", "under_replicated_count", "offline_count", "dead_letters_of")
+        )
+    if cycle.has_recent("groups", cluster.interval):
+        members = tuple(
+            (name, count)
+            for name, count in Group.objects.filter(cluster_id=cluster.id, gone_at=None)
+            .order_by("name")
+            .values_list("name", "member_count")
+            if count is not None
+        )
+    if cycle.has_recent("log_dirs", cluster.interval):
+        limit = STALE_AFTER_INTERVALS * max(SURVEY_SECONDS["log_dirs"], cluster.interval)
+        log_dirs = tuple(
+            LogDirRow(broker, path, size, free)
+            for broker, path, size, free, taken_at in LogDir.objects.filter(
+                broker__cluster_id=cluster.id, broker__gone_at=None, error=""
+            )
+            .order_by("broker__node_id", "path")
+            .values_list("broker__node_id", "path", "size_bytes", "usable_bytes", "taken_at")
+            if cycle.taken_at - taken_at.timestamp() <= limit  # one broker may have stopped answering
+        )
+    return SlowFacts(topics, members, log_dirs)
+
+
+def _numbers_only(ages: Any) -> dict[str, float]:
+    return {part: float(at) for part, at in dict(ages or {}).items() if isinstance(at, int | float)}

@@ -1,0 +1,92 @@
+"""/metrics, /healthz and /readyz: what machines ask; answered without sign-in."""
+
+from __future__ import annotations
+
+import hmac
+import time
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from collectors import loop
+from dashboard.access.roles import public
+
+from .negotiate import OPENMETRICS_TYPE, TEXT_TYPE, accepts_gzip, prefers_openmetrics
+from .page import MetricsPage, own_registry
+
+page = MetricsPage(own_registry())
+
+
+@public
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The Prometheus page; with STREAMGAUGE_METRICS_TOKEN set only for who bears it."""
+    if settings.METRICS_TOKEN and not _bears(request, settings.METRICS_TOKEN):
+        return HttpResponse(
+            "This page asks for a bearer token: the value of STREAMGAUGE_METRICS_TOKEN.\n",
+            status=401,
+            content_type="text/plain; charset=utf-8",
+            headers={"WWW-Authenticate": 'Bearer realm="streamgauge metrics"'},
+        )
+    openmetrics = prefers_openmetrics(request.headers.get("Accept", ""))
+    built = page.build(time.time(), openmetrics=openmetrics)
+    headers = {"Cache-Control": "no-store", "Vary": "Accept, Accept-Encoding"}
+    if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+        headers["Content-Encoding"] = "gzip"
+    body = built.gzipped() if "Content-Encoding" in headers else built.plain()
+    return HttpResponse(body, content_type=OPENMETRICS_TYPE if openmetrics else TEXT_TYPE, headers=headers)
+
+
+@public
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """The process is alive; nothing else is looked at, so that a slow database does not restart it."""
+    return JsonResponse({"status": "alive"}, headers={"Cache-Control": "no-store"})
+
+
+@public
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """503 when the database does not answer, or a loop of this process is older than 3 of its intervals."""
+    pulses = loop.pulses()
+    late = [
+        {
+            "name": pulse.name,
+            "age_seconds": round(pulse.age_seconds, 3),
+            "interval_seconds": pulse.interval_seconds,
+        }
+        for pulse in pulses
+        if pulse.is_late
+    ]
+    database = _database_state()
+    is_ready = not late and database == "reachable"
+    return JsonResponse(
+        {
+            "status": "ready" if is_ready else "not ready",
+            "database": database,
+            "late_loops": late,
+            "loops": [pulse.name for pulse in pulses],
+        },
+        status=200 if is_ready else 503,
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _bears(request: HttpRequest, token: str) -> bool:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(
+        given.strip().encode("utf-8", "surrogateescape"), token.encode()
+    )
+
+
+def _database_state() -> str:
+    """ "reachable", or the kind of error: its text may hold an address or a user's name, and this page is public."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+    except DatabaseError as error:
+        return f"unreachable: {type(error).__name__}"
+    return "reachable"

@@ -1,0 +1,58 @@
+"""Names of topics and groups as one piece of an address, and back; they are text from strangers and may hold anything."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from urllib.parse import quote
+
+_NOT_AS_THEY_ARE = frozenset({"", ".", ".."})
+
+
+def name_to_path(name: str) -> str:
+    """One percent-encoded path piece, `/` included.
+
+    '', '.' and '..' would be swallowed by browsers and proxies (RFC 3986, 5.2.4), so these, and names that begin
+    with the mark itself, become `~` and base64url without padding.
+    """
+    if name in _NOT_AS_THEY_ARE or name.startswith("~"):
+        return "~" + base64.urlsafe_b64encode(name.encode("utf-8", "surrogatepass")).decode("ascii").rstrip("=")
+    return quote(name, safe="", errors="surrogatepass")
+
+
+def name_from_path(piece: str) -> str:
+    """The name of a piece that the server has already percent-decoded; ValueError for `~` with bad base64url."""
+    if not piece.startswith("~"):
+        return piece
+    body = piece[1:]
+    try:
+        raw = base64.b64decode(body + "=" * (-len(body) % 4), altchars=b"-_", validate=True)
+        return raw.decode("utf-8", "surrogatepass")
+    except (binascii.Error, UnicodeError, ValueError) as error:
+        raise ValueError(f"'~' must be followed by base64url of a name, not {body[:40]!r}") from error
+
+
+def group_path(slug: str, name: str) -> str:
+    """The address of a group's page. Not `reverse`, which leaves `/` as it is: `a/../b` would lose two pieces."""
+    return f"/clusters/{slug}/groups/{name_to_path(name)}/"
+
+
+def topic_path(slug: str, name: str) -> str:
+    """The address of a topic's page (see `group_path`)."""
+    return f"/clusters/{slug}/topics/{name_to_path(name)}/"
+
+
+def cluster_path(slug: str) -> str:
+    return f"/clusters/{slug}/"
+
+
+class NameConverter:
+    """Path converter for `<name:...>`: everything up to the last slash, line breaks included (`path` stops at them)."""
+
+    regex = r"[\s\S]+"
+
+    def to_python(self, value: str) -> str:
+        return name_from_path(value)  # ValueError: no match, so 404
+
+    def to_url(self, value: str) -> str:
+        raise ValueError("addresses of groups and topics are made by dashboard.names, not by reverse")

@@ -1,0 +1,130 @@
+"""What is around every page: side bar, bell, the demo's strip, and the answer that carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Max
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from collectors.domain import words as plain_words
+from collectors.models import Event
+from dashboard import names
+from dashboard.access.roles import role_of
+from dashboard.models import Role, Transition
+
+from . import words
+from .summaries import Summary, summaries
+
+THEMES = ("dark", "light")
+
+
+@dataclass(frozen=True)
+class Act:
+    """What the demo does on purpose at the moment."""
+
+    title: str
+    ends_at: float | None
+    left: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Shell:
+    clusters: list[Summary]
+    cluster: Summary | None
+    firing: int
+    role: Role
+    act: Act | None
+    now: float
+    events_seq: str
+    looks: Mapping[str, Mapping[str, str]] = field(default_factory=words.for_scripts)
+
+    @property
+    def role_label(self) -> str:
+        return str(self.role.label)
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role >= Role.ADMIN
+
+    @property
+    def is_operator(self) -> bool:
+        return self.role >= Role.OPERATOR
+
+    @property
+    def newest_at(self) -> datetime | None:
+        return max((one.taken_at for one in self.clusters if one.taken_at), default=None)
+
+
+def shell_of(request: HttpRequest, slug: str | None = None) -> Shell:
+    """The surroundings of a page; `slug` names the cluster it belongs to (Http404 when there is none such)."""
+    every = summaries()
+    here = next((one for one in every if one.slug == slug), None)
+    if slug is not None and here is None:
+        raise Http404(f"There is no cluster “{slug}”.")
+    if here is None and len(every) == 1:
+        here = every[0]
+    return Shell(
+        clusters=sorted(every, key=lambda one: one.name.casefold()),
+        cluster=here,
+        firing=sum(sum(one.alerts.values()) for one in every),
+        role=role_of(request) or Role.VIEWER,
+        act=newest_act(timezone.now()) if settings.DEMO else None,
+        now=timezone.now().timestamp(),
+        events_seq=f"{_newest_id(Transition)}.{_newest_id(Event)}",
+    )
+
+
+def page(
+    request: HttpRequest, template: str, context: dict[str, Any], *, shell: Shell, status: int | None = None
+) -> HttpResponse:
+    """Render a page with its surroundings."""
+    return render(request, template, {"shell": shell, "theme": theme_of(request), **context}, status=status)
+
+
+def theme_of(request: HttpRequest) -> str:
+    """`?theme=` for this page, else the cookie that the switch writes, else "" (the system's choice)."""
+    wanted = request.GET.get("theme") or request.COOKIES.get("sg_theme", "")
+    return wanted if wanted in THEMES else ""
+
+
+def newest_act(now: datetime) -> Act | None:
+    """The act under way in the demo, from its newest mark."""
+    event = Event.objects.filter(kind=Event.Kind.ACT).select_related("cluster").order_by("-at", "-id").first()
+    if event is None:
+        return None
+    ends_at = event.data.get("ends_at")
+    left = ends_at - now.timestamp() if isinstance(ends_at, int | float) else None
+    if left is not None and left <= 0:
+        return None
+    kind = str(event.data.get("subject_kind") or event.subject_kind)
+    subject = str(event.data.get("subject") or event.subject)
+    path = names.cluster_path(event.cluster.slug)
+    if kind == "group" and subject:
+        path = names.group_path(event.cluster.slug, subject)
+    elif kind == "topic" and subject:
+        path = names.topic_path(event.cluster.slug, subject)
+    return Act(
+        title=str(event.data.get("title") or event.text).removeprefix("Demo: ").rstrip("."),
+        ends_at=float(ends_at) if left is not None and ends_at is not None else None,
+        left=countdown(left) if left is not None else "",
+        path=path,
+    )
+
+
+def countdown(seconds: float) -> str:
+    """42 -> "0:42"; from an hour on in words."""
+    whole = max(0, int(seconds))
+    return f"{whole // 60}:{whole % 60:02d}" if whole < 3600 else plain_words.duration(whole)
+
+
+def _newest_id(model: type[Transition] | type[Event]) -> int:
+    newest: int | None = model.objects.aggregate(newest=Max("id"))["newest"]
+    return newest or 0

@@ -1,0 +1,119 @@
+"""Django's settings, all of them from the environment (README, "Configuration", lists every variable)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import dj_database_url
+from environs import Env
+
+from collectors.secrets import load_or_make_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Env()
+
+DATA_DIR = Path(env.str("STREAMGAUGE_DATA_DIR", str(BASE_DIR / "var"))).absolute()
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+CACHE_DIR = Path(env.str("STREAMGAUGE_CACHE_DIR", str(BASE_DIR / ".cache"))).absolute()
+DEMO = env.bool("STREAMGAUGE_DEMO", False)
+HOST = env.str("STREAMGAUGE_HOST", "127.0.0.1")
+PORT = env.int("STREAMGAUGE_PORT", 8000)
+METRICS_TOKEN = env.str("STREAMGAUGE_METRICS_TOKEN", "")
+ALLOWED_NETWORKS: list[str] = env.list("STREAMGAUGE_ALLOWED_NETWORKS", [])
+REDIS_URL = env.str("REDIS_URL", "")
+
+# One key for signing and (through collectors.secrets) for stored credentials; each use derives its own.
+INSTANCE_KEY = load_or_make_key(DATA_DIR, env.str("STREAMGAUGE_SECRET_KEY", None))
+SECRET_KEY = hashlib.sha256(b"django signing\0" + INSTANCE_KEY.encode()).hexdigest()
+DEBUG = env.bool("STREAMGAUGE_DEBUG", False)
+ALLOWED_HOSTS: list[str] = env.list("STREAMGAUGE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("STREAMGAUGE_TRUSTED_ORIGINS", [])
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "channels",
+    "collectors",
+    "dashboard",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "dashboard.urls"
+ASGI_APPLICATION = "dashboard.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# SQLite: IMMEDIATE because DEFERRED lost two writes in three with four writers; never ATOMIC_REQUESTS.
+SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+}
+_default = dj_database_url.parse(env.str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'streamgauge.sqlite3'}"))
+if _default["ENGINE"] == "django.db.backends.sqlite3":
+    _default["OPTIONS"] = {**_default.get("OPTIONS", {}), **SQLITE_OPTIONS}
+    _default["CONN_MAX_AGE"] = None
+else:
+    _default["OPTIONS"] = {**_default.get("OPTIONS", {}), "pool": {"min_size": 2, "max_size": 20}}
+DATABASES = {"default": _default}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+LOGIN_URL = "/signin/"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_NAME = f"streamgauge_{hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:8]}"
+CSRF_COOKIE_NAME = SESSION_COOKIE_NAME + "_csrf"  # two instances on one host must not sign each other out
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+CHANNEL_LAYERS = (
+    {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            # redis-py 8's 5 s socket timeout would close the idle subscriptions of channels-redis 4.3
+            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]},
+        }
+    }
+    if REDIS_URL
+    else {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+)

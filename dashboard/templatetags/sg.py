@@ -1,0 +1,229 @@
+"""What the templates say numbers and states with; unknown is hatched, with the word and the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from collectors.domain import words as plain_words
+from dashboard import names
+from dashboard.pages import words
+
+register = template.Library()
+
+_FORMATS = {
+    "count": words.number,
+    "rate": words.rate,
+    "bytes": words.size,
+    "duration": plain_words.duration,
+    "short": words.short,
+}
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    return format_html('<svg class="i {}" aria-hidden="true"><use href="#{}"/></svg>', extra, name)
+
+
+@register.simple_tag
+def num(field: str, fmt: str, value: float | None, why: str = "", na: str = "unknown") -> SafeString:
+    """A number that the live script keeps fresh. None is the hatched word, with the reason in its title."""
+    if value is None:
+        return format_html(
+            '<span data-f="{}" data-fmt="{}" data-na="{}" class="sg-na sg-hatch" title="{}">{}</span>',
+            field, fmt, na, why or "not answered in the newest cycle", na,
+        )  # fmt: skip
+    return format_html(
+        '<span data-f="{}" data-fmt="{}" data-na="{}" data-value="{}">{}</span>',
+        field, fmt, na, value, _FORMATS[fmt](value),
+    )  # fmt: skip
+
+
+@register.simple_tag
+def fixed(fmt: str, value: float | None, why: str = "", na: str = "unknown") -> SafeString:
+    """A number that does not change while the page is open; None as in `num`."""
+    if value is None:
+        return format_html('<span class="sg-na sg-hatch" title="{}">{}</span>', why or "not known", na)
+    return format_html("{}", _FORMATS[fmt](value))
+
+
+@register.simple_tag
+def verdict(state: str | None, field: str = "verdict", title: str = "") -> SafeString:
+    """Icon and word of a state; `field` makes it live, "" leaves it as it is."""
+    one = words.look(state)
+    live = format_html(' data-f="{}" data-fmt="verdict"', field) if field else ""
+    return format_html(
+        '<span class="sg-v {}"{} data-verdict="{}" title="{}">{}<span>{}</span></span>',
+        one.tone, live, state or "unknown", title, icon(one.icon), one.word,
+    )  # fmt: skip
+
+
+@register.simple_tag
+def severity(level: str) -> SafeString:
+    one = words.SEVERITIES.get(level, words.SEVERITIES["info"])
+    return format_html('<span class="sg-v {}">{}{}</span>', one.tone, icon(one.icon), one.word)
+
+
+@register.filter
+def tone(state: str | None) -> str:
+    return words.look(state).tone
+
+
+@register.filter
+def state_icon(state: str | None) -> str:
+    return words.look(state).icon
+
+
+@register.filter
+def severity_tone(level: str) -> str:
+    return words.SEVERITIES.get(level, words.SEVERITIES["info"]).tone
+
+
+@register.filter
+def severity_icon(level: str) -> str:
+    return words.SEVERITIES.get(level, words.SEVERITIES["info"]).icon
+
+
+@register.filter
+def event_icon(kind: str) -> str:
+    return words.EVENTS.get(kind, ("i-info", ""))[0]
+
+
+@register.filter
+def event_tone(kind: str) -> str:
+    return words.EVENTS.get(kind, ("i-info", ""))[1]
+
+
+@register.filter
+def count(value: float | None) -> str:
+    return "unknown" if value is None else words.number(value)
+
+
+@register.filter
+def rate(value: float | None) -> str:
+    return "unknown" if value is None else words.rate(value)
+
+
+@register.filter
+def size(value: float | None) -> str:
+    return "unknown" if value is None else words.size(value)
+
+
+@register.filter
+def span(seconds: float | None) -> str:
+    return "unknown" if seconds is None else plain_words.duration(seconds)
+
+
+@register.filter
+def counted(number: float, noun: str) -> str:
+    """`{{ 2|counted:"group" }}` or `{{ 2|counted:"entry,entries" }}`."""
+    one, _, many = noun.partition(",")
+    return plain_words.counted(number, one, many or None)
+
+
+@register.simple_tag
+def moment(at: datetime | None, style: str = "time") -> SafeString:
+    """A time of day in UTC, with the date when it is not today's; the whole moment in the title."""
+    if at is None:
+        return mark_safe('<span class="t3">never</span>')  # noqa: S308 - a constant
+    today = at.date() == timezone.now().date()
+    text = f"{at:%H:%M:%S}" if style == "time" else f"{at:%H:%M}"
+    if not today:
+        text = f"{at:%b %d} {at:%H:%M}"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S} UTC", text
+    )
+
+
+@register.simple_tag
+def ago(at: datetime | float | None, field: str = "") -> SafeString:
+    """How long ago, counted on by the page's own clock (`data-fmt="age"`)."""
+    if at is None:
+        return format_html('<span class="sg-na sg-hatch" title="{}">unknown</span>', "never stored")
+    unix = at.timestamp() if isinstance(at, datetime) else at
+    text = plain_words.duration(timezone.now().timestamp() - unix)
+    return format_html(
+        '<span data-fmt="age" data-at="{}"{}>{}</span>',
+        f"{unix:.3f}", format_html(' data-f="{}"', field) if field else "", text,
+    )  # fmt: skip
+
+
+@register.simple_tag
+def spark(points: Iterable[float | None] | None, label: str, extra: str = "", field: str = "spark") -> SafeString:
+    """A sparkline drawn on canvas by the page; "-" is a gap and is drawn as a gap."""
+    text = " ".join("-" if p is None else f"{p:.6g}" for p in points or ())
+    return format_html(
+        '<canvas class="sp {}" data-points="{}" data-f-push="{}" role="img" aria-label="{}"></canvas>',
+        extra, text, field, label,
+    )  # fmt: skip
+
+
+@register.simple_tag
+def meter(value: float | None, most: float | None, label: str = "") -> SafeString:
+    """A bar of `value` out of `most`, as SVG since style attributes are forbidden; nothing when either is unknown."""
+    if value is None or not most or most <= 0:
+        width = 0.0
+    else:
+        width = max(0.0, min(100.0, 100.0 * value / most))
+    return format_html(
+        '<svg class="sg-meter" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">'
+        '<rect width="{}" height="8"/></svg>',
+        label or f"{width:.0f} %", f"{width:.2f}",
+    )  # fmt: skip
+
+
+@register.simple_tag
+def cluster_path(slug: str) -> str:
+    return names.cluster_path(slug)
+
+
+@register.simple_tag
+def group_path(slug: str, name: str) -> str:
+    return names.group_path(slug, name)
+
+
+@register.simple_tag
+def topic_path(slug: str, name: str) -> str:
+    return names.topic_path(slug, name)
+
+
+@register.simple_tag
+def subject_path(slug: str, kind: str, name: str) -> str:
+    """The page of an event's or an alert's subject."""
+    if kind == "group":
+        return names.group_path(slug, name)
+    if kind == "topic":
+        return names.topic_path(slug, name)
+    return names.cluster_path(slug) + ("#brokers" if kind == "broker" else "")
+
+
+@register.simple_tag
+def subject_name(kind: str, name: str, cluster: str) -> str:
+    if kind == "broker":
+        return f"broker {name}"
+    return name if kind in ("group", "topic") and name else cluster if kind == "cluster" or not kind else "(empty name)"
+
+
+@register.filter
+def shown(name: str) -> str:
+    """A name as people see it: the empty one has a word."""
+    return name or "(empty name)"
+
+
+@register.simple_tag(takes_context=True)
+def with_query(context: dict[str, Any], **changes: Any) -> str:
+    """This page's query with some parameters changed; None or "" drops one."""
+    params = {k: v for k, v in context["request"].GET.items() if k != "fragment"}
+    for key, value in changes.items():
+        if value in (None, ""):
+            params.pop(key.rstrip("_"), None)
+        else:
+            params[key.rstrip("_")] = str(value)
+    return "?" + urlencode(params) if params else "?"

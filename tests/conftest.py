@@ -1,0 +1,94 @@
+"""What all tests share: the real Kafka of a run, and skips that the CI machine turns into failures."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from django.conf import settings
+
+from collectors.demo.nodes import KafkaCluster
+
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
+    """Three real nodes, no traffic, started once a run. A test that breaks a node mends it again before it ends."""
+    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"), cache_dir=settings.CACHE_DIR)
+    with cluster:
+        cluster.start()
+        cluster.wait_ready()
+        yield cluster
+
+
+@pytest.fixture
+def new_topic(kafka: KafkaCluster) -> Callable[..., str]:
+    """Make a topic with a name of its own: `new_topic("orders", partitions=3, replication=3, **config)` -> name."""
+
+    def make(stem: str = "topic", *, partitions: int = 1, replication: int = 3, **config: str) -> str:
+        name = f"{stem}-{uuid.uuid4().hex[:8]}"
+        create_topic(kafka.bootstrap, name, partitions=partitions, replication=replication, config=config)
+        return name
+
+    return make
+
+
+def create_topic(
+    bootstrap: str, name: str, *, partitions: int = 1, replication: int = 3, config: dict[str, str] | None = None
+) -> None:
+    """Create a topic and wait until every broker's answer has its leaders."""
+    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=logging.getLogger("tests.kafka"))
+    made = admin.create_topics([NewTopic(name, partitions, replication, config=config or {})], operation_timeout=10)
+    made[name].result(20)
+
+
+def produce(bootstrap: str, topic: str, values: Iterable[bytes], *, partition: int = -1) -> int:
+    """Write `values` and wait until all are acknowledged; returns how many."""
+    producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5}, logger=logging.getLogger("tests.kafka"))
+    failed: list[object] = []
+    count = 0
+    for value in values:
+        producer.produce(
+            topic, value, partition=partition, on_delivery=lambda error, _message: error and failed.append(error)
+        )
+        count += 1
+    left = producer.flush(30)
+    if left or failed:
+        raise AssertionError(f"{left} records of {topic} were not acknowledged, {failed[:3]} failed")
+    return count
+
+
+def _absent(what: str) -> None:
+    """Skip for want of a program of the system; where the machine promises to have it, that is a failure."""
+    if os.environ.get("STREAMGAUGE_REQUIRE_SYSTEM") == "1":
+        pytest.fail(f"{what} is not installed, and STREAMGAUGE_REQUIRE_SYSTEM=1 says that it has to be", pytrace=False)
+    pytest.skip(f"{what} is not installed")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Path:
+    """The path of an installed Chromium (STREAMGAUGE_CHROMIUM, or on the PATH)."""
+    named = os.environ.get("STREAMGAUGE_CHROMIUM")
+    for name in (named,) if named else CHROMIUM_NAMES:
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    _absent(named or "Chromium")
+    raise AssertionError("unreachable")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    """The path of Prometheus's promtool."""
+    found = shutil.which("promtool")
+    if not found:
+        _absent("promtool")
+    return Path(str(found))
