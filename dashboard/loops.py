@@ -11,13 +11,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from collectors.kafka.session import Session
+from collectors.kafka.survey import Survey
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 
 from collectors import loop, sampler
-from collectors.kafka.session import Session
 from collectors.kafka.settings import ConnectionSettings
-from collectors.kafka.survey import Survey
 from collectors.models import Cluster, Lease
 from collectors.secrets import decrypt
 from dashboard.alerts.judge import Judge

@@ -6,8 +6,8 @@ import re
 from collections.abc import Container
 
 _SUFFIXES = (
+    re.compile(r"^(?P<source>.+?)__.+__dlq$", re.IGNORECASE),  # uForwarder: <topic>__<group>__dlq
     re.compile(r"^(?P<source>.+?)[._-](?:dlq|dlt|dead[._-]?letters?(?:[._-]?(?:queue|topic))?)$", re.IGNORECASE),
-    re.compile(r"^(?P<source>.+?)__(?:[^_].*?__)?dlq$", re.IGNORECASE),  # uForwarder: <topic>__<group>__dlq
 )
 _SPRING_CLOUD_STREAM = re.compile(r"^error\.(?P<source>.+)\.[^.]+$")
 _SOMEWHERE = re.compile(

@@ -59,8 +59,8 @@ class Shell:
         return self.role >= Role.OPERATOR
 
     @property
-    def newest_at(self) -> datetime | None:
-        return max((one.taken_at for one in self.clusters if one.taken_at), default=None)
+    def newest_at(self) -> float | None:
+        return max((one.row["taken_at"] for one in self.clusters if one.row["taken_at"]), default=None)
 
 
 def shell_of(request: HttpRequest, slug: str | None = None) -> Shell:
@@ -74,7 +74,7 @@ def shell_of(request: HttpRequest, slug: str | None = None) -> Shell:
     return Shell(
         clusters=sorted(every, key=lambda one: one.name.casefold()),
         cluster=here,
-        firing=sum(sum(one.alerts.values()) for one in every),
+        firing=sum(one.row["alerts"] for one in every),
         role=role_of(request) or Role.VIEWER,
         act=newest_act(timezone.now()) if settings.DEMO else None,
         now=timezone.now().timestamp(),

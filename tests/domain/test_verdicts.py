@@ -1,0 +1,163 @@
+"""What a group is doing: a table of cases, each with its sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
+from collectors.domain.topology import GroupType
+from collectors.domain.verdicts import GroupRow, Verdict, explain, judge_groups
+from collectors.domain.window import Window
+
+INTERVAL = 5.0
+START = 1_790_000_000.0
+
+
+def window_of(committed: list[int | None], end: list[int | None], *, interval: float = INTERVAL) -> Window:
+    """A window of one group with one partition."""
+    group, topic = Layout.build({"g": [("t", 0)]}), Layout.of_topics({"t": [0]})
+    window = Window()
+    for i, (c, e) in enumerate(zip(committed, end, strict=True)):
+        window.push(START + i * interval, Column(group, Numbers.of([c])), Column(topic, Numbers.of([e])))
+    return window
+
+
+def verdict_of(window: Window, *, members: int | None = 1, kind: GroupType = GroupType.CLASSIC) -> Verdict:
+    column = judge_groups(window, {"g": GroupRow("g", kind, members)}, interval_seconds=INTERVAL)
+    return Verdict(int(column.numbers.values[0]))
+
+
+def rising(count: int, step: int, first: int = 0) -> list[int | None]:
+    return [first + step * i for i in range(count)]
+
+
+SAW = [0, 40, 80, 0, 40, 80, 0, 40, 80, 0, 40, 80]
+
+CASES: list[tuple[str, list[int | None], list[int | None], int | None, Verdict]] = [
+    ("reads all that arrives", rising(8, 50), rising(8, 50), 1, Verdict.OK),
+    ("nothing arrives and nothing waits", [100] * 8, [100] * 8, 1, Verdict.OK),
+    ("a quiet topic with a marker's residual that nothing follows", [99] * 8, [100] * 8, 1, Verdict.OK),
+    ("waits one sample behind, always moving", rising(8, 50), rising(8, 50, 50), 1, Verdict.OK),
+    ("commits in a sawtooth", [1000 + 40 * i - s for i, s in enumerate(SAW)], rising(12, 40, 1000), 1, Verdict.OK),
+    ("stands still for 20 s while records arrive", [50, 100, *[100] * 4], rising(6, 50, 50), 1, Verdict.NO_PROGRESS),
+    ("stands still for only 10 s", [50, 100, 100, 100], rising(4, 50, 50), 1, Verdict.OK),
+    ("stood still from the first sample on", [100] * 5, rising(5, 50, 150), 1, Verdict.NO_PROGRESS),
+    ("stands still, but was caught up 10 s ago", [100] * 6, [100, 100, 100, 100, 101, 102], 1, Verdict.OK),
+    ("one record came 20 s ago and is not read", [100] * 6, [100, *[101] * 5], 1, Verdict.NO_PROGRESS),
+    ("moves again after standing still", [100] * 6 + [400], rising(7, 50, 150), 1, Verdict.OK),
+    (
+        "unanswered samples are no evidence of standing still",
+        [100, None, None, None, 100],
+        rising(5, 9, 110),
+        1,
+        Verdict.OK,
+    ),
+    ("lag climbs beyond any sawtooth", rising(12, 30), rising(12, 100, 100), 1, Verdict.FALLING_BEHIND),
+    ("lag climbs, but for too short to say", rising(6, 30), rising(6, 100, 100), 1, Verdict.OK),
+    ("catches up", rising(12, 100), rising(12, 30, 2000), 1, Verdict.OK),
+    ("nobody is there and records wait", [100] * 6, rising(6, 50, 150), 0, Verdict.NO_MEMBERS),
+    ("nobody is there and nothing waits", [100] * 6, [100] * 6, 0, Verdict.NO_MEMBERS),
+    ("assigned, never committed, records arrive", [NO_COMMIT] * 5, rising(5, 50), 1, Verdict.NOT_COMMITTING),
+    ("assigned, never committed, nothing arrives", [NO_COMMIT] * 5, [0] * 5, 1, Verdict.OK),
+    ("assigned and new: it may commit in a moment", [NO_COMMIT] * 2, rising(2, 50), 1, Verdict.OK),
+    ("the commit is not known now", [50, 100, None], rising(3, 50, 50), 1, Verdict.UNKNOWN),
+    ("the log end is not known now", [50, 100, 150], [50, 100, None], 1, Verdict.UNKNOWN),
+    ("its members are not known, its offsets are fine", rising(8, 50), rising(8, 50), None, Verdict.UNKNOWN),
+    ("its members are not known, and it stands still", [100] * 6, rising(6, 50, 150), None, Verdict.NO_PROGRESS),
+    ("one sample, nothing waits", [100], [100], 1, Verdict.OK),
+    ("one sample, records wait: two are needed", [100], [150], 1, Verdict.UNKNOWN),
+    ("rewound and reading again", [900, 950, 100, 200, 300, 400], rising(6, 10, 960), 1, Verdict.OK),
+    ("committed past the end after a truncation", [500] * 6, [400] * 6, 1, Verdict.OK),
+]
+
+
+@pytest.mark.parametrize(("sentence", "committed", "end", "members", "expected"), CASES, ids=[c[0] for c in CASES])
+def test_verdict(
+    sentence: str, committed: list[int | None], end: list[int | None], members: int | None, expected: Verdict
+) -> None:
+    assert verdict_of(window_of(committed, end), members=members) is expected, sentence
+
+
+def test_a_share_group_is_unknown_and_says_why() -> None:
+    window = window_of([], [])
+    row = GroupRow("g", GroupType.SHARE, 2)
+    assert verdict_of(window, kind=GroupType.SHARE) is Verdict.UNKNOWN
+    assert "share group" in explain(row, window, verdict=Verdict.UNKNOWN, now=START).sentence
+
+
+def test_the_worst_partition_speaks_for_the_group() -> None:
+    group, topic = Layout.build({"g": [("t", 0), ("t", 1)]}), Layout.of_topics({"t": [0, 1]})
+    window = Window()
+    for i in range(6):
+        committed = Column(group, Numbers.of([100 * i, 500]))
+        window.push(START + i * INTERVAL, committed, Column(topic, Numbers.of([100 * i, 510 + 10 * i])))
+    assert verdict_of(window) is Verdict.NO_PROGRESS
+
+
+def test_a_group_without_any_position_is_unknown_not_ok() -> None:
+    window = window_of(rising(3, 1), rising(3, 1))
+    column = judge_groups(window, {"other": GroupRow("other", GroupType.CLASSIC, 3)}, interval_seconds=INTERVAL)
+    assert column.numbers.at(0) == Verdict.UNKNOWN
+
+
+def test_a_clock_that_steps_back_starts_the_window_afresh() -> None:
+    window = window_of([100] * 6, rising(6, 50, 150))
+    layout, topic = Layout.build({"g": [("t", 0)]}), Layout.of_topics({"t": [0]})
+    window.push(START - 3600, Column(layout, Numbers.of([100])), Column(topic, Numbers.of([600])))
+    assert len(window.samples) == 1
+    assert verdict_of(window) is Verdict.UNKNOWN
+
+
+def test_samples_follow_a_group_when_other_groups_come() -> None:
+    window = window_of([100] * 5, rising(5, 50, 150))
+    layout, topic = Layout.build({"a": [("t", 0)], "g": [("t", 0)]}), Layout.of_topics({"t": [0]})
+    window.push(START + 25, Column(layout, Numbers.of([0, 100])), Column(topic, Numbers.of([400])))
+    assert verdict_of(window) is Verdict.NO_PROGRESS
+
+
+@pytest.mark.parametrize(
+    ("committed", "end", "verdict", "expected"),
+    [
+        ([50, 100, *[100] * 5], rising(7, 50, 50), Verdict.NO_PROGRESS, "No progress since"),
+        ([50, 100, *[100] * 5], rising(7, 50, 50), Verdict.NO_PROGRESS, "read by worker-1"),
+        (rising(12, 30), rising(12, 100, 100), Verdict.FALLING_BEHIND, "reads 6/s while 20/s arrive"),
+        (rising(12, 100), rising(12, 30, 2000), Verdict.OK, "Catching up"),
+        ([100] * 3, [100] * 3, Verdict.OK, "Caught up"),
+        (rising(8, 50), rising(8, 50, 50), Verdict.OK, "Keeps up: reads 10/s while 10/s arrive"),
+        ([100] * 3, [150] * 3, Verdict.NO_MEMBERS, "nobody reads, 50 records wait"),
+        ([NO_COMMIT] * 5, rising(5, 50), Verdict.NOT_COMMITTING, "no offset ever committed while 200 records"),
+        ([None] * 3, rising(3, 50), Verdict.UNKNOWN, "1 of 1 partition not answered"),
+    ],
+)
+def test_the_sentence_says_why(
+    committed: list[int | None], end: list[int | None], verdict: Verdict, expected: str
+) -> None:
+    row = GroupRow("g", GroupType.CLASSIC, 1)
+    window = window_of(committed, end)
+    now = START + len(end) * INTERVAL
+    finding = explain(row, window, verdict=verdict, now=now, owners={("t", 0): "worker-1"})
+    assert expected in finding.sentence
+    assert "nan" not in finding.sentence.lower()
+
+
+def test_the_stored_moment_is_remembered_when_the_window_has_forgotten_it() -> None:
+    window = window_of([100] * 24, rising(24, 50, 150))
+    finding = explain(
+        GroupRow("g", GroupType.CLASSIC, 1), window, verdict=Verdict.NO_PROGRESS, now=START + 120, since=START - 600
+    )
+    assert finding.since == START - 600
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_but_healthy_groups_are_never_called_stuck(seed: int) -> None:
+    """Poisson arrivals, commits each 5 s that are up to a second old: ten minutes without a wrong word."""
+    random = np.random.default_rng(seed)
+    arrivals = np.cumsum(random.poisson(random.choice([0.05, 2, 40, 400]) * INTERVAL, 120))
+    committed, end = [0], [int(arrivals[0])]
+    for i in range(1, len(arrivals)):
+        end.append(int(arrivals[i]))
+        committed.append(int(arrivals[i - 1] + random.random() * (arrivals[i] - arrivals[i - 1])))
+    for stop in range(2, len(end)):
+        window = window_of([*committed[max(0, stop - 24) : stop]], [*end[max(0, stop - 24) : stop]])
+        assert verdict_of(window) is not Verdict.NO_PROGRESS
