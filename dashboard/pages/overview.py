@@ -20,6 +20,7 @@ from dashboard.models import Role
 
 from . import words
 from .shell import Shell, page, shell_of
+from .sparks import cluster_rate
 from .summaries import Summary, worst_first
 from .times import spark_range
 
@@ -114,14 +115,8 @@ def _stats(shell: Shell, clusters: Sequence[Summary]) -> dict[str, Any]:
 
 
 def _sparks(clusters: Sequence[Summary]) -> dict[str, list[float | None]]:
-    """Messages/s of each cluster over the last while, summed over its topics."""
-    out = {}
-    for one in clusters:
-        if one.now is None:
-            continue
-        since, until = spark_range(one.now.taken_at)
-        out[one.slug] = queries.cluster_sparkline(one.cluster.pk, since, until)
-    return out
+    """Messages/s of each cluster over the last while."""
+    return {one.slug: cluster_rate(one) for one in clusters}
 
 
 def _walls(clusters: Sequence[Summary]) -> tuple[list[Wall], Counter[str], list[tuple[Summary, str, Verdict]]]:

@@ -1,0 +1,348 @@
+"""Frames back to numbers: which frames there are, some positions of many, whole columns of few."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from django.db.models import BinaryField, QuerySet
+from django.db.models.functions import Substr
+from numpy.typing import NDArray
+
+from collectors.domain.numbers import Column, Numbers
+from collectors.models import Frame
+
+from . import codec
+from .cache import LeastRecent
+from .kinds import Kind
+from .layouts import StoredLayout
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+log = logging.getLogger(__name__)
+
+VALUES_AT_ONCE = 4_000_000
+"""Numbers decoded in one go: bounds the memory of a long range over many partitions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The frames of one kind, oldest first: cycle, moment (unix seconds), key frame's cycle, layout row."""
+
+    cycles: Ints
+    taken_at: NDArray[np.float64]
+    key_cycles: Ints
+    layouts: Ints
+
+    def __len__(self) -> int:
+        return len(self.cycles)
+
+    def take(self, where: slice | Ints | Bools) -> Heads:
+        return Heads(self.cycles[where], self.taken_at[where], self.key_cycles[where], self.layouts[where])
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, float, int, int]]) -> Heads:
+        cycles, taken_at, keys, layouts = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), (), ())
+        integers = (np.array(column, dtype=np.int64) for column in (cycles, keys, layouts))
+        cycle_array, key_array, layout_array = integers
+        return cls(cycle_array, np.array(taken_at, dtype=np.float64), key_array, layout_array)
+
+
+def first_segments(cluster_id: int, kind: Kind) -> QuerySet[Frame]:
+    """One row per stored cycle: each frame has a segment 0."""
+    return Frame.objects.filter(cluster_id=cluster_id, kind=kind.value, segment=0)
+
+
+def _heads(rows: QuerySet[Frame]) -> Heads:
+    return Heads.of(rows.order_by("cycle").values_list("cycle", "taken_at", "key_cycle", "layout_id"))
+
+
+def cycle_range(cluster_id: int, kind: Kind, since: float, until: float) -> tuple[int, int] | None:
+    """First and last cycle with a frame taken in a stretch of time; two queries."""
+    frames = Frame.objects.filter(cluster_id=cluster_id, kind=kind.value)
+    first = frames.filter(taken_at__gte=since).order_by("taken_at").values_list("cycle", flat=True).first()
+    last = frames.filter(taken_at__lte=until).order_by("-taken_at").values_list("cycle", flat=True).first()
+    return None if first is None or last is None or last < first else (first, last)
+
+
+def heads_between(cluster_id: int, kind: Kind, first: int, last: int) -> Heads:
+    return _heads(first_segments(cluster_id, kind).filter(cycle__gte=first, cycle__lte=last))
+
+
+def heads_in(cluster_id: int, kind: Kind, since: float, until: float) -> Heads:
+    """Frames taken in a stretch of time; three queries. Samples from before the clock stepped back are kept,
+    those that then repeat the same times are left out, so `taken_at` grows strictly."""
+    cycles = cycle_range(cluster_id, kind, since, until)
+    return Heads.of([]) if cycles is None else forward(heads_between(cluster_id, kind, *cycles), since, until)
+
+
+def forward(heads: Heads, since: float, until: float) -> Heads:
+    if not len(heads):
+        return heads
+    so_far = np.maximum.accumulate(heads.taken_at)
+    fresh = np.concatenate(([True], heads.taken_at[1:] > so_far[:-1]))
+    return heads.take(fresh & (heads.taken_at >= since) & (heads.taken_at <= until))
+
+
+def heads_at(cluster_id: int, kind: Kind, cycles: Sequence[int]) -> Heads:
+    """The frames of these cycles, as far as there are."""
+    return _heads(first_segments(cluster_id, kind).filter(cycle__in=cycles))
+
+
+def heads_as_of(cluster_id: int, kind: Kind, first: int, last: int) -> Heads:
+    """The frames of a range of cycles, and the newest one before it: for kinds that are not written each cycle."""
+    rows = first_segments(cluster_id, kind)
+    before = rows.filter(cycle__lte=first).order_by("-cycle").values("cycle")[:1]
+    found = _heads(rows.filter(cycle__in=before))
+    within = heads_between(cluster_id, kind, first + 1, last)
+    return Heads(*(np.concatenate(pair) for pair in zip(_parts(found), _parts(within), strict=True)))
+
+
+def _parts(heads: Heads) -> tuple[Ints, NDArray[np.float64], Ints, Ints]:
+    return heads.cycles, heads.taken_at, heads.key_cycles, heads.layouts
+
+
+# Some positions of many frames
+
+
+def read(
+    cluster_id: int,
+    kind: Kind,
+    heads: Heads,
+    layouts: Mapping[int, StoredLayout],
+    positions: Mapping[int, Ints],
+    count: int,
+) -> tuple[Ints, Bools]:
+    """Values (k, count) and known (k, count) of `count` members at each head; one query.
+
+    `positions[row id of a layout]` (count,) says where its frames hold each member, -1 where they do not.
+    What is missing, damaged or of an unreadable layout is not known.
+    """
+    values = np.zeros((len(heads), count), dtype=np.int64)
+    known = np.zeros((len(heads), count), dtype=np.bool_)
+    usable = {row for row in np.unique(heads.layouts).tolist() if row in layouts and row in positions}
+    segments = {row: _segments(layouts[row], positions[row]) for row in usable}
+    wanted = sorted({segment for own in segments.values() for segment in np.unique(own[own >= 0]).tolist()})
+    if not wanted or not len(heads):
+        return values, known
+    bodies: dict[tuple[int, int], tuple[int, bytes]] = {}
+    for segment, cycle, layout, body in _rows(cluster_id, kind, heads, wanted):
+        bodies[segment, cycle] = layout, bytes(body)
+    problems = _Problems(cluster_id, kind)
+    for row in usable:
+        at = np.flatnonzero(heads.layouts == row)
+        for segment in np.unique(segments[row][segments[row] >= 0]).tolist():
+            columns = np.flatnonzero(segments[row] == segment)
+            first, end = layouts[row].cuts[segment : segment + 2].tolist()
+            found = [i for i in at.tolist() if bodies.get((segment, int(heads.cycles[i])), (0, b""))[0] == row]
+            keys = _keys(problems, bodies, segment, np.unique(heads.key_cycles[found]).tolist(), end - first)
+            got, got_known, bad = codec.decode_many(
+                [bodies[segment, int(heads.cycles[i])][1] for i in found],
+                [keys.get(int(heads.key_cycles[i])) for i in found],
+                end - first,
+                _as_slice(positions[row][columns] - first),
+            )
+            for i, error in bad:
+                problems.add(int(heads.cycles[found[i]]), segment, error)
+            where = np.ix_(np.array(found, dtype=np.int64), columns)
+            values[where], known[where] = got, got_known
+    problems.report()
+    return values, known
+
+
+def chunks(heads: Heads, per_row: int) -> Iterator[slice]:
+    """Stretches of heads of which about VALUES_AT_ONCE numbers are decoded together."""
+    size = max(80, VALUES_AT_ONCE // max(1, per_row))
+    for at in range(0, len(heads), size):
+        yield slice(at, at + size)
+
+
+def _segments(layout: StoredLayout, positions: Ints) -> Ints:
+    return np.where(positions >= 0, layout.segments_of(np.maximum(positions, 0)), -1)
+
+
+def _as_slice(indices: Ints) -> slice | Ints:
+    """Neighbours are taken as a slice, which copies nothing."""
+    if len(indices) and bool((np.diff(indices) == 1).all()):
+        return slice(int(indices[0]), int(indices[-1]) + 1)
+    return indices
+
+
+def _rows(
+    cluster_id: int, kind: Kind, heads: Heads, segments: Sequence[int]
+) -> Iterable[tuple[int, int, int, bytes | memoryview]]:
+    rows = Frame.objects.filter(cluster_id=cluster_id, kind=kind.value, segment__in=segments)
+    first, last = int(heads.key_cycles.min()), int(heads.cycles.max())
+    needed = np.union1d(heads.cycles, heads.key_cycles)
+    if len(needed) <= 500 and len(needed) * 3 < last - first:
+        rows = rows.filter(cycle__in=needed.tolist())
+    else:
+        rows = rows.filter(cycle__gte=first, cycle__lte=last)
+    return rows.values_list("segment", "cycle", "layout_id", "body").iterator(chunk_size=2000)
+
+
+def _keys(
+    problems: _Problems,
+    bodies: Mapping[tuple[int, int], tuple[int, bytes]],
+    segment: int,
+    cycles: Iterable[int],
+    positions: int,
+) -> dict[int, codec.Segment]:
+    out = {}
+    for cycle in cycles:
+        stored = bodies.get((segment, cycle))
+        if stored is None:
+            continue
+        try:
+            out[cycle] = codec.decode_key(stored[1], positions)
+        except codec.BadBodyError as error:
+            problems.add(cycle, segment, error)
+    return out
+
+
+_told: LeastRecent[tuple[int, str, int, int], bool] = LeastRecent(10_000)
+
+
+class _Problems:
+    """Damaged frames met by one read, told once per frame and process, in one line with a count."""
+
+    def __init__(self, cluster_id: int, kind: Kind) -> None:
+        self._cluster_id, self._kind = cluster_id, kind
+        self._new: list[tuple[int, int, str]] = []
+
+    def add(self, cycle: int, segment: int, error: codec.BadBodyError) -> None:
+        key = (self._cluster_id, self._kind.value, cycle, segment)
+        if _told.get(key) is None:
+            _told.put(key, True)
+            self._new.append((cycle, segment, str(error)))
+
+    def report(self) -> None:
+        if self._new:
+            cycle, segment, reason = self._new[0]
+            log.warning(
+                "frames unreadable, shown as unknown: cluster=%s kind=%s count=%s first_cycle=%s segment=%s reason=%s",
+                self._cluster_id,
+                self._kind.value,
+                len(self._new),
+                cycle,
+                segment,
+                reason,
+            )
+
+
+# Whole columns
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One frame as its first segment identifies it; the checksums make it the key of a cache, whose entries
+    then can never answer for a cycle that was stored anew under the same number."""
+
+    cycle: int
+    taken_at: float
+    key_cycle: int
+    layout: int
+    checksum: bytes
+    key_checksum: bytes
+
+    @property
+    def key(self) -> tuple[int, int, bytes]:
+        return self.cycle, self.layout, self.checksum
+
+    @property
+    def key_frame(self) -> tuple[int, int, bytes]:
+        """`key` of the key frame."""
+        return self.key_cycle, self.layout, self.checksum if self.cycle == self.key_cycle else self.key_checksum
+
+
+MARK_FIELDS = ("kind", "cycle", "taken_at", "key_cycle", "layout_id", "head")
+
+
+def marks(rows: QuerySet[Frame]) -> dict[Kind, list[Mark]]:
+    """Marks by kind, oldest first, of rows of segment 0; one query."""
+    head = Substr("body", 1, codec.HEADER_BYTES, output_field=BinaryField())
+    out: dict[Kind, list[Mark]] = {}
+    for kind, cycle, taken_at, key_cycle, layout, raw in (
+        rows.annotate(head=head).order_by("cycle").values_list(*MARK_FIELDS)
+    ):
+        start = bytes(raw)
+        out.setdefault(Kind(kind), []).append(Mark(cycle, taken_at, key_cycle, layout, start[8:12], start[12:16]))
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    column: Column
+    segments: tuple[codec.Segment | None, ...]
+
+
+_ColumnKey = tuple[int, str, tuple[int, int, bytes]]
+_columns: LeastRecent[_ColumnKey, _Decoded] = LeastRecent(6_000_000, lambda kept: 2 * len(kept.column.layout) + 500)
+
+
+def columns(
+    cluster_id: int, kind: Kind, wanted: Sequence[Mark], layouts: Mapping[int, StoredLayout]
+) -> list[Column | None]:
+    """The column of each mark; None where its layout cannot be read. One query for what is not in memory."""
+    out: dict[tuple[int, int, bytes], _Decoded] = {}
+    absent: list[Mark] = []
+    cycles: set[int] = set()
+    for mark in wanted:
+        kept = _columns.get((cluster_id, kind.value, mark.key))
+        if kept is not None:
+            out[mark.key] = kept
+        elif mark.layout in layouts:
+            absent.append(mark)
+            cycles.add(mark.cycle)
+            key_frame = _columns.get((cluster_id, kind.value, mark.key_frame))
+            if key_frame is None:
+                cycles.add(mark.key_cycle)
+            else:
+                out[mark.key_frame] = key_frame
+    if absent:
+        segments = range(max(layouts[mark.layout].segment_count for mark in absent))
+        rows = Frame.objects.filter(
+            cluster_id=cluster_id, kind=kind.value, segment__in=segments, cycle__in=sorted(cycles)
+        ).values_list("cycle", "layout_id", "segment", "body")
+        bodies = {(cycle, layout, segment): bytes(body) for cycle, layout, segment, body in rows}
+        problems = _Problems(cluster_id, kind)
+        for mark in absent:
+            for key, cycle in ((mark.key_frame, mark.key_cycle), (mark.key, mark.cycle)):
+                if key not in out:
+                    base = out[mark.key_frame].segments if key != mark.key_frame else None
+                    decoded = _decode_column(problems, layouts[mark.layout], bodies, cycle, mark.layout, base)
+                    out[key] = _columns.put((cluster_id, kind.value, key), decoded)
+        problems.report()
+    found = [out.get(mark.key) for mark in wanted]
+    return [None if decoded is None else decoded.column for decoded in found]
+
+
+def _decode_column(
+    problems: _Problems,
+    layout: StoredLayout,
+    bodies: Mapping[tuple[int, int, int], bytes],
+    cycle: int,
+    row: int,
+    base: tuple[codec.Segment | None, ...] | None,
+) -> _Decoded:
+    cuts = layout.cuts.tolist()
+    values = np.zeros(cuts[-1], dtype=np.int64)
+    known = np.zeros(cuts[-1], dtype=np.bool_)
+    segments: list[codec.Segment | None] = []
+    for i in range(layout.segment_count):
+        segment = None
+        body = bodies.get((cycle, row, i))
+        if body is not None:
+            try:
+                segment = codec.decode(body, cuts[i + 1] - cuts[i], base[i] if base is not None else None)
+                values[cuts[i] : cuts[i + 1]] = segment.values
+                known[cuts[i] : cuts[i + 1]] = segment.known
+            except codec.BadBodyError as error:
+                problems.add(cycle, i, error)
+        segments.append(segment)
+    values.flags.writeable = known.flags.writeable = False  # shared by whoever asks
+    # only key frames are needed again segment by segment
+    kept = tuple(segments) if base is None else ()
+    return _Decoded(Column(layout.layout, Numbers(values, known)), kept)

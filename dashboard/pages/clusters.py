@@ -1,0 +1,89 @@
+"""One cluster: sentence, tiles, brokers, the worst groups, the busiest topics, what changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+
+from collectors.domain import words as plain_words
+from collectors.models import Broker, Cycle
+from dashboard.access.roles import role
+from dashboard.live import rows
+from dashboard.models import Role
+
+from . import groups, topics
+from .overview import recent_events
+from .shell import page, shell_of
+from .sparks import cluster_rate
+from .summaries import Summary
+
+GROUP_ROWS = 6
+TOPIC_ROWS = 8
+FRAGMENTS = {
+    "brokers": "pages/_brokers.html",
+    "groups": "pages/_worst_groups.html",
+    "topics": "pages/_busiest_topics.html",
+    "changed": "pages/_changed.html",
+}
+_REACH_RANK = {"down": 0, "suspect": 1, "up": 2}
+_MORE_THAN_PART = {
+    "connect": "connecting",
+    "end_offsets": "log ends",
+    "start_offsets": "log starts",
+    "commits": "committed offsets",
+    "describe": "members of groups",
+    "log_dirs": "sizes on disk",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLine:
+    broker: Broker
+    row: dict[str, Any]
+
+
+@role(Role.VIEWER)
+def cluster(request: HttpRequest, slug: str) -> HttpResponse:
+    shell = shell_of(request, slug)
+    here = shell.cluster
+    assert here is not None  # noqa: S101 - shell_of raised Http404 otherwise
+    fragment = request.GET.get("fragment", "")
+    context: dict[str, Any] = {"section": "cluster", "here": here, "fragment": fragment}
+    if fragment in ("", "brokers"):
+        context["brokers"] = _brokers(here)
+    if fragment in ("", "groups"):
+        context["group_rows"] = groups.worst(here, GROUP_ROWS)
+    if fragment in ("", "topics"):
+        context["topic_rows"] = topics.busiest(here, TOPIC_ROWS)
+    if fragment in ("", "changed"):
+        context["events"] = recent_events(20, cluster=here.cluster)
+    if fragment in FRAGMENTS:
+        return page(request, FRAGMENTS[fragment], context, shell=shell)
+    context["evidence"] = _evidence(here)
+    context["rate_spark"] = cluster_rate(here)
+    return page(request, "pages/cluster.html", context, shell=shell)
+
+
+def _brokers(here: Summary) -> list[BrokerLine]:
+    made = rows.broker_rows(here.cluster, here.now)
+    found = here.cluster.brokers.filter(gone_at=None)
+    lines = [BrokerLine(broker, made[str(broker.node_id)]) for broker in found if str(broker.node_id) in made]
+    return sorted(lines, key=lambda line: (_REACH_RANK.get(line.row["reach"], 3), line.broker.node_id))
+
+
+def _evidence(here: Summary) -> list[dict[str, Any]]:
+    """What the newest cycle could not learn, in words; nothing when all was answered."""
+    newest = Cycle.objects.filter(cluster=here.cluster, number=here.cluster.last_cycle).first()
+    if newest is None:
+        return []
+    out = []
+    for error in newest.errors[:6]:
+        part = str(error.get("part", ""))
+        what = _MORE_THAN_PART.get(part, part.replace("_", " "))
+        where = f"broker {error['broker']}" if error.get("broker") is not None else "the cluster"
+        times = error.get("count") or 1
+        said = f"{what} from {where}: {error.get('reason', 'no reason given')}"
+        out.append({"text": said, "times": f", {plain_words.counted(times, 'time')}" if times > 1 else ""})
+    return out

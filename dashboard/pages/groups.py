@@ -1,0 +1,218 @@
+"""Consumer groups: the list, and one group with its evidence, charts, partitions and members."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+
+from collectors.domain.verdicts import Verdict
+from collectors.history import queries
+from collectors.models import Group, Member
+from dashboard.access.roles import role
+from dashboard.live import rows
+from dashboard.models import Alert, Role
+
+from .lists import arrange, headings, read_state
+from .overview import recent_events
+from .ranges import QUICK, read_range
+from .shell import page, shell_of
+from .summaries import Summary
+from .times import history_since, spark_range
+
+SHOWS = {
+    "all": "All",
+    "troubled": "In trouble",
+    "no_members": "No members",
+    "unknown": "Unknown",
+    "ok": "Ok",
+}
+COLUMNS = (
+    ("name", "Group", False, ""),
+    ("verdict", "Verdict", False, "worst first"),
+    ("lag", "Lag", True, "records between committed offset and log end, all partitions"),
+    ("arriving", "Arriving/s", True, "records written to its partitions per second"),
+    ("consumed", "Read/s", True, "records it commits per second"),
+    ("members", "Members", True, ""),
+    ("", "Lag, 15 min", False, ""),
+)
+TROUBLED = (Verdict.NO_PROGRESS, Verdict.FALLING_BEHIND, Verdict.NOT_COMMITTING)
+MEMBERS_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """What sorting and filtering need of a group; rows are made only for the page that is shown."""
+
+    name: str
+    verdict: int
+    lag: float | None
+    arriving: float | None
+    consumed: float | None
+    members: int | None
+
+    @property
+    def urgency(self) -> tuple[int, float]:
+        """As verdicts are ordered, but groups at rest and unknown ones below those in trouble; then by lag."""
+        rank = {int(Verdict.NO_MEMBERS): 1, int(Verdict.UNKNOWN): 2, int(Verdict.NOT_COMMITTING): 3}
+        return rank.get(self.verdict, self.verdict), self.lag or 0
+
+
+KEYS = {
+    "name": lambda one: one.name.casefold(),
+    "verdict": lambda one: one.urgency,
+    "lag": lambda one: one.lag,
+    "arriving": lambda one: one.arriving,
+    "consumed": lambda one: one.consumed,
+    "members": lambda one: one.members,
+}
+
+
+@role(Role.VIEWER)
+def groups(request: HttpRequest, slug: str) -> HttpResponse:
+    shell = shell_of(request, slug)
+    here = shell.cluster
+    assert here is not None  # noqa: S101 - shell_of raised Http404 otherwise
+    state = read_state(request.GET, columns=list(KEYS), default_sort="-verdict", shows=list(SHOWS))
+    every = lights(here)
+    listed = arrange(every, state, name=lambda one: one.name, keys=KEYS, wanted=_is_wanted)
+    context = {
+        "section": "groups",
+        "here": here,
+        "state": state,
+        "listed": listed,
+        "headings": headings(state, COLUMNS),
+        "lines": lines(here, [one.name for one in listed.rows]),
+        "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
+        "troubled": [one for one in every if _is_wanted(one, "troubled")],
+    }
+    template = "pages/_groups_rows.html" if request.GET.get("fragment") == "rows" else "pages/groups.html"
+    return page(request, template, context, shell=shell)
+
+
+def _is_wanted(one: Light, show: str) -> bool:
+    if show == "troubled":
+        return one.verdict in TROUBLED
+    return show == "all" or Verdict(one.verdict).word == show
+
+
+def lights(here: Summary) -> list[Light]:
+    """All groups of a cluster, in one query and the newest numbers."""
+    found = Group.objects.filter(cluster=here.cluster, gone_at=None).order_by()
+    now = here.now
+    out = []
+    for name, verdict, members in found.values_list("name", "verdict", "member_count"):
+        at = now.groups.index.get(name) if now else None
+        if now is None or at is None:
+            out.append(Light(name, verdict if now else int(Verdict.UNKNOWN), None, None, None, members))
+            continue
+        out.append(
+            Light(
+                name,
+                int(stored) if (stored := now.groups.verdict.at(at)) is not None else verdict,
+                now.groups.lag.at(at),
+                now.groups.arriving_per_second.at(at),
+                now.groups.consumed_per_second.at(at),
+                members,
+            )
+        )
+    return out
+
+
+def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:
+    """Rows with sparklines for these groups, in this order."""
+    made = rows.group_rows(here.cluster, here.now, names) if names else {}
+    sparks: dict[str, list[float | None]] = {}
+    if here.now is not None and names:
+        since, until = spark_range(here.now.taken_at)
+        sparks = queries.sparklines(here.cluster.pk, "group_lag", names, since, until)
+    return [{"name": name, "row": made[name], "spark": sparks.get(name)} for name in names if name in made]
+
+
+def worst(here: Summary, limit: int) -> list[dict[str, Any]]:
+    every = sorted(lights(here), key=lambda one: one.name.casefold())
+    every.sort(key=lambda one: one.urgency, reverse=True)
+    return lines(here, [one.name for one in every[:limit]])
+
+
+@role(Role.VIEWER)
+def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    shell = shell_of(request, slug)
+    here = shell.cluster
+    assert here is not None  # noqa: S101 - shell_of raised Http404 otherwise
+    found = Group.objects.filter(cluster=here.cluster, name=name).first()
+    if found is None:
+        raise Http404(f"There is no group “{name}” in {here.name}.")
+    row = rows.group_detail(here.cluster, here.now, name)
+    fragment = request.GET.get("fragment", "")
+    context: dict[str, Any] = {
+        "section": "groups",
+        "here": here,
+        "group": found,
+        "row": row,
+        "fragment": fragment,
+        "most_lag": max((p["lag"] for p in row["partitions"] if p["lag"] is not None), default=0) if row else 0,
+    }
+    if fragment == "partitions":
+        return page(request, "pages/_group_partitions.html", context, shell=shell)
+    members = list(found.members.all()[:MEMBERS_SHOWN])
+    context["members"] = [_member(member, row) for member in members]
+    if fragment == "members":
+        return page(request, "pages/_members.html", context, shell=shell)
+    context["events"] = recent_events(20, cluster=here.cluster, subject_kind="group", subject=name)
+    if fragment == "changed":
+        return page(request, "pages/_changed.html", context, shell=shell)
+    context |= {
+        "range": read_range(request.GET, now=timezone.now(), history_since=history_since(here.cluster)),
+        "quick": QUICK,
+        "topics": _topics(here, name),
+        "alerts": list(
+            Alert.objects.exclude(state=Alert.State.RESOLVED)
+            .filter(cluster=here.cluster, subject_kind="group", subject=name)
+            .select_related("rule")
+        ),
+        "why": _why_unknown(found, row),
+    }
+    return page(request, "pages/group.html", context, shell=shell)
+
+
+def _why_unknown(found: Group, row: dict[str, Any] | None) -> str:
+    if found.described_error:
+        return f"the group could not be described: {found.described_error}"
+    if row is not None and row["lag_state"] == "no_commit":
+        return "this group has committed no offset, so there is nothing to measure from"
+    return "not every partition answered in the newest cycle"
+
+
+def _member(member: Member, row: dict[str, Any] | None) -> dict[str, Any]:
+    mine = {(topic, partition) for topic, partitions in member.assignment for partition in partitions}
+    held = [p["lag"] for p in row["partitions"] if (p["topic"], p["partition"]) in mine] if row else []
+    is_known = bool(held) and len(held) == len(mine) and all(lag is not None for lag in held)
+    return {
+        "member": member,
+        "count": len(mine),
+        "assignment": member.assignment[:8],
+        "more": max(0, len(member.assignment) - 8),
+        "lag": sum(lag for lag in held if lag is not None) if is_known else None,
+    }
+
+
+def _topics(here: Summary, name: str) -> list[dict[str, Any]]:
+    """Lag and read rate by topic, the most lag first."""
+    now = here.now
+    at = now.groups.index.get(name) if now else None
+    if now is None or at is None:
+        return []
+    groups = now.groups
+    positions = (groups.gt_group == at).nonzero()[0].tolist()
+    out = [
+        {
+            "name": now.topics.names[int(groups.gt_topic[i])] if groups.gt_topic[i] >= 0 else "",
+            "lag": groups.gt_lag.at(i),
+            "consumed": groups.gt_consumed_per_second.at(i),
+        }
+        for i in positions
+    ]
+    return sorted(out, key=lambda one: -1 if one["lag"] is None else one["lag"], reverse=True)

@@ -1,0 +1,221 @@
+"""Topics: the list, and one topic with its charts, partitions and readers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+
+from collectors.domain import words as plain_words
+from collectors.history import queries
+from collectors.models import Topic
+from dashboard.access.roles import role
+from dashboard.live import rows
+from dashboard.models import Role
+
+from .lists import arrange, headings, read_state
+from .overview import recent_events
+from .ranges import QUICK, read_range
+from .shell import page, shell_of
+from .summaries import Summary
+from .times import history_since, spark_range
+
+SHOWS = {
+    "user": "Topics",
+    "dead": "Dead letters",
+    "degraded": "Degraded",
+    "internal": "Internal",
+}
+COLUMNS = (
+    ("name", "Topic", False, ""),
+    ("state", "Replication", False, "worst first"),
+    ("rate", "Messages/s", True, "records written per second, all partitions"),
+    ("size", "Size", True, "bytes of the leaders' replicas"),
+    ("partitions", "Partitions", True, ""),
+    ("lag", "Worst lag", True, "of the group that is furthest behind on it"),
+    ("", "Messages/s, 15 min", False, ""),
+)
+READERS_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """What sorting and filtering need of a topic."""
+
+    name: str
+    is_internal: bool
+    dead_letters_of: str
+    partitions: int
+    under_replicated: int
+    offline: int
+    rate: float | None
+    size: float | None
+    lag: float | None
+
+
+KEYS = {
+    "name": lambda one: one.name.casefold(),
+    "state": lambda one: (one.offline, one.under_replicated, one.rate or 0),
+    "rate": lambda one: one.rate,
+    "size": lambda one: one.size,
+    "partitions": lambda one: one.partitions,
+    "lag": lambda one: one.lag,
+}
+
+
+@role(Role.VIEWER)
+def topics(request: HttpRequest, slug: str) -> HttpResponse:
+    shell = shell_of(request, slug)
+    here = shell.cluster
+    assert here is not None  # noqa: S101 - shell_of raised Http404 otherwise
+    state = read_state(request.GET, columns=list(KEYS), default_sort="-state", shows=list(SHOWS))
+    every = lights(here)
+    listed = arrange(every, state, name=lambda one: one.name, keys=KEYS, wanted=_is_wanted)
+    context = {
+        "section": "topics",
+        "here": here,
+        "state": state,
+        "listed": listed,
+        "headings": headings(state, COLUMNS),
+        "lines": lines(here, [one.name for one in listed.rows]),
+        "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
+        "degraded": [one for one in every if one.under_replicated or one.offline],
+    }
+    template = "pages/_topics_rows.html" if request.GET.get("fragment") == "rows" else "pages/topics.html"
+    return page(request, template, context, shell=shell)
+
+
+def _is_wanted(one: Light, show: str) -> bool:
+    if show == "internal":
+        return one.is_internal
+    if show == "degraded":
+        return bool(one.under_replicated or one.offline)
+    return not one.is_internal and (show == "user" or bool(one.dead_letters_of))
+
+
+def lights(here: Summary) -> list[Light]:
+    """All topics of a cluster, in one query and the newest numbers."""
+    found = Topic.objects.filter(cluster=here.cluster, gone_at=None).order_by()
+    now = here.now
+    worst = rows.worst_reader_lag(now) if now else None
+    out = []
+    for name, internal, dead, partitions, under, offline in found.values_list(
+        "name", "is_internal", "dead_letters_of", "partition_count", "under_replicated_count", "offline_count"
+    ):
+        at = now.topics.index.get(name) if now else None
+        rate = now.topics.messages_per_second.at(at) if now and at is not None else None
+        size = now.topics.size_bytes.at(at) if now and at is not None else None
+        lag = worst.at(at) if worst is not None and at is not None else None
+        out.append(Light(name, internal, dead, partitions, under, offline, rate, size, lag))
+    return out
+
+
+def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:
+    """Rows with sparklines for these topics, in this order."""
+    made = rows.topic_rows(here.cluster, here.now, names) if names else {}
+    sparks: dict[str, list[float | None]] = {}
+    if here.now is not None and names:
+        since, until = spark_range(here.now.taken_at)
+        sparks = queries.sparklines(here.cluster.pk, "topic_rate", names, since, until)
+    return [
+        {"name": name, "row": made[name], "spark": sparks.get(name), "state": replication(made[name])}
+        for name in names
+        if name in made
+    ]
+
+
+def replication(row: dict[str, Any]) -> str:
+    """The word of a topic's replicas."""
+    return "offline" if row["offline"] else "under_replicated" if row["under_replicated"] else "in_sync"
+
+
+def busiest(here: Summary, limit: int) -> list[dict[str, Any]]:
+    """Degraded ones first, then by messages/s; internal ones only when degraded."""
+    every = [one for one in lights(here) if not one.is_internal or one.offline or one.under_replicated]
+    every.sort(key=lambda one: one.name.casefold())
+    every.sort(key=lambda one: (one.offline > 0, one.under_replicated > 0, one.rate or 0), reverse=True)
+    return lines(here, [one.name for one in every[:limit]])
+
+
+@role(Role.VIEWER)
+def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
+    shell = shell_of(request, slug)
+    here = shell.cluster
+    assert here is not None  # noqa: S101 - shell_of raised Http404 otherwise
+    found = Topic.objects.filter(cluster=here.cluster, name=name).first()
+    if found is None:
+        raise Http404(f"There is no topic “{name}” in {here.name}.")
+    row = rows.topic_detail(here.cluster, here.now, name)
+    fragment = request.GET.get("fragment", "")
+    context: dict[str, Any] = {"section": "topics", "here": here, "topic": found, "row": row, "fragment": fragment}
+    if row is not None:
+        context["partition_rows"] = [_partition(part) for part in row["partition_rows"]]
+        context["head"] = _headline(found, row)
+    if fragment == "partitions":
+        return page(request, "pages/_topic_partitions.html", context, shell=shell)
+    context["events"] = recent_events(20, cluster=here.cluster, subject_kind="topic", subject=name)
+    if fragment == "changed":
+        return page(request, "pages/_changed.html", context, shell=shell)
+    readers, left_out = _readers(here, name)
+    context |= {"readers": readers, "readers_left_out": left_out}
+    if fragment == "readers":
+        return page(request, "pages/_readers.html", context, shell=shell)
+    context |= {
+        "range": read_range(request.GET, now=timezone.now(), history_since=history_since(here.cluster)),
+        "quick": QUICK,
+        "why": "not every partition answered in the newest cycle",
+    }
+    return page(request, "pages/topic.html", context, shell=shell)
+
+
+def _partition(part: dict[str, Any]) -> dict[str, Any]:
+    """A partition's row with the word of its state and the number of records it holds."""
+    short = len(part["isr"]) < len(part["replicas"])
+    state = "offline" if part["leader"] is None else "under_replicated" if short else "in_sync"
+    start, end = part["start"], part["end"]
+    missing = [broker for broker in part["replicas"] if broker not in part["isr"]]
+    held = end - start if start is not None and end is not None else None
+    return {**part, "state": state, "missing": missing, "held": held}
+
+
+def _headline(found: Topic, row: dict[str, Any]) -> dict[str, str]:
+    if row["offline"]:
+        has = "has" if row["offline"] == 1 else "have"
+        said = f"{plain_words.counted(row['offline'], 'partition')} of {row['partitions']} {has} no leader"
+        return {"verdict": "bad", "sentence": f"{said}: nothing can be written or read there"}
+    if row["under_replicated"]:
+        has = "has" if row["under_replicated"] == 1 else "have"
+        said = f"{plain_words.counted(row['under_replicated'], 'partition')} of {row['partitions']} {has} fewer copies"
+        return {"verdict": "warn", "sentence": f"{said} in sync than asked for"}
+    if row["rate"] is None:
+        return {"verdict": "unknown", "sentence": "How much arrives is not known yet"}
+    kind = "dead letters" if found.dead_letters_of else "records"
+    if row["rate"] == 0:
+        return {"verdict": "ok", "sentence": f"No {kind} arrive at the moment; every partition is in sync"}
+    arrive = f"{plain_words.rate(row['rate'])} {kind} arrive"
+    tone = "warn" if found.dead_letters_of else "ok"
+    return {"verdict": tone, "sentence": f"{arrive}; every partition is in sync"}
+
+
+def _readers(here: Summary, name: str) -> tuple[list[dict[str, Any]], int]:
+    """The groups that have committed offsets for the topic, those with the most lag on it first."""
+    now = here.now
+    at = now.topics.index.get(name) if now else None
+    if now is None or at is None:
+        return [], 0
+    groups = now.groups
+    found = [
+        (groups.names[int(groups.gt_group[i])], groups.gt_lag.at(i), groups.gt_consumed_per_second.at(i))
+        for i in (groups.gt_topic == at).nonzero()[0].tolist()
+    ]
+    found.sort(key=lambda one: (-1 if one[1] is None else one[1], one[0]), reverse=True)
+    shown = found[:READERS_SHOWN]
+    made = rows.group_rows(here.cluster, now, [group for group, _, _ in shown])
+    out = [
+        {"name": group, "lag": lag, "consumed": consumed, "row": made[group]}
+        for group, lag, consumed in shown
+        if group in made
+    ]
+    return out, len(found) - len(shown)

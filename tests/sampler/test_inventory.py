@@ -1,0 +1,152 @@
+"""Rows are written when the cluster changes, and each change is one sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from collectors.domain import topology
+from collectors.inventory import EVENTS_OF_A_KIND_AT_ONCE, Changes, Inventory
+from collectors.models import Broker, Cluster, Event, Group, Member, Topic
+
+pytestmark = pytest.mark.django_db
+NOW = 1_790_000_000.0
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster.objects.create(slug="c", name="C", settings_encrypted=b"")
+
+
+def topic(
+    name: str, *, partitions: int = 1, leader: int = 1, isr: tuple[int, ...] = (1, 2, 3), id_: str = "x"
+) -> topology.Topic:
+    parts = tuple(topology.Partition(i, leader, 0, (1, 2, 3), isr) for i in range(partitions))
+    return topology.Topic(name, id_, False, parts)
+
+
+def metadata(*topics: topology.Topic) -> topology.Metadata:
+    return topology.Metadata("id", (), topics, NOW)
+
+
+def group(name: str, *members: str, error: str | None = None) -> topology.Group:
+    made = tuple(topology.Member(m, m, "10.0.0.7", None, (("t", (0,)),)) for m in members)
+    return topology.Group(name, topology.GroupType.CLASSIC, "Stable", "consumer", 1, None, "range", made, error)
+
+
+def see_topics(cluster: Cluster, *topics: topology.Topic) -> list[str]:
+    inventory, changes = Inventory(cluster.pk), Changes()
+    inventory.plan_topics(changes, metadata(*topics), now=NOW)
+    inventory.save(changes, now=NOW)
+    return [event.text for event in changes.events]
+
+
+def see_groups(cluster: Cluster, *groups: topology.Group, is_complete: bool = True) -> list[str]:
+    inventory, changes = Inventory(cluster.pk), Changes()
+    inventory.plan_groups(changes, groups, is_complete=is_complete, now=NOW)
+    inventory.save(changes, now=NOW)
+    return [event.text for event in changes.events]
+
+
+def test_the_first_survey_is_no_news(cluster: Cluster) -> None:
+    assert see_topics(cluster, topic("a"), topic("b")) == []
+    assert see_groups(cluster, group("g", "m1")) == []
+    assert Topic.objects.count() == 2
+    assert Member.objects.get().assignment == [["t", [0]]]
+
+
+def test_the_same_survey_again_writes_nothing(cluster: Cluster) -> None:
+    see_topics(cluster, topic("a"))
+    inventory, changes = Inventory(cluster.pk), Changes()
+    inventory.plan_topics(changes, metadata(topic("a")), now=NOW)
+    assert (changes.create, changes.update, changes.events) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    ("second", "sentence"),
+    [
+        ([topic("a"), topic("b", partitions=3)], "Topic b was created with 3 partitions"),
+        ([], "Topic a was deleted"),
+        ([topic("a", partitions=4)], "Topic a grew from 1 to 4 partitions"),
+        ([topic("a", id_="y")], "Topic a was deleted and made anew: its offsets start again at 0"),
+        ([topic("a", leader=2)], "1 partition leader moved from broker 1"),
+    ],
+)
+def test_a_change_of_topics_is_a_sentence(cluster: Cluster, second: list[topology.Topic], sentence: str) -> None:
+    see_topics(cluster, topic("a"))
+    assert see_topics(cluster, *second) == [sentence]
+
+
+def test_a_topic_that_comes_back_is_the_same_row(cluster: Cluster) -> None:
+    see_topics(cluster, topic("a"), topic("b"))
+    see_topics(cluster, topic("b"))
+    assert Topic.objects.get(name="a").gone_at is not None
+    see_topics(cluster, topic("a", id_="y"), topic("b"))
+    assert Topic.objects.get(name="a").gone_at is None
+
+
+def test_a_thousand_new_topics_are_not_a_thousand_events(cluster: Cluster) -> None:
+    see_topics(cluster, topic("a"))
+    texts = see_topics(cluster, topic("a"), *(topic(f"t{i}") for i in range(1000)))
+    assert len(texts) == EVENTS_OF_A_KIND_AT_ONCE + 1
+    assert "more than 50" in texts[-1]
+    assert Topic.objects.count() == 1001
+
+
+def test_members_that_leave_and_join_are_named(cluster: Cluster) -> None:
+    see_groups(cluster, group("g", "m1", "m2"))
+    assert see_groups(cluster, group("g", "m2", "m3")) == ["Group g has 2 members, had 2: m1 left; m3 joined"]
+    assert set(Member.objects.values_list("member_id", flat=True)) == {"m2", "m3"}
+
+
+def test_a_group_that_could_not_be_described_keeps_its_members(cluster: Cluster) -> None:
+    see_groups(cluster, group("g", "m1"))
+    assert see_groups(cluster, group("g", error="timeout")) == []
+    assert Group.objects.get().member_count is None, "unknown, not zero"
+    assert Member.objects.count() == 1
+
+
+def test_groups_are_gone_only_when_every_broker_listed_its_groups(cluster: Cluster) -> None:
+    see_groups(cluster, group("g"), group("h"))
+    assert see_groups(cluster, group("g"), is_complete=False) == []
+    assert see_groups(cluster, group("g"), is_complete=True) == ["Group h is gone"]
+
+
+def test_brokers_go_suspect_down_and_up(cluster: Cluster) -> None:
+    node = topology.BrokerNode(1, "h", 9092)
+
+    def see(reach: topology.Reach, reason: str, *, listed: bool = True) -> list[str]:
+        inventory, changes = Inventory(cluster.pk), Changes()
+        inventory.plan_brokers(
+            changes,
+            nodes=[node] if listed else [],
+            reach={1: (reach, reason)},
+            controller=1,
+            versions={1: "4.3"},
+            now=NOW,
+        )
+        inventory.save(changes, now=NOW)
+        return [event.kind for event in changes.events]
+
+    assert see(topology.Reach.UP, "") == []
+    assert see(topology.Reach.SUSPECT, "refused") == [Event.Kind.BROKER_SUSPECT]
+    assert see(topology.Reach.DOWN, "the cluster no longer lists it", listed=False) == [Event.Kind.BROKER_DOWN]
+    row = Broker.objects.get()
+    assert (row.host, row.version, row.reach) == ("h", "4.3", topology.Reach.DOWN), "what was known stays"
+    assert see(topology.Reach.UP, "") == [Event.Kind.BROKER_UP]
+
+
+def test_a_verdict_is_written_when_it_changes_and_remembers_since_when(cluster: Cluster) -> None:
+    see_groups(cluster, group("g", "m1"))
+
+    def judge(verdict: int, now: float) -> list[str]:
+        inventory, changes = Inventory(cluster.pk), Changes()
+        inventory.plan_verdicts(changes, {"g": verdict}, now=now)
+        inventory.save(changes, now=now)
+        return [event.text for event in changes.events]
+
+    assert judge(0, NOW) == []
+    assert judge(0, NOW + 5) == []
+    assert judge(5, NOW + 10) == ["Group g: no progress, was ok"]
+    assert judge(5, NOW + 15) == []
+    assert Group.objects.get().verdict_since is not None
+    assert Group.objects.get().verdict_since.timestamp() == NOW + 10  # type: ignore[union-attr]  # checked above
