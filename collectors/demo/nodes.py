@@ -168,7 +168,7 @@ class KafkaCluster:
         os.replace(fresh, path)
 
     def _format(self) -> None:
-        """Write the nodes' properties, and give new ones the two files that StorageTool would write (three JVMs, 2 s)."""
+        """Write the nodes' properties, and give new ones the files that StorageTool would write (three JVMs, 2 s)."""
         checkpoint = bootstrap_checkpoint(self.cache_dir, say=self.say)
         voters = ",".join(f"{plan.node_id}@{HOST}:{plan.controller_port}" for plan in self._plans.values())
         for plan in self._plans.values():
@@ -397,7 +397,8 @@ def bootstrap_checkpoint(cache_dir: Path, *, say: jars.Say = print) -> Path:
         )
         made = folder / "data" / "bootstrap.checkpoint"
         if not made.exists():
-            raise KafkaFailedError(f"StorageTool failed with code {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
+            said = (done.stdout + done.stderr)[-2000:]
+            raise KafkaFailedError(f"StorageTool failed with code {done.returncode}:\n{said}")
         os.replace(made, kept)
     return kept
 
@@ -444,10 +445,9 @@ def _can_bind(port: int) -> bool:
 
 
 def _tells_why(line: str) -> bool:
-    return (
-        any(word in line for word in ("ERROR", "FATAL", "Exception", "Error occurred", "Caused by:"))
-        and not line.lstrip().startswith("at ")
-    )
+    return any(
+        word in line for word in ("ERROR", "FATAL", "Exception", "Error occurred", "Caused by:")
+    ) and not line.lstrip().startswith("at ")
 
 
 def _silent() -> logging.Logger:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from . import codec
 from .cache import LeastRecent
 
 SEGMENT_POSITIONS = 1024
+"""Part of what is stored: with another number, layouts would need another digest too."""
 
 Ints = NDArray[np.int64]
 log = logging.getLogger(__name__)
@@ -30,7 +32,7 @@ def cut(layout: Layout) -> Ints:
     """
     cuts = [0]
     starts = layout.starts.tolist()
-    for begin, end in zip(starts, starts[1:], strict=False):
+    for begin, end in pairwise(starts):
         if end - cuts[-1] > SEGMENT_POSITIONS and begin > cuts[-1]:
             cuts.append(begin)
     return np.array([*cuts, len(layout)], dtype=np.int64)
@@ -79,6 +81,16 @@ class StoredLayout:
     def positions_by_topic(self, other: StoredLayout) -> Ints:
         """For each position of `other`: the position here (a layout owned by topics) of its partition, or -1."""
         return self._aligned("t" + other.layout.digest, other, by_owner=False)
+
+    def owners_of(self, other: StoredLayout) -> Ints:
+        """For each owner of `other`: the index here of the owner with that name, or -1."""
+        key = "w" + other.layout.digest
+        known = self._alignments.get(key)
+        if known is None:
+            indices = (self.layout.owner_index(owner) for owner in other.layout.owners)
+            found = np.array([-1 if i is None else i for i in indices], dtype=np.int64)
+            known = self._alignments.put(key, found)
+        return known
 
     def _aligned(self, key: str, other: StoredLayout, *, by_owner: bool) -> Ints:
         known = self._alignments.get(key)

@@ -72,8 +72,8 @@ def heads_between(cluster_id: int, kind: Kind, first: int, last: int) -> Heads:
 
 
 def heads_in(cluster_id: int, kind: Kind, since: float, until: float) -> Heads:
-    """Frames taken in a stretch of time; three queries. Samples from before the clock stepped back are kept,
-    those that then repeat the same times are left out, so `taken_at` grows strictly."""
+    """Frames taken in a stretch of time; three queries. After a clock that stepped back, samples are left out
+    until the time goes on, so `taken_at` grows strictly."""
     cycles = cycle_range(cluster_id, kind, since, until)
     return Heads.of([]) if cycles is None else forward(heads_between(cluster_id, kind, *cycles), since, until)
 

@@ -175,9 +175,7 @@ class Exchange:
             failure = call.failure
             if isinstance(failure, NodeNotReadyError | UnknownBrokerIdError):
                 self.requests -= 1  # the library did not send it
-            if not isinstance(failure, IncompatibleBrokerVersion) and (
-                not self._listed or call.node in self._listed
-            ):
+            if not isinstance(failure, IncompatibleBrokerVersion) and (not self._listed or call.node in self._listed):
                 self._suspect(call.node, reason_of(failure) if failure is not None else NO_ANSWER)
 
     def reason_of_call(self, call: Call) -> str:
@@ -211,8 +209,14 @@ class Exchange:
         for call in owing:
             call.failure = KafkaTimeoutError("an earlier answer is overdue")
             call.on_done(call)
-        if going:
+        if not going:
+            return
+        try:
             link.submit(going)
+        except Exception as failure:  # noqa: BLE001 - the library's thread has ended, of whatever; see connected()
+            for call in going:
+                call.failure = failure
+                call.on_done(call)
 
     def gather(self, link: Link, requests: Iterable[tuple[int, str, Request, Any]], deadline: float) -> list[Call]:
         """Ask (node, part, request, tag) all at once and wait until all are over, or until the deadline.

@@ -262,10 +262,12 @@ def supported_version(ranges: dict[int, tuple[int, int]]) -> str:
     return ".".join(str(number) for number in guess[:2]) if guess else ""
 
 
-class _Manager(KafkaConnectionManager):
+class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # the library has no types
     """The library's manager, telling at once of each connection that is refused or lost."""
 
-    def __init__(self, net: NetworkSelector, on_lost: Callable[[int | str, BaseException], None], **options: Any) -> None:
+    def __init__(
+        self, net: NetworkSelector, on_lost: Callable[[int | str, BaseException], None], **options: Any
+    ) -> None:
         self._on_lost = on_lost
         super().__init__(net, **options)
 
@@ -278,7 +280,7 @@ class _Manager(KafkaConnectionManager):
             self._on_lost(node_id, failure)
 
 
-class _ResolvingSocket(KafkaNetSocket):
+class _ResolvingSocket(KafkaNetSocket):  # type: ignore[misc]  # the library has no types
     """Resolves names on a thread of their own: the library would stop all answers for as long as DNS hangs."""
 
     SCHEMES = ("streamgauge-direct",)  # the library chooses its socket class by the scheme of `proxy_url`

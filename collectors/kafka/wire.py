@@ -186,7 +186,10 @@ def read_log_dirs(body: bytes, version: int) -> tuple[int, tuple[DirectoryAnswer
             cursor.end_tags()
             replicas.append(
                 ReplicaSizes(
-                    topic, entries["partition"].astype(np.int64), entries["size"].astype(np.int64), entries["future"] != 0
+                    topic,
+                    entries["partition"].astype(np.int64),
+                    entries["size"].astype(np.int64),
+                    entries["future"] != 0,
                 )
             )
         total, usable = (cursor.int64(), cursor.int64()) if version >= 4 else (-1, -1)
@@ -194,9 +197,7 @@ def read_log_dirs(body: bytes, version: int) -> tuple[int, tuple[DirectoryAnswer
             cursor.skip(1)
         cursor.end_tags()
         found.append(
-            DirectoryAnswer(
-                code, path, total if total >= 0 else None, usable if usable >= 0 else None, tuple(replicas)
-            )
+            DirectoryAnswer(code, path, total if total >= 0 else None, usable if usable >= 0 else None, tuple(replicas))
         )
     cursor.finish()
     return error, tuple(found)
@@ -368,7 +369,9 @@ def _library_list_offsets(body: bytes) -> Reading:
 def _library_offset_fetch(body: bytes) -> Reading:
     answer = OffsetFetchResponse.decode(body, version=OFFSET_FETCH_VERSION)
     owned = [
-        (group.group_id, topic, "partition_index", "committed_offset") for group in answer.groups for topic in group.topics
+        (group.group_id, topic, "partition_index", "committed_offset")
+        for group in answer.groups
+        for topic in group.topics
     ]
     return _from_library(owned, tuple((group.group_id, group.error_code) for group in answer.groups))
 

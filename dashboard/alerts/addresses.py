@@ -88,7 +88,9 @@ def parse_url(url: str) -> Target:
     if len(url) > LONGEST_URL:
         raise AddressRefusedError("too_long", f"The address has {len(url)} characters; at most {LONGEST_URL} are taken")
     if re.search(r"[\x00-\x20\x7f\\]", url):
-        raise AddressRefusedError("bad_characters", f"The address {url!r} holds a space, control character or backslash")
+        raise AddressRefusedError(
+            "bad_characters", f"The address {url!r} holds a space, control character or backslash"
+        )
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -175,7 +177,9 @@ def _carried(address: Address) -> tuple[Address, ...]:
     if address.ipv4_mapped is not None:
         return (address.ipv4_mapped,)
     return tuple(
-        ipaddress.IPv4Address((int(address) >> shift) & 0xFFFFFFFF) for network, shift in _CARRIERS if address in network
+        ipaddress.IPv4Address((int(address) >> shift) & 0xFFFFFFFF)
+        for network, shift in _CARRIERS
+        if address in network
     )
 
 

@@ -95,7 +95,9 @@ class Sender:
             self._busy[delivery.channel_id] = claimed
             begun += 1
             free_ill -= is_ill
-            threading.Thread(target=self._send, args=(claimed,), name=f"send-{claimed.delivery_id}", daemon=True).start()
+            threading.Thread(
+                target=self._send, args=(claimed,), name=f"send-{claimed.delivery_id}", daemon=True
+            ).start()
         return begun
 
     def _send(self, claimed: Claim) -> None:
@@ -132,7 +134,9 @@ class Sender:
             if state is None:
                 log.warning("message %s was answered after its claim had lapsed", claimed.message.key)
             elif answer.outcome is not Outcome.DELIVERED:
-                log.warning("channel=%s event=%s %s: %s", claimed.channel.name, claimed.message.event, state, answer.error)
+                log.warning(
+                    "channel=%s event=%s %s: %s", claimed.channel.name, claimed.message.event, state, answer.error
+                )
             if self._announce is not None:
                 self._announce("delivery", {"delivery": claimed.delivery_id, "channel": channel})
 

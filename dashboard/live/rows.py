@@ -174,7 +174,7 @@ def _owners(members: Iterable[Member]) -> dict[tuple[str, int], str]:
 def topic_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] | None = None) -> dict[str, Row]:
     """Rows of the named topics (None: of all) that the cluster has; unknown names are left out."""
     found = _by_name(Topic.objects.filter(cluster=cluster, gone_at=None).defer("partitions"), names)
-    worst = _worst_reader_lag(now) if now else None
+    worst = worst_reader_lag(now) if now else None
     rows: dict[str, Row] = {}
     for topic in found:
         at = now.topics.index.get(topic.name) if now else None
@@ -224,7 +224,7 @@ def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     return row
 
 
-def _worst_reader_lag(now: ClusterNow) -> Numbers:
+def worst_reader_lag(now: ClusterNow) -> Numbers:
     """(topics,) the highest known lag of any group on each topic; unknown where no group's lag is known."""
     groups, count = now.groups, len(now.topics.names)
     values, known = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.bool_)

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from collectors.domain import words as plain_words
 from dashboard import names
+from dashboard.live import wire
 from dashboard.pages import words
 
 register = template.Library()
@@ -74,6 +75,23 @@ def severity(level: str) -> SafeString:
 @register.filter
 def tone(state: str | None) -> str:
     return words.look(state).tone
+
+
+@register.filter
+def spark_tone(state: str | None) -> str:
+    """Colour only where a person is needed."""
+    found = words.look(state).tone
+    return found if found in ("is-bad", "is-warn") else ""
+
+
+@register.filter
+def get(mapping: dict[str, Any] | None, key: str) -> Any:
+    return (mapping or {}).get(key)
+
+
+@register.filter
+def unix(at: datetime | None) -> str:
+    return "" if at is None else f"{at.timestamp():.3f}"
 
 
 @register.filter
@@ -177,6 +195,25 @@ def meter(value: float | None, most: float | None, label: str = "") -> SafeStrin
         '<rect width="{}" height="8"/></svg>',
         label or f"{width:.0f} %", f"{width:.2f}",
     )  # fmt: skip
+
+
+@register.simple_tag
+def sub(kind: str, slug: str, name: str | int = "") -> str:
+    """The subject id that an element subscribes to."""
+    return wire.subject_id(kind, slug, name)
+
+
+@register.simple_tag
+def list_sub(kind: str, slug: str) -> str:
+    """The id of a list: no row, only the hint that rows came, went or changed places."""
+    return f"{kind}/{slug}"
+
+
+@register.simple_tag
+def chart_path(slug: str, subject: str, name: str, what: str, time_range: Any) -> str:
+    """Where the page's script gets a chart from."""
+    query = urlencode({"subject": subject, "name": name, "what": what})
+    return f"{names.cluster_path(slug)}series/?{query}&{time_range.query}"
 
 
 @register.simple_tag

@@ -26,7 +26,9 @@ fetched = st.dictionaries(
     names,
     st.dictionaries(
         names,
-        st.dictionaries(st.integers(0, 300), st.tuples(codes, offsets, st.sampled_from(["", "", "AQ==", "é" * 90])), max_size=9),
+        st.dictionaries(
+            st.integers(0, 300), st.tuples(codes, offsets, st.sampled_from(["", "", "AQ==", "é" * 90])), max_size=9
+        ),
         max_size=4,
     ),
     max_size=4,
@@ -103,7 +105,8 @@ def test_a_list_offsets_request_has_the_bytes_that_the_library_would_send() -> N
             topic_class(
                 name=name,
                 partitions=[
-                    topic_class.ListOffsetsPartition(partition_index=p, current_leader_epoch=-1, timestamp=-2) for p in found
+                    topic_class.ListOffsetsPartition(partition_index=p, current_leader_epoch=-1, timestamp=-2)
+                    for p in found
                 ],
             )
             for name, found in topics.items()
@@ -219,7 +222,9 @@ def test_log_dirs_read_as_the_library_reads_them(version: int) -> None:
                     usable_bytes=400,
                     is_cordoned=False,
                 ),
-                result_class(error_code=56, log_dir="/broken", topics=[], total_bytes=-1, usable_bytes=-1, is_cordoned=False),
+                result_class(
+                    error_code=56, log_dir="/broken", topics=[], total_bytes=-1, usable_bytes=-1, is_cordoned=False
+                ),
             ],
         ).encode(version=version)
     )

@@ -1,0 +1,95 @@
+"""The numbers of chosen owners over time, through changes of layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collectors.domain.numbers import Layout
+
+from . import reading
+from .kinds import Kind
+from .layouts import StoredLayout
+from .reading import Heads
+
+Member = tuple[str, str, int]  # owner, topic, partition
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sampled:
+    """Members (m) at moments (k): `present` says that the layout of that moment held the member at all."""
+
+    values: Ints  # (k, m)
+    known: Bools  # (k, m)
+    present: Bools  # (k, m)
+
+
+def members_of(layouts: Iterable[Layout], owners: Sequence[str]) -> list[Member]:
+    """Every member that any of the layouts gives the owners, in order of owners."""
+    seen: dict[str, dict[tuple[str, int], None]] = {owner: {} for owner in owners}
+    for layout in layouts:
+        for owner in owners:
+            if layout.owner_index(owner) is not None:
+                where = layout.slice_of(owner)
+                pairs = zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)
+                seen[owner].update(dict.fromkeys(pairs))
+    return [(owner, topic, partition) for owner in seen for topic, partition in sorted(seen[owner])]
+
+
+def by_topic(members: Iterable[Member]) -> list[Member]:
+    """The same partitions as members of their topics."""
+    return [(topic, topic, partition) for _, topic, partition in members]
+
+
+def locate(layout: Layout, members: Sequence[Member]) -> Ints:
+    """(m,) position of each member, -1 where the layout does not hold it."""
+    held: dict[Member, int] = {}
+    for owner in dict.fromkeys(owner for owner, _, _ in members):
+        if layout.owner_index(owner) is not None:
+            where = layout.slice_of(owner)
+            pairs = zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)
+            held.update(((owner, topic, partition), where.start + i) for i, (topic, partition) in enumerate(pairs))
+    return np.array([held.get(member, -1) for member in members], dtype=np.int64)
+
+
+class Selection:
+    """Reads one kind's numbers of fixed members at any heads whose layouts it was given."""
+
+    def __init__(
+        self, cluster_id: int, kind: Kind, heads: Heads, loaded: Mapping[int, StoredLayout], members: Sequence[Member]
+    ) -> None:
+        self.heads = heads
+        self.members = members
+        self._cluster_id, self._kind, self._loaded = cluster_id, kind, loaded
+        rows = [row for row in np.unique(heads.layouts).tolist() if row in loaded]
+        self._positions = {row: locate(loaded[row].layout, members) for row in rows}
+
+    def at(self, where: slice | Ints) -> Sampled:
+        """Values at some of the heads; one query."""
+        heads = self.heads.take(where)
+        values, known = reading.read(
+            self._cluster_id, self._kind, heads, self._loaded, self._positions, len(self.members)
+        )
+        present = np.zeros(values.shape, dtype=np.bool_)
+        for row, positions in self._positions.items():
+            present[heads.layouts == row] = positions >= 0
+        return Sampled(values, known, present)
+
+    def at_cycles(self, cycles: Ints, *, as_of: bool = False) -> Sampled:
+        """Values at given cycles, unknown where there is no frame; with `as_of` the newest frame before counts."""
+        side = np.searchsorted(self.heads.cycles, cycles, side="right") - 1
+        there = side >= 0
+        if not as_of and len(self.heads):
+            there &= self.heads.cycles[np.maximum(side, 0)] == cycles
+        used, back = np.unique(side[there], return_inverse=True)
+        found = self.at(used)
+        shape = (len(cycles), len(self.members))
+        values = np.zeros(shape, dtype=np.int64)
+        known, present = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
+        values[there], known[there], present[there] = found.values[back], found.known[back], found.present[back]
+        return Sampled(values, known, present)

@@ -1,0 +1,57 @@
+"""What asking a cluster gives: always an answer, whole or in part, with the reasons for what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ..domain.numbers import Column
+from ..domain.topology import LogDir
+from .reasons import PartError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetsAnswer:
+    """`column.layout` is the layout that was given; partitions without an answer are not known."""
+
+    column: Column
+    asked_at: float  # unix time
+    requests: int
+    errors: tuple[PartError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CommitsAnswer:
+    """`column.layout` is {group: partitions it has committed}, the same object while that stays the same.
+
+    A group that did not answer keeps the partitions of its last good answer, not known; it is missing from the
+    layout if there never was one. A group in the layout without partitions has answered that it has no commits.
+    """
+
+    column: Column
+    answered: frozenset[str]
+    asked_at: float
+    requests: int
+    errors: tuple[PartError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogDirsAnswer:
+    """`sizes` are bytes of each partition's leader replica; a broker that did not answer has no directories here."""
+
+    dirs: tuple[LogDir, ...]
+    sizes: Column
+    brokers: frozenset[int]  # who answered
+    asked_at: float
+    errors: tuple[PartError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Generic[T]):
+    """A slow fact, or None when nobody answered."""
+
+    value: T | None
+    asked_at: float
+    errors: tuple[PartError, ...]

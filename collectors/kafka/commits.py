@@ -1,0 +1,216 @@
+"""Committed offsets of all groups: one OffsetFetch per coordinator, the layout kept while memberships stay."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from kafka.protocol.consumer import OffsetFetchRequest
+from kafka.protocol.metadata import FindCoordinatorRequest
+from numpy.typing import NDArray
+
+from ..domain.numbers import Column, Layout, Numbers
+from . import wire
+from .answers import CommitsAnswer
+from .exchange import Exchange
+from .link import Call, Link, Request
+from .offsets import held_at
+from .reasons import COORDINATOR_ERRORS, Tally, reason_of_code
+
+PART = "commits"
+GROUP = 0  # FindCoordinator's key type
+KEYS_A_REQUEST = 2_000
+
+Membership = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Groups of one coordinator, asked in one request that stays the same while they do."""
+
+    groups: tuple[str, ...]
+    body: bytes
+    reader: wire.Reader
+    placed: tuple[wire.Shape, Layout, NDArray[np.int64]] | None = None
+
+
+class CommitBook:
+    """Asks commits and remembers coordinators and memberships. One caller at a time."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._coordinators: dict[str, int] = {}
+        self._chunks: dict[tuple[str, ...], _Chunk] = {}
+        self._members: dict[str, Membership] = {}
+        self._layout = Layout.build({})
+        self._runs: dict[tuple[str, str], tuple[int, NDArray[np.int64]]] = {}
+        self._asked: tuple[str, ...] = ()
+
+    def ask(self, groups: Sequence[str], deadline: float) -> CommitsAnswer:
+        asked_at, before, tally = time.time(), self._exchange.requests, Tally()
+        wanted = tuple(sorted(set(groups)))
+        link = self._exchange.connected(deadline, tally) if wanted else None
+        readings: list[tuple[_Chunk, wire.Reading]] = []
+        if link is not None:
+            self._forget_absent(wanted)
+            moved = self._round(link, wanted, deadline, tally, readings)
+            if moved and time.monotonic() < deadline:
+                # Only a coordinator that says "not me": the new one is known, so it is asked in the same cycle.
+                self._round(link, moved, deadline, tally, readings)
+        column, answered = self._column(wanted, readings, tally)
+        return CommitsAnswer(column, answered, asked_at, self._exchange.requests - before, tally.errors())
+
+    # --- asking -------------------------------------------------------------------------------------------
+
+    def _round(
+        self,
+        link: Link,
+        wanted: Sequence[str],
+        deadline: float,
+        tally: Tally,
+        readings: list[tuple[_Chunk, wire.Reading]],
+    ) -> list[str]:
+        """Ask every coordinator at once; returns the groups that have moved to another one."""
+        self._find_coordinators(link, wanted, deadline, tally)
+        by_node: dict[int, list[str]] = {}
+        for group in wanted:
+            if (node := self._coordinators.get(group)) is not None:
+                by_node.setdefault(node, []).append(group)
+        asked = []
+        for node, its_groups in by_node.items():
+            for start in range(0, len(its_groups), wire.MAX_GROUPS):
+                chunk = self._chunk(tuple(its_groups[start : start + wire.MAX_GROUPS]))
+                request = Request(OffsetFetchRequest, body=chunk.body, version=wire.OFFSET_FETCH_VERSION)
+                asked.append((node, PART, request, chunk))
+        self._chunks = {chunk.groups: chunk for *_, chunk in asked} | {chunk.groups: chunk for chunk, _ in readings}
+        moved: list[str] = []
+        for call in self._exchange.gather(link, asked, deadline):
+            moved += self._take(call, tally, readings)
+        return moved
+
+    def _take(self, call: Call, tally: Tally, readings: list[tuple[_Chunk, wire.Reading]]) -> list[str]:
+        chunk: _Chunk = call.tag
+        if call.answer is None:
+            tally.add(PART, self._exchange.reason_of_call(call), call.node, len(chunk.groups))
+            self._forget(chunk.groups)
+            return []
+        try:
+            reading = chunk.reader.read(call.answer.body)
+        except (ValueError, IndexError):
+            tally.add(PART, "unreadable answer", call.node, len(chunk.groups))
+            return []
+        readings.append((chunk, reading))
+        failed = [(group, code) for group, code in reading.shape.owner_errors if code]
+        moved = [group for group, code in failed if code in COORDINATOR_ERRORS]
+        self._forget(moved)
+        for _, code in failed:
+            tally.add(PART, reason_of_code(code), call.node)
+        return [group for group, code in failed if code == 16]  # NOT_COORDINATOR
+
+    def _forget(self, groups: Iterable[str]) -> None:
+        for group in groups:
+            self._coordinators.pop(group, None)
+
+    def _forget_absent(self, wanted: tuple[str, ...]) -> None:
+        if len(self._coordinators) > 2 * len(wanted) + 100:
+            present = set(wanted)
+            self._coordinators = {group: node for group, node in self._coordinators.items() if group in present}
+
+    def _find_coordinators(self, link: Link, wanted: Sequence[str], deadline: float, tally: Tally) -> None:
+        known = set(self._exchange.listed(link))
+        suspects = self._exchange.suspects()
+        unknown = [
+            g for g in wanted if (node := self._coordinators.get(g)) is None or node not in known or node in suspects
+        ]
+        for start in range(0, len(unknown), KEYS_A_REQUEST):
+            keys = unknown[start : start + KEYS_A_REQUEST]
+
+            def make(keys: list[str] = keys) -> Request:
+                return Request(FindCoordinatorRequest(key_type=GROUP, coordinator_keys=keys, min_version=4))
+
+            answer = self._exchange.ask_any(link, PART, make, deadline, tally)
+            if answer is None:
+                self._forget(keys)
+                continue
+            for found in answer.decode().coordinators:
+                if found.error_code:
+                    self._forget([found.key])
+                    tally.add(PART, reason_of_code(found.error_code), None)
+                else:
+                    self._coordinators[found.key] = found.node_id
+
+    def _chunk(self, groups: tuple[str, ...]) -> _Chunk:
+        found = self._chunks.get(groups)
+        return found or _Chunk(groups, wire.offset_fetch_body(groups), wire.offset_fetch_reader())
+
+    # --- putting together ---------------------------------------------------------------------------------
+
+    def _column(
+        self, wanted: tuple[str, ...], readings: list[tuple[_Chunk, wire.Reading]], tally: Tally
+    ) -> tuple[Column, frozenset[str]]:
+        answered = frozenset(group for _, r in readings for group, code in r.shape.owner_errors if not code)
+        changed = wanted != self._asked
+        for chunk, reading in readings:
+            if chunk.placed is None or chunk.placed[0] is not reading.shape:
+                changed |= self._remember(reading.shape)
+        if changed:
+            self._lay_out(wanted)
+        values = np.zeros(len(self._layout), dtype=np.int64)
+        known = np.zeros(len(self._layout), dtype=np.bool_)
+        for chunk, reading in readings:
+            shape = reading.shape
+            positions = self._place(chunk, shape)
+            good = (positions >= 0) & (shape.errors == 0)
+            values[positions[good]] = reading.offsets[good]
+            known[positions[good]] = True
+            codes, counts = np.unique(shape.errors[shape.errors != 0], return_counts=True)
+            for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+                tally.add(PART, reason_of_code(code), None, count)
+        return Column(self._layout, Numbers(values, known)), answered
+
+    def _remember(self, shape: wire.Shape) -> bool:
+        """Take over the memberships of a new shape; whether any differs from what was remembered."""
+        members: dict[str, list[tuple[str, tuple[int, ...]]]] = {g: [] for g, code in shape.owner_errors if not code}
+        for run in shape.runs:
+            if run.owner in members:
+                members[run.owner].append((run.topic, tuple(sorted(run.partitions.tolist()))))
+        changed = False
+        for group, found in members.items():
+            membership = tuple(sorted(found))
+            if self._members.get(group) != membership:
+                self._members[group] = membership
+                changed = True
+        return changed
+
+    def _lay_out(self, wanted: tuple[str, ...]) -> None:
+        """A new layout of the remembered memberships, unless it would be equal to the one there is."""
+        self._members = {group: self._members[group] for group in wanted if group in self._members}
+        owners: list[str] = []
+        starts, topics, partitions = [0], list[str](), list[int]()
+        runs: dict[tuple[str, str], tuple[int, NDArray[np.int64]]] = {}
+        for group, membership in self._members.items():  # in the order of `wanted`, which is sorted
+            owners.append(group)
+            for topic, its in membership:
+                runs[group, topic] = (len(topics), np.array(its, dtype=np.int64))
+                topics += [topic] * len(its)
+                partitions += its
+            starts.append(len(topics))
+        made = Layout(
+            tuple(owners), np.array(starts, dtype=np.int64), tuple(topics), np.array(partitions, dtype=np.int32)
+        )
+        self._asked = wanted
+        if made.digest != self._layout.digest:
+            self._layout, self._runs = made, runs
+
+    def _place(self, chunk: _Chunk, shape: wire.Shape) -> NDArray[np.int64]:
+        placed = chunk.placed
+        if placed is None or placed[0] is not shape or placed[1] is not self._layout:
+            found = []
+            for run in shape.runs:
+                start, held = self._runs.get((run.owner, run.topic), (0, np.zeros(0, dtype=np.int64)))
+                found.append(held_at(held, start, run.partitions))
+            positions = np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+            placed = chunk.placed = (shape, self._layout, positions)
+        return placed[2]

@@ -1,0 +1,288 @@
+"""Groups of every type: listed by each broker, described by the API of their type, members' assignments decoded."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from kafka.protocol.admin import DescribeGroupsRequest, ListGroupsRequest
+from kafka.protocol.api_message import ApiMessage
+
+from ..domain.topology import Group, GroupType, Member
+from . import schemas
+from .answers import Answered
+from .exchange import Exchange
+from .link import Call, Link, Request
+from .reasons import Tally, reason_of_code
+
+GROUPS_A_DESCRIBE = 200
+MAX_ASSIGNED = 1_000_000
+"""More partitions than a cluster has: an assignment that claims them is damaged."""
+
+Assignment = tuple[tuple[str, tuple[int, ...]], ...]
+
+
+class ConsumerGroupDescribeRequest(ApiMessage, load_json=schemas):  # type: ignore[call-arg,misc]  # a metaclass argument
+    pass
+
+
+class ConsumerGroupDescribeResponse(ApiMessage, load_json=schemas):  # type: ignore[call-arg,misc]  # as above
+    pass
+
+
+class ShareGroupDescribeRequest(ApiMessage, load_json=schemas):  # type: ignore[call-arg,misc]  # as above
+    pass
+
+
+class ShareGroupDescribeResponse(ApiMessage, load_json=schemas):  # type: ignore[call-arg,misc]  # as above
+    pass
+
+
+class StreamsGroupDescribeRequest(ApiMessage, load_json=schemas):  # type: ignore[call-arg,misc]  # as above
+    pass
+
+
+class StreamsGroupDescribeResponse(ApiMessage, load_json=schemas):  # type: ignore[call-arg,misc]  # as above
+    pass
+
+
+_DESCRIBE = {
+    GroupType.CONSUMER: ConsumerGroupDescribeRequest,
+    GroupType.SHARE: ShareGroupDescribeRequest,
+    GroupType.STREAMS: StreamsGroupDescribeRequest,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ListedGroups:
+    groups: tuple[Group, ...]  # by name
+    is_complete: bool  # every broker that the cluster lists has listed its groups
+
+
+def ask_groups(
+    exchange: Exchange, link: Link, brokers: Iterable[int], previous: Mapping[str, Group], deadline: float, tally: Tally
+) -> Answered[ListedGroups]:
+    """List the groups of every broker, then describe those that may have members.
+
+    Brokers that do not answer lose nothing: the groups they coordinated before stay, with the reason as error.
+    """
+    asked_at = time.time()
+    listed, silent = _list(exchange, link, brokers, deadline, tally)
+    groups = _describe(exchange, link, listed, deadline, tally)
+    if silent:
+        for name, group in previous.items():
+            if name not in groups and (group.coordinator in silent or group.coordinator is None):
+                reason = silent.get(group.coordinator if group.coordinator is not None else -1, "not listed")
+                why = f"its coordinator, broker {group.coordinator}, does not answer: {reason}"
+                groups[name] = replace(group, members=(), error=why)
+    found = tuple(groups[name] for name in sorted(groups))
+    return Answered(ListedGroups(found, not silent), asked_at, tally.errors())
+
+
+def _list(
+    exchange: Exchange, link: Link, brokers: Iterable[int], deadline: float, tally: Tally
+) -> tuple[dict[str, Group], dict[int, str]]:
+    """Groups by name (not described yet), and the brokers that did not list theirs, with the reason."""
+    listed: dict[str, Group] = {}
+    suspects = exchange.suspects()
+    silent = {node: suspects[node] for node in brokers if node in suspects}
+    asked = [(node, "groups", Request(ListGroupsRequest()), None) for node in brokers if node not in suspects]
+    for call in exchange.gather(link, asked, deadline):
+        reason = None if call.answer else exchange.reason_of_call(call)
+        if call.answer is not None:
+            try:
+                answer = call.answer.decode()
+            except (ValueError, IndexError, struct.error):
+                reason = "unreadable answer"
+            else:
+                if answer.error_code:
+                    reason = reason_of_code(answer.error_code)
+                for one in answer.groups:
+                    found = listed_group(one, call.node)
+                    listed[found.name] = found
+        if reason is not None:
+            silent[call.node] = reason
+    for node, reason in silent.items():
+        tally.add("groups", reason, node)
+    return listed, silent
+
+
+def listed_group(one: Any, coordinator: int) -> Group:
+    """A group as ListGroups tells it; brokers before 3.8 name no type: theirs are classic."""
+    named = (getattr(one, "group_type", None) or "classic").lower()
+    kind = GroupType(named) if named in set(GroupType) else GroupType.UNKNOWN
+    return Group(
+        name=one.group_id,
+        type=kind,
+        state=getattr(one, "group_state", None) or "",
+        protocol_type=one.protocol_type or "",
+        coordinator=coordinator,
+    )
+
+
+def _describe(
+    exchange: Exchange, link: Link, listed: dict[str, Group], deadline: float, tally: Tally
+) -> dict[str, Group]:
+    groups = dict(listed)
+    batches: dict[tuple[int, GroupType], list[str]] = {}
+    for name, group in listed.items():
+        if group.type is GroupType.UNKNOWN:
+            groups[name] = replace(group, error="a group type that is not known here: its members cannot be asked")
+        elif not (group.type is GroupType.CLASSIC and group.state == "Empty"):  # an empty one has nobody to describe
+            batches.setdefault((group.coordinator if group.coordinator is not None else -1, group.type), []).append(
+                name
+            )
+    asked = []
+    for (node, kind), names in batches.items():
+        for start in range(0, len(names), GROUPS_A_DESCRIBE):
+            some = names[start : start + GROUPS_A_DESCRIBE]
+            asked.append((node, "describe", _request(kind, some), (kind, some)))
+    for call in exchange.gather(link, asked, deadline):
+        _take(call, exchange, groups, tally)
+    return groups
+
+
+def _request(kind: GroupType, names: list[str]) -> Request:
+    if kind is GroupType.CLASSIC:
+        return Request(DescribeGroupsRequest(groups=names, include_authorized_operations=False))
+    return Request(_DESCRIBE[kind](group_ids=names, include_authorized_operations=False))
+
+
+def _take(call: Call, exchange: Exchange, groups: dict[str, Group], tally: Tally) -> None:
+    kind, names = call.tag
+    reason = None if call.answer else exchange.reason_of_call(call)
+    described: dict[str, Any] = {}
+    if call.answer is not None:
+        try:
+            described = {one.group_id: one for one in call.answer.decode().groups}
+        except (ValueError, IndexError, struct.error):
+            reason = "unreadable answer"
+    for name in names:
+        one = described.get(name)
+        if one is None:
+            groups[name] = replace(groups[name], error=reason or "left out of the answer")
+        elif one.error_code:
+            reason_here = reason_of_code(one.error_code)
+            groups[name] = replace(groups[name], error=reason_here)
+            tally.add("describe", reason_here, call.node)
+        else:
+            groups[name] = described_group(groups[name], kind, one)
+    if reason is not None:
+        tally.add("describe", reason, call.node, len(names))
+
+
+def described_group(group: Group, kind: GroupType, one: Any) -> Group:
+    """The group with what its describe API says; an assignment that cannot be read is the group's error."""
+    try:
+        if kind is GroupType.CLASSIC:
+            members = tuple(_classic_member(m, one.protocol_type) for m in one.members)
+            return replace(
+                group,
+                state=one.group_state or group.state,
+                protocol_type=one.protocol_type,
+                assignor=one.protocol_data or "",
+                members=_sorted(members),
+            )
+        tasks = _source_topics(one) if kind is GroupType.STREAMS else {}
+        members = tuple(_member(m, kind, tasks) for m in one.members)
+    except (ValueError, IndexError, struct.error) as problem:
+        return replace(group, error=f"assignment cannot be read: {problem}")
+    return replace(
+        group,
+        state=one.group_state or group.state,
+        epoch=one.group_epoch,
+        assignor=getattr(one, "assignor_name", "") or "",
+        members=_sorted(members),
+    )
+
+
+def _sorted(members: tuple[Member, ...]) -> tuple[Member, ...]:
+    return tuple(sorted(members, key=lambda m: m.member_id))
+
+
+def _classic_member(member: Any, protocol_type: str) -> Member:
+    raw = bytes(member.member_assignment or b"")
+    # Connect workers and schema registries use the same protocol with assignments of their own kind.
+    assignment = decode_assignment(raw) if protocol_type == "consumer" and raw else ()
+    return Member(
+        member.member_id,
+        member.client_id,
+        member.client_host.removeprefix("/"),
+        getattr(member, "group_instance_id", None),
+        assignment,
+    )
+
+
+def _member(member: Any, kind: GroupType, tasks: Mapping[str, tuple[tuple[str, int | None], ...]]) -> Member:
+    found: dict[str, set[int]] = {}
+    if kind is GroupType.STREAMS:
+        for task in member.assignment.active_tasks:
+            for topic, count in tasks.get(task.subtopology_id, ()):
+                found.setdefault(topic, set()).update(p for p in task.partitions if count is None or p < count)
+    else:
+        for one in member.assignment.topic_partitions:
+            found.setdefault(one.topic_name, set()).update(one.partitions)
+    assignment = tuple((topic, tuple(sorted(found[topic]))) for topic in sorted(found) if found[topic])
+    return Member(
+        member.member_id,
+        member.client_id,
+        member.client_host.removeprefix("/"),
+        getattr(member, "instance_id", None) or None,
+        assignment,
+    )
+
+
+def _source_topics(group: Any) -> dict[str, tuple[tuple[str, int | None], ...]]:
+    """Which topics the tasks of a subtopology read: {subtopology: ((topic, partition count if told), ...)}."""
+    if group.topology is None:
+        return {}
+    return {
+        one.subtopology_id: (
+            *((topic, None) for topic in one.source_topics),
+            *((topic.name, topic.partitions or None) for topic in one.repartition_source_topics),
+        )
+        for one in group.topology.subtopologies or ()
+    }
+
+
+def decode_assignment(raw: bytes) -> Assignment:
+    """Partitions of a classic consumer's assignment (ConsumerProtocolAssignment v0 to v3), sorted.
+
+    int16 version, array of (string topic, array of int32), then user data, which is not looked at. The bytes are
+    text from a stranger: ValueError for anything that does not add up.
+    """
+    at = 0
+
+    def take(code: str, size: int) -> int:
+        nonlocal at
+        if at + size > len(raw):
+            raise ValueError(f"ends after {len(raw)} bytes")
+        value: int = struct.unpack_from(code, raw, at)[0]
+        at += size
+        return value
+
+    version = take(">h", 2)
+    if version < 0:
+        raise ValueError(f"version {version}")
+    topics = take(">i", 4)
+    if not 0 <= topics <= (len(raw) - at) // 6:
+        raise ValueError(f"{topics} topics in {len(raw) - at} bytes")
+    found: dict[str, set[int]] = {}
+    for _ in range(topics):
+        length = take(">h", 2)
+        if length < 0 or at + length > len(raw):
+            raise ValueError(f"topic name of {length} bytes")
+        name = raw[at : at + length].decode("utf-8")
+        at += length
+        count = take(">i", 4)
+        if not 0 <= count <= min(MAX_ASSIGNED, (len(raw) - at) // 4):
+            raise ValueError(f"{count} partitions in {len(raw) - at} bytes")
+        partitions = struct.unpack_from(f">{count}i", raw, at)
+        at += 4 * count
+        if any(p < 0 for p in partitions):
+            raise ValueError("a negative partition")
+        found.setdefault(name, set()).update(partitions)
+    return tuple((topic, tuple(sorted(found[topic]))) for topic in sorted(found) if found[topic])

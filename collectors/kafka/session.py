@@ -1,0 +1,143 @@
+"""One long-lived set of connections per cluster and process: every question has a budget and always an answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from ..domain.numbers import Layout
+from ..domain.topology import Group, Metadata, Quorum
+from . import slow, wire
+from .answers import Answered, CommitsAnswer, LogDirsAnswer, OffsetsAnswer
+from .commits import CommitBook
+from .exchange import BrokerReach, Exchange
+from .groups import ListedGroups, ask_groups
+from .offsets import OffsetPlans, leaders_of
+from .reasons import PartError, Tally
+from .settings import ConnectionSettings
+
+__all__ = [
+    "Answered",
+    "BrokerReach",
+    "CommitsAnswer",
+    "ListedGroups",
+    "LogDirsAnswer",
+    "OffsetsAnswer",
+    "PartError",
+    "Session",
+]
+
+
+class Session:
+    """Asks one cluster. Safe for one cycle thread (offsets, commits) and one survey thread (the other questions).
+
+    An answer is awaited for `budget_seconds`; what came is returned, the rest is an error with its reason, and
+    the call is left running until the library's own time-out (15 s) closes that connection. Nothing here raises
+    for an unreachable broker.
+    """
+
+    def __init__(self, settings: ConnectionSettings, *, client_id: str = "streamgauge") -> None:
+        """Does not connect; the first question does."""
+        self._exchange = Exchange(settings, settings.client_id if client_id == "streamgauge" else client_id)
+        self._offsets = OffsetPlans(self._exchange)
+        self._commits = CommitBook(self._exchange)
+        self._metadata = slow.MetadataAsker(self._exchange)
+
+    # --- each cycle ---------------------------------------------------------------------------------------
+
+    def ask_end_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
+        """Log end of every position of a layout of topics; brokers that lead nothing get a ping beside."""
+        deadline = _deadline(budget_seconds)
+        return self._offsets.ask("end_offsets", wire.LATEST, layout, metadata, deadline)
+
+    def ask_start_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
+        """Log start of every position of a layout of topics."""
+        deadline = _deadline(budget_seconds)
+        return self._offsets.ask("start_offsets", wire.EARLIEST, layout, metadata, deadline)
+
+    def ask_commits(self, groups: Sequence[str], *, budget_seconds: float) -> CommitsAnswer:
+        """Committed offsets of the groups, all their coordinators asked at once."""
+        return self._commits.ask(groups, _deadline(budget_seconds))
+
+    # --- slow facts ---------------------------------------------------------------------------------------
+
+    def ask_metadata(self, *, budget_seconds: float) -> Answered[Metadata]:
+        """Brokers and topics; `value.topics` is the same object as long as nothing about topics has changed."""
+        asked_at, deadline, tally = time.time(), _deadline(budget_seconds), Tally()
+        link = self._exchange.connected(deadline, tally)
+        found = self._metadata.ask(link, deadline, tally) if link is not None else None
+        return Answered(found, asked_at, tally.errors())
+
+    def ask_groups(
+        self, metadata: Metadata, previous: Iterable[Group] = (), *, budget_seconds: float
+    ) -> Answered[ListedGroups]:
+        """All groups with members; `previous` are kept for brokers that do not answer."""
+        asked_at, deadline, tally = time.time(), _deadline(budget_seconds), Tally()
+        link = self._exchange.connected(deadline, tally)
+        if link is None:
+            return Answered(None, asked_at, tally.errors())
+        known = {group.name: group for group in previous}
+        return ask_groups(self._exchange, link, _nodes(metadata), known, deadline, tally)
+
+    def ask_log_dirs(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> LogDirsAnswer | None:
+        """Directories of every broker and the bytes of every leader replica; None when not even connected."""
+        deadline, tally = _deadline(budget_seconds), Tally()
+        link = self._exchange.connected(deadline, tally)
+        if link is None:
+            return None
+        leaders = leaders_of(layout, metadata)
+        return slow.ask_log_dirs(self._exchange, link, layout, leaders, _nodes(metadata), deadline, tally)
+
+    def ask_quorum(self, *, budget_seconds: float) -> Answered[Quorum]:
+        asked_at, deadline, tally = time.time(), _deadline(budget_seconds), Tally()
+        link = self._exchange.connected(deadline, tally)
+        found = slow.ask_quorum(self._exchange, link, deadline, tally) if link is not None else None
+        return Answered(found, asked_at, tally.errors())
+
+    def ask_versions(self, metadata: Metadata, *, budget_seconds: float) -> Answered[dict[int, str]]:
+        """{broker: "4.3"} of the brokers that answered."""
+        asked_at, deadline, tally = time.time(), _deadline(budget_seconds), Tally()
+        link = self._exchange.connected(deadline, tally)
+        found = None
+        if link is not None:
+            found = slow.ask_versions(self._exchange, link, _nodes(metadata), deadline, tally)
+        return Answered(found, asked_at, tally.errors())
+
+    def probe_suspects(self) -> None:
+        """Knock at suspect brokers without waiting, so that one that is back is seen although it leads nothing."""
+        self._exchange.probe_suspects()
+
+    # --- what is known anyway -----------------------------------------------------------------------------
+
+    def reach(self) -> dict[int, BrokerReach]:
+        """UP or SUSPECT for every broker ever asked and still listed. Never waits."""
+        return self._exchange.reach()
+
+    def call_on_attention(self, callback: Callable[[], None] | None) -> None:
+        """Have `callback` called (any thread, must not block) when our picture of the cluster looks old."""
+        self._exchange.on_attention = callback
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        return self._exchange.requests
+
+    @property
+    def bytes_in(self) -> int:
+        return self._exchange.bytes_in
+
+    @property
+    def bytes_out(self) -> int:
+        return self._exchange.bytes_out
+
+    def close(self) -> None:
+        """End the connections and their thread; later questions are answered "closed"."""
+        self._exchange.close()
+
+
+def _deadline(budget_seconds: float) -> float:
+    return time.monotonic() + budget_seconds
+
+
+def _nodes(metadata: Metadata) -> list[int]:
+    return [node.node_id for node in metadata.brokers]

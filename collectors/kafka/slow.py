@@ -1,0 +1,304 @@
+"""The slow facts that one request or one per broker answers: metadata, log directories, quorum, versions."""
+
+from __future__ import annotations
+
+import struct
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from kafka.protocol.admin import DescribeLogDirsRequest, DescribeQuorumRequest, ListPartitionReassignmentsRequest
+from kafka.protocol.metadata import MetadataRequest
+from numpy.typing import NDArray
+
+from ..domain.numbers import Column, Layout, Numbers
+from ..domain.topology import BrokerNode, LogDir, Metadata, Partition, Quorum, Topic
+from . import wire
+from .answers import LogDirsAnswer
+from .exchange import Exchange, ping
+from .link import Answer, Link, Request
+from .offsets import positions_of
+from .reasons import Tally, reason_of_code
+from .versions import version_of
+
+_UNREADABLE = (ValueError, IndexError, struct.error)
+_TOPIC_HAS_NO_LEADER = 5
+_OFFLINE_DIR = 56
+REASSIGNMENTS_SECONDS = 1.0
+
+
+class MetadataAsker:
+    """Asks Metadata and gives back the same `topics` object as long as the bytes about topics are the same."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._tail = b""
+        self._topics: tuple[Topic, ...] = ()
+
+    def ask(self, link: Link, deadline: float, tally: Tally) -> Metadata | None:
+        def make() -> Request:
+            return Request(
+                MetadataRequest(
+                    topics=None,
+                    allow_auto_topic_creation=False,
+                    include_cluster_authorized_operations=False,
+                    include_topic_authorized_operations=False,
+                )
+            )
+
+        answer = self._exchange.ask_any(link, "metadata", make, deadline, tally)
+        if answer is None:
+            return None
+        try:
+            metadata = self._read(answer, tally)
+        except _UNREADABLE:
+            tally.add("metadata", "unreadable answer", None)
+            return None
+        if not metadata.brokers:
+            tally.add("metadata", "no brokers listed", None)
+            return None
+        self._exchange.learn(link, metadata.brokers, metadata.cluster_id)
+        if any(p.is_under_replicated for topic in metadata.topics for p in topic.partitions):
+            metadata = self._without_those_being_added(link, metadata, deadline)
+        return metadata
+
+    def _read(self, answer: Answer, tally: Tally) -> Metadata:
+        taken_at = time.time()
+        at = wire.metadata_tail(answer.body, answer.version)
+        tail = answer.body[at:] if at is not None else b""
+        if not tail or tail != self._tail:
+            decoded = answer.decode()
+            brokers, cluster_id = _brokers(decoded.brokers), decoded.cluster_id
+            good = [t for t in decoded.topics if t.error_code in (0, _TOPIC_HAS_NO_LEADER)]
+            refused = [t for t in decoded.topics if t.error_code not in (0, _TOPIC_HAS_NO_LEADER)]
+            for topic in refused:
+                tally.add("metadata", reason_of_code(topic.error_code), None)
+            topics = tuple(sorted(map(_topic, good), key=lambda t: t.name))
+            self._topics = topics if topics != self._topics else self._topics
+            self._tail = b"" if refused else tail
+            return Metadata(cluster_id, brokers, self._topics, taken_at)
+        # The same topics as before: only the head is decoded, with an empty list of topics behind it.
+        end = (
+            b"\1"
+            + (b"\x80\0\0\0" if answer.version <= 10 else b"")
+            + (b"\0\0" if answer.version >= 13 else b"")
+            + b"\0"
+        )
+        head = replace_body(answer, answer.body[:at] + end).decode()
+        return Metadata(head.cluster_id, _brokers(head.brokers), self._topics, taken_at)
+
+    def _without_those_being_added(self, link: Link, metadata: Metadata, deadline: float) -> Metadata:
+        """During a reassignment Metadata already lists the new replicas, which are not missing but on their way."""
+        until = min(deadline, time.monotonic() + REASSIGNMENTS_SECONDS)
+
+        def make() -> Request:
+            return Request(ListPartitionReassignmentsRequest(timeout_ms=1_000, topics=None))
+
+        answer = self._exchange.ask_any(link, "metadata", make, until, Tally())
+        adding: dict[tuple[str, int], tuple[int, ...]] = {}
+        if answer is not None:
+            try:
+                decoded = answer.decode()
+            except _UNREADABLE:
+                return metadata
+            for topic in decoded.topics or ():
+                for p in topic.partitions:
+                    if p.adding_replicas:
+                        adding[topic.name, p.partition_index] = tuple(p.adding_replicas)
+        if not adding:
+            return metadata
+        names = {name for name, _ in adding}
+        topics = tuple(
+            replace(
+                topic,
+                partitions=tuple(replace(p, adding=adding.get((topic.name, p.index), ())) for p in topic.partitions),
+            )
+            if topic.name in names
+            else topic
+            for topic in metadata.topics
+        )
+        return replace(metadata, topics=topics)
+
+
+def replace_body(answer: Answer, body: bytes) -> Answer:
+    return Answer(body, answer.version, answer.response_class)
+
+
+def _brokers(listed: Iterable[Any]) -> tuple[BrokerNode, ...]:
+    nodes = (BrokerNode(b.node_id, b.host, b.port, b.rack or None) for b in listed)
+    return tuple(sorted(nodes, key=lambda node: node.node_id))
+
+
+def _topic(topic: Any) -> Topic:
+    topic_id = topic.topic_id if isinstance(topic.topic_id, uuid.UUID) and topic.topic_id.int else None
+    partitions = sorted(
+        (
+            Partition(
+                p.partition_index,
+                p.leader_id,
+                p.leader_epoch if p.leader_epoch is not None else -1,
+                tuple(p.replica_nodes),
+                tuple(p.isr_nodes),
+                tuple(p.offline_replicas or ()),
+            )
+            for p in topic.partitions
+        ),
+        key=lambda p: p.index,
+    )
+    return Topic(topic.name, str(topic_id) if topic_id else None, bool(topic.is_internal), tuple(partitions))
+
+
+def ask_log_dirs(
+    exchange: Exchange,
+    link: Link,
+    layout: Layout,
+    leaders: NDArray[np.int64],
+    brokers: Iterable[int],
+    deadline: float,
+    tally: Tally,
+) -> LogDirsAnswer:
+    """Log directories of each broker alone; suspect brokers are not asked, they would only make us wait."""
+    asked_at = time.time()
+    values = np.zeros(len(layout), dtype=np.int64)
+    known = np.zeros(len(layout), dtype=np.bool_)
+    dirs: list[LogDir] = []
+    answered: set[int] = set()
+
+    def make() -> Request:
+        return Request(DescribeLogDirsRequest(topics=None))
+
+    for node, answer in ask_each(exchange, link, "log_dirs", make, brokers, deadline, tally):
+        try:
+            error, found = _read_log_dirs(answer)
+        except _UNREADABLE:
+            tally.add("log_dirs", "unreadable answer", node)
+            continue
+        if error or not found:
+            # Before 3.2 a missing right looks like a broker without directories, and no broker has none.
+            tally.add("log_dirs", reason_of_code(error) if error else "not authorised", node)
+            continue
+        answered.add(node)
+        for one in found:
+            size = 0
+            for replicas in one.replicas:
+                size += int(replicas.sizes.sum())
+                positions = positions_of(layout, replicas.topic, replicas.partitions)
+                own = (positions >= 0) & ~replicas.future
+                own[own] = leaders[positions[own]] == node
+                values[positions[own]] = replicas.sizes[own]
+                known[positions[own]] = True
+            why = None if not one.error else "offline" if one.error == _OFFLINE_DIR else reason_of_code(one.error)
+            dirs.append(LogDir(node, one.path, size, one.total, one.usable, why))
+    dirs.sort(key=lambda d: (d.broker_id, d.path))
+    return LogDirsAnswer(
+        tuple(dirs), Column(layout, Numbers(values, known)), frozenset(answered), asked_at, tally.errors()
+    )
+
+
+def _read_log_dirs(answer: Answer) -> tuple[int, tuple[wire.DirectoryAnswer, ...]]:
+    try:
+        return wire.read_log_dirs(answer.body, answer.version)
+    except wire.IrregularError:
+        decoded = answer.decode()
+    found = []
+    for one in decoded.results:
+        replicas = tuple(
+            wire.ReplicaSizes(
+                t.name,
+                np.array([p.partition_index for p in t.partitions], dtype=np.int64),
+                np.array([p.partition_size for p in t.partitions], dtype=np.int64),
+                np.array([bool(p.is_future_key) for p in t.partitions], dtype=np.bool_),
+            )
+            for t in one.topics
+        )
+        total, usable = getattr(one, "total_bytes", None), getattr(one, "usable_bytes", None)
+        found.append(
+            wire.DirectoryAnswer(
+                one.error_code,
+                one.log_dir,
+                total if total is not None and total >= 0 else None,
+                usable if usable is not None and usable >= 0 else None,
+                replicas,
+            )
+        )
+    return getattr(decoded, "error_code", None) or 0, tuple(found)
+
+
+def ask_quorum(exchange: Exchange, link: Link, deadline: float, tally: Tally) -> Quorum | None:
+    """DescribeQuorum, or None; brokers that do not offer it (ZooKeeper) are no error."""
+
+    def make() -> Request:
+        topic = DescribeQuorumRequest.TopicData
+        return Request(
+            DescribeQuorumRequest(
+                topics=[topic(topic_name="__cluster_metadata", partitions=[topic.PartitionData(partition_index=0)])]
+            )
+        )
+
+    own = Tally()
+    answer = exchange.ask_any(link, "quorum", make, deadline, own)
+    if answer is None:
+        for (part, reason, broker), count in own.counts.items():
+            if reason != "not offered":
+                tally.add(part, reason, broker, count)
+        return None
+    try:
+        decoded = answer.decode()
+        partition = decoded.topics[0].partitions[0] if decoded.topics else None
+        code = decoded.error_code or (partition.error_code if partition else -1)
+        if code or partition is None:
+            tally.add("quorum", reason_of_code(code), None)
+            return None
+        return Quorum(
+            leader_id=partition.leader_id,
+            leader_epoch=partition.leader_epoch,
+            high_watermark=partition.high_watermark,
+            voters=tuple(sorted(v.replica_id for v in partition.current_voters)),
+            observers=tuple(sorted(o.replica_id for o in partition.observers)),
+            taken_at=time.time(),
+        )
+    except _UNREADABLE:
+        tally.add("quorum", "unreadable answer", None)
+        return None
+
+
+def ask_versions(
+    exchange: Exchange, link: Link, brokers: Iterable[int], deadline: float, tally: Tally
+) -> dict[int, str]:
+    """{broker: "4.3"} of those that answered; "" where the version cannot be derived."""
+    found = {}
+    for node, answer in ask_each(exchange, link, "versions", ping, brokers, deadline, tally):
+        try:
+            found[node] = version_of(answer.decode())
+        except _UNREADABLE:
+            tally.add("versions", "unreadable answer", node)
+    return found
+
+
+def ask_each(
+    exchange: Exchange,
+    link: Link,
+    part: str,
+    make: Callable[[], Request],
+    brokers: Iterable[int],
+    deadline: float,
+    tally: Tally,
+) -> list[tuple[int, Answer]]:
+    """Ask each broker the same at once, except suspects; (broker, answer) of those that answered."""
+    suspects = exchange.suspects()
+    asked = []
+    for node in brokers:
+        if node in suspects:
+            tally.add(part, suspects[node], node)
+        else:
+            asked.append((node, part, make(), None))
+    answered = []
+    for call in exchange.gather(link, asked, deadline):
+        if call.answer is None:
+            tally.add(part, exchange.reason_of_call(call), call.node)
+        else:
+            answered.append((call.node, call.answer))
+    return answered

@@ -1,0 +1,235 @@
+"""The slow facts of one cluster, asked on a thread of their own; the cycle takes the newest and never waits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from ..domain.numbers import Column, Layout
+from ..domain.topology import Group, LogDir, Metadata, Quorum
+from .answers import OffsetsAnswer
+from .reasons import PartError
+from .session import Session
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = MappingProxyType(
+    {"metadata": 30.0, "groups": 15.0, "quorum": 30.0, "start_offsets": 60.0, "log_dirs": 60.0, "versions": 600.0}
+)
+"""How often each part is asked; metadata also when poked, and each second while a broker is suspect."""
+BUDGET_SECONDS = MappingProxyType(
+    {"metadata": 3.0, "groups": 5.0, "quorum": 3.0, "start_offsets": 5.0, "log_dirs": 10.0, "versions": 3.0}
+)
+AGAIN_SHARE = 0.25
+"""A part that failed is asked again after this share of its time, but not within AGAIN_SECONDS."""
+AGAIN_SECONDS = 5.0
+LASTING = frozenset({"not authorised", "not offered"})  # asking again soon would change nothing
+SUSPECT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyState:
+    """The newest answer to each question; None where there never was one. `ages` are seconds since that answer."""
+
+    metadata: Metadata | None = None
+    layout: Layout | None = None  # of all partitions, owned by their topics
+    groups: tuple[Group, ...] | None = None  # by name; the same object while nothing has changed
+    groups_taken_at: float | None = None
+    starts: OffsetsAnswer | None = None
+    sizes: Column | None = None  # bytes of leader replicas, in `layout` as it was then
+    log_dirs: tuple[LogDir, ...] | None = None
+    log_dirs_taken_at: float | None = None
+    quorum: Quorum | None = None
+    versions: dict[int, str] = field(default_factory=dict)
+    errors: tuple[PartError, ...] = ()
+    ages: dict[str, float] = field(default_factory=dict)
+    requests: int = 0  # of the whole session so far
+
+
+class Survey:
+    """Asks each part when it is due. `start` once, then `newest` at any time from any thread."""
+
+    def __init__(self, session: Session, *, clock: Callable[[], float] = time.time) -> None:
+        self._session = session
+        self._clock = clock
+        self._state = SurveyState()
+        self._errors: dict[str, tuple[PartError, ...]] = {}
+        self._taken_at: dict[str, float] = {}
+        self._due: dict[str, float] = dict.fromkeys(EVERY_SECONDS, 0.0)
+        self._tried: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._first = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._probed = 0.0
+
+    # --- for others ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        if self._thread is None:
+            self._session.call_on_attention(lambda: self.poke("metadata"))
+            self._thread = threading.Thread(target=self._run, name="kafka-survey", daemon=True)
+            self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """End the thread; waits for it at most `timeout` seconds (it ends after the question under way)."""
+        self._session.call_on_attention(None)
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def wait_first(self, timeout: float) -> bool:
+        """Wait until metadata is there and groups were asked once; whether that is so."""
+        return self._first.wait(timeout)
+
+    def newest(self) -> SurveyState:
+        """The newest of everything. Never blocks."""
+        now = self._clock()
+        state = self._state
+        return replace(state, ages={part: max(0.0, now - at) for part, at in dict(self._taken_at).items()})
+
+    def poke(self, part: str) -> None:
+        """Have a part asked at once, though not more than once a second. KeyError for a part that is not one."""
+        with self._lock:
+            self._due[part] = min(self._due[part], self._tried.get(part, 0.0) + SUSPECT_SECONDS)
+        self._wake.set()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    # --- the thread ---------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            if any(reach.state for reach in self._session.reach().values()):
+                self._watch_suspects()
+            part = self._next_due()
+            if part is not None:
+                self._ask(part)
+                continue
+            with self._lock:
+                wait = min(self._due.values()) - time.monotonic()
+            self._wake.wait(max(0.05, min(wait, SUSPECT_SECONDS)))
+
+    def _watch_suspects(self) -> None:
+        """Each second: does the cluster still list them, do they answer again?"""
+        now = time.monotonic()
+        if now - self._probed >= SUSPECT_SECONDS:
+            self._probed = now
+            self._session.probe_suspects()
+        self.poke("metadata")
+
+    def _next_due(self) -> str | None:
+        """The first part, in the order of EVERY_SECONDS, whose time has come; nothing goes before metadata."""
+        now = time.monotonic()
+        with self._lock:
+            due = [part for part, at in self._due.items() if at <= now]
+            if self._state.metadata is None:
+                due = [part for part in due if part == "metadata"]
+            if not due:
+                return None
+            self._tried[due[0]] = now
+            self._due[due[0]] = now + EVERY_SECONDS[due[0]]
+            return due[0]
+
+    def _ask(self, part: str) -> None:
+        try:
+            errors = getattr(self, f"_ask_{part}")(BUDGET_SECONDS[part])
+        except Exception:
+            # A mistake in reading one answer must not end the survey: the part grows old, and says so.
+            log.exception("survey part=%s failed", part)
+            errors = (PartError(part, "failed", None),)
+        if any(error.reason not in LASTING for error in errors):
+            with self._lock:
+                again = time.monotonic() + max(AGAIN_SECONDS, AGAIN_SHARE * EVERY_SECONDS[part])
+                self._due[part] = min(self._due[part], again)
+        self._errors[part] = errors
+        self._state = replace(
+            self._state,
+            errors=tuple(error for found in self._errors.values() for error in found),
+            requests=self._session.requests,
+        )
+        if part == "metadata" and self._state.metadata is None:
+            with self._lock:
+                self._due[part] = time.monotonic() + SUSPECT_SECONDS
+        if self._state.metadata is not None and "groups" in self._errors:
+            self._first.set()
+
+    def _ask_metadata(self, budget: float) -> tuple[PartError, ...]:
+        answer = self._session.ask_metadata(budget_seconds=budget)
+        metadata, old = answer.value, self._state.metadata
+        if metadata is not None:
+            layout = self._state.layout
+            if layout is None or old is None or metadata.topics is not old.topics:
+                made = Layout.of_topics({t.name: [p.index for p in t.partitions] for t in metadata.topics})
+                layout = made if layout is None or made.digest != layout.digest else layout
+            self._state = replace(self._state, metadata=metadata, layout=layout)
+            self._taken_at["metadata"] = self._clock()
+            if old is not None and {b.node_id for b in metadata.brokers} != {b.node_id for b in old.brokers}:
+                # Coordinators and controller moved with the broker; who came back may be another version.
+                for part in ("groups", "quorum", "versions", "log_dirs"):
+                    self.poke(part)
+        return answer.errors
+
+    def _ask_groups(self, budget: float) -> tuple[PartError, ...]:
+        metadata = self._known_metadata()
+        answer = self._session.ask_groups(metadata, self._state.groups or (), budget_seconds=budget)
+        if answer.value is not None:
+            groups = answer.value.groups
+            if groups == self._state.groups:
+                groups = self._state.groups
+            self._state = replace(self._state, groups=groups, groups_taken_at=answer.asked_at)
+            if answer.value.is_complete:
+                self._taken_at["groups"] = self._clock()
+        return answer.errors
+
+    def _ask_quorum(self, budget: float) -> tuple[PartError, ...]:
+        answer = self._session.ask_quorum(budget_seconds=budget)
+        if answer.value is not None:
+            self._state = replace(self._state, quorum=answer.value)
+            self._taken_at["quorum"] = self._clock()
+        return answer.errors
+
+    def _ask_start_offsets(self, budget: float) -> tuple[PartError, ...]:
+        metadata, layout = self._known_metadata(), self._state.layout
+        if layout is None:
+            return ()
+        answer = self._session.ask_start_offsets(layout, metadata, budget_seconds=budget)
+        if answer.column.numbers.known.any() or not len(layout):
+            self._state = replace(self._state, starts=answer)
+            self._taken_at["start_offsets"] = self._clock()
+        return answer.errors
+
+    def _ask_log_dirs(self, budget: float) -> tuple[PartError, ...]:
+        metadata, layout = self._known_metadata(), self._state.layout
+        answer = self._session.ask_log_dirs(layout, metadata, budget_seconds=budget) if layout is not None else None
+        if answer is None:
+            return (PartError("log_dirs", "not connected", None),)
+        if answer.brokers:
+            # Directories of brokers that are silent just now are kept as they were last seen.
+            listed = {node.node_id for node in metadata.brokers} - answer.brokers
+            kept = tuple(d for d in self._state.log_dirs or () if d.broker_id in listed)
+            dirs = tuple(sorted((*answer.dirs, *kept), key=lambda d: (d.broker_id, d.path)))
+            self._state = replace(self._state, sizes=answer.sizes, log_dirs=dirs, log_dirs_taken_at=answer.asked_at)
+            self._taken_at["log_dirs"] = self._clock()
+        return answer.errors
+
+    def _ask_versions(self, budget: float) -> tuple[PartError, ...]:
+        answer = self._session.ask_versions(self._known_metadata(), budget_seconds=budget)
+        if answer.value:
+            self._state = replace(self._state, versions=self._state.versions | answer.value)
+            self._taken_at["versions"] = self._clock()
+        return answer.errors
+
+    def _known_metadata(self) -> Metadata:
+        if self._state.metadata is None:
+            raise RuntimeError("nothing is asked before metadata is known")
+        return self._state.metadata

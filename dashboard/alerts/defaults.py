@@ -1,0 +1,55 @@
+"""The four rules that every instance begins with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from collectors.domain.topology import Reach
+from collectors.domain.verdicts import Verdict
+from dashboard.models import Rule
+
+from .readings import Quantity
+
+DEFAULT_RULES: dict[str, dict[str, Any]] = {
+    "broker_down": {
+        "name": "Broker down",
+        "quantity": Quantity.BROKER_REACH,
+        "comparison": ">=",
+        "threshold": float(Reach.DOWN),
+        "recover_level": float(Reach.UP),  # suspect is neither down nor up again
+        "severity": "critical",
+    },
+    "group_no_progress": {
+        "name": "Group makes no progress",
+        "quantity": Quantity.GROUP_VERDICT,
+        "comparison": ">=",
+        "threshold": float(Verdict.NO_PROGRESS),
+        "hold_seconds": 60.0,
+        "severity": "critical",
+    },
+    "dead_letters_arriving": {
+        "name": "Dead letters arriving",
+        "quantity": Quantity.DEAD_LETTERS_ARRIVED,
+        "comparison": ">",
+        "threshold": 0.0,
+        "recover_seconds": 120.0,
+        "severity": "warning",
+    },
+    "collector_blind": {
+        "name": "Collector blind",
+        "quantity": Quantity.COLLECTOR_SILENCE,
+        "comparison": ">=",
+        "threshold": 3.0,
+        "severity": "critical",
+    },
+}
+
+
+def install_default_rules() -> list[str]:
+    """Add the default rules that are missing and return their keys; what a person changed or switched off stays."""
+    added = []
+    for key, fields in DEFAULT_RULES.items():
+        _, was_made = Rule.objects.get_or_create(key=key, defaults={**fields, "is_default": True})
+        if was_made:
+            added.append(key)
+    return added

@@ -1,0 +1,344 @@
+"""The resident loop that steps the rules: each cycle once, in order, and what goes by the clock every second."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
+
+from collectors.history import queries
+from collectors.history.now import ClusterNow
+from collectors.models import Cluster, Cycle, Lease, Topic
+from dashboard.models import Alert, Judgement
+
+from . import readings
+from .defaults import install_default_rules
+from .ledger import Change, Written, write
+from .readings import LastEnds, Quantity
+from .rules import GONE, UNKNOWN, Reading
+from .sentences import RecentColumns, Scene, Silence
+from .stepping import ActiveRule, active_rules, ended, step_rule, stepped, subjects_of
+
+log = logging.getLogger(__name__)
+
+LEASE = "judge"
+LEASE_SECONDS = 5.0
+RENEW_SECONDS = 1.0
+CYCLES_A_TURN = 50
+"""Of one cluster before the next one has its turn."""
+FORGET_SECONDS = 24 * 3600.0
+LOOK_BACK_CYCLES = 12
+
+ReadCluster = Callable[[int, int | None], ClusterNow | None]
+Announce = Callable[[str, dict[str, Any]], None]
+
+
+class LeaseLostError(Exception):
+    """Another judge has taken over: nothing more may be written."""
+
+
+@dataclass(slots=True)
+class _Sight:
+    """When a cluster was last reached, by a clock that does not step: the age it had when seen, and seen when."""
+
+    last_cycle: int
+    age_seconds: float
+    seen_monotonic: float
+    because: str  # what the newest cycle could not do; "" when it reached the cluster
+
+
+class Judge:
+    """One of these judges at a time: it holds the lease "judge" and writes only while it does."""
+
+    name = "judge"
+
+    def __init__(
+        self,
+        *,
+        announce: Announce | None = None,
+        on_told: Callable[[], None] | None = None,
+        read: ReadCluster = queries.cluster_at,
+        recent: RecentColumns = queries.recent_columns,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+        interval: float = 1.0,
+    ) -> None:
+        """`announce("alert", {...})` is called after each commit with transitions, `on_told` when messages wait."""
+        self.interval = interval
+        self.last_turn = time.monotonic()
+        self._announce = announce
+        self._on_told = on_told
+        self._read = read
+        self._recent = recent
+        self._clock = clock
+        self._monotonic = monotonic
+        self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+        self._epoch: int | None = None
+        self._renewed = 0.0
+        self._began = 0.0
+        self._woken = threading.Event()
+        self._ends: dict[int, LastEnds] = {}
+        self._sights: dict[int, _Sight] = {}
+
+    def wake(self) -> None:
+        """A cycle was stored: look now and not at the next second."""
+        self._woken.set()
+
+    def run(self, stop: threading.Event) -> None:
+        try:
+            while not stop.is_set():
+                has_more = False
+                try:
+                    close_old_connections()
+                    has_more = self.turn()
+                except (DatabaseError, InterfaceError) as error:
+                    log.warning("the judge cannot use the database: %s", error)
+                self.last_turn = time.monotonic()
+                if not has_more:
+                    self._woken.wait(self.interval)
+                self._woken.clear()
+            self.release()
+        finally:
+            connection.close()
+
+    def release(self) -> None:
+        """Give the lease back, so that another judge can go on at once."""
+        if self._epoch is not None:
+            Lease.objects.release(LEASE, holder=self._holder, epoch=self._epoch)
+            self._epoch = None
+
+    def turn(self) -> bool:
+        """Judge what has come and step what goes by the clock; True when more cycles wait."""
+        if not self._holds_lease():
+            return False
+        has_more = False
+        try:
+            active = active_rules()
+            clusters = list(Cluster.objects.order_by("pk"))
+            judged = dict(Judgement.objects.values_list("cluster_id", "judged_cycle"))
+            for cluster in clusters:
+                has_more |= self._catch_up(cluster, judged.get(cluster.pk), active)
+            self._step_clock(clusters, active)
+        except LeaseLostError:
+            log.warning("the judge lost its lease and wrote nothing since")
+            self._epoch = None
+            return False
+        return has_more
+
+    # -- the lease
+
+    def _holds_lease(self) -> bool:
+        if self._epoch is not None:
+            if self._monotonic() - self._renewed < RENEW_SECONDS:
+                return True
+            if Lease.objects.renew(LEASE, holder=self._holder, epoch=self._epoch, seconds=LEASE_SECONDS):
+                self._renewed = self._monotonic()
+                return True
+            self._epoch = None
+        self._epoch = Lease.objects.acquire(LEASE, holder=self._holder, seconds=LEASE_SECONDS)
+        if self._epoch is None:
+            return False
+        self._renewed = self._began = self._monotonic()
+        self._ends.clear()
+        self._sights.clear()
+        install_default_rules()
+        return True
+
+    def _guard(self) -> None:
+        """First statement of each transaction: renewing takes the row, so that no other judge can come between."""
+        if self._epoch is None or not Lease.objects.renew(
+            LEASE, holder=self._holder, epoch=self._epoch, seconds=LEASE_SECONDS
+        ):
+            raise LeaseLostError
+        self._renewed = self._monotonic()
+
+    # -- cycles
+
+    def _catch_up(self, cluster: Cluster, judged: int | None, active: Sequence[ActiveRule]) -> bool:
+        if judged is None:
+            judged = Judgement.objects.get_or_create(cluster=cluster)[0].judged_cycle
+        if cluster.last_cycle <= judged:
+            return False
+        cycles = list(
+            Cycle.objects.filter(cluster=cluster, number__gt=judged, number__lte=cluster.last_cycle).order_by("number")[
+                :CYCLES_A_TURN
+            ]
+        )
+        if not cycles or cycles[0].taken_at.timestamp() < self._clock() - FORGET_SECONDS:
+            young = Cycle.objects.filter(
+                cluster=cluster,
+                number__gt=judged,
+                taken_at__gte=datetime.fromtimestamp(self._clock() - FORGET_SECONDS, UTC),
+            )
+            first = young.order_by("number").values_list("number", flat=True).first()
+            self._skip(cluster, judged, (first or cluster.last_cycle + 1) - 1)
+            return first is not None
+        for cycle in cycles:
+            if cycle.number != judged + 1:
+                self._skip(cluster, judged, cycle.number - 1)
+            if not self._holds_lease():
+                raise LeaseLostError
+            if not self._judge_cycle(cluster, cycle, active):
+                return False
+            judged = cycle.number
+        return judged < cluster.last_cycle
+
+    def _skip(self, cluster: Cluster, judged: int, to: int) -> None:
+        log.warning("cluster=%s cycles %d to %d are not judged: gone or over a day old", cluster.slug, judged + 1, to)
+        with transaction.atomic():
+            self._guard()
+            Judgement.objects.filter(cluster=cluster, judged_cycle=judged).update(judged_cycle=to)
+
+    def _judge_cycle(self, cluster: Cluster, cycle: Cycle, active: Sequence[ActiveRule]) -> bool:
+        """Step the rules over one cycle; False when another judge has done so already."""
+        number, at = cycle.number, cycle.taken_at.timestamp()
+        now = self._numbers(cluster, number) if cycle.is_reachable else None
+        sources = dict(
+            Topic.objects.filter(cluster=cluster, gone_at=None)
+            .exclude(dead_letters_of="")
+            .values_list("name", "dead_letters_of")
+        )
+        last = self._last_ends(cluster, number - 1, sources)
+        scene = Scene(cluster, at, now, last, sources, recent=self._recent)
+        changes = self._step_rules(scene, [rule for rule in active if not rule.quantity.is_stepped_by_clock])
+        with transaction.atomic():
+            self._guard()
+            moved = Judgement.objects.filter(cluster=cluster, judged_cycle=number - 1).update(
+                judged_cycle=number, judged_at=datetime.fromtimestamp(self._clock(), UTC)
+            )
+            if not moved:
+                return False
+            written = write(changes, cluster=cluster, cycle=number, at=cycle.taken_at)
+        self._ends[cluster.pk] = last.after(number, now, sources)
+        self._tell(cluster, written)
+        return True
+
+    def _numbers(self, cluster: Cluster, number: int) -> ClusterNow | None:
+        try:
+            return self._read(cluster.pk, number)
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:  # noqa: BLE001 - one cluster's unreadable frame must not end judging for all the others
+            log.exception("cluster=%s cycle %d cannot be read; it counts as not known", cluster.slug, number)
+            return None
+
+    def _last_ends(self, cluster: Cluster, before: int, sources: dict[str, str]) -> LastEnds:
+        known = self._ends.get(cluster.pk)
+        if known is not None and known.cycle == before:
+            return known
+        reached = Cycle.objects.filter(cluster=cluster, number__lte=before, is_reachable=True).order_by("-number")
+        last = LastEnds(0)
+        looks = []
+        for number in reached.values_list("number", flat=True)[:LOOK_BACK_CYCLES]:
+            looks.append((number, self._numbers(cluster, number)))
+            last = LastEnds(0)
+            for number_, now in reversed(looks):
+                last = last.after(number_, now, sources)
+            listed = looks[0][1].topics.index if looks[0][1] is not None else {}
+            if last.has_looked and all(topic in last.ends for topic in sources if topic in listed):
+                break
+        return replace(last, cycle=before)
+
+    def _step_rules(self, scene: Scene, active: Sequence[ActiveRule]) -> list[Change]:
+        opened: dict[int, dict[str, Alert]] = {}
+        for alert in Alert.objects.open().filter(cluster=scene.cluster, rule__in=[rule.row.pk for rule in active]):
+            opened.setdefault(alert.rule_id, {})[alert.subject] = alert
+        subjects = subjects_of(scene)
+        changes: list[Change] = []
+        for rule in active:
+            changes += step_rule(rule, scene, subjects.get(rule.quantity), opened.get(rule.row.pk, {}))
+        return changes
+
+    # -- the clock
+
+    def _step_clock(self, clusters: Sequence[Cluster], active: Sequence[ActiveRule]) -> None:
+        """Rules about silence, and the end of alerts whose rule was switched off."""
+        now = self._clock()
+        ruled = {rule.row.pk for rule in active}
+        silent = [rule for rule in active if rule.quantity is Quantity.COLLECTOR_SILENCE]
+        opened: dict[int, list[Alert]] = {}
+        for alert in Alert.objects.open().select_related("rule"):
+            if alert.rule_id not in ruled or any(alert.rule_id == rule.row.pk for rule in silent):
+                opened.setdefault(alert.cluster_id, []).append(alert)
+        for cluster in clusters:
+            scene = Scene(cluster, now)
+            changes: list[Change] = []
+            for alert in opened.get(cluster.pk, []):
+                if alert.rule_id not in ruled:
+                    changes += ended(alert, scene)
+            for rule in silent:
+                alert_of = {a.subject: a for a in opened.get(cluster.pk, []) if a.rule_id == rule.row.pk}
+                changes += self._step_silence(rule, scene, alert_of.get(""))
+            if not changes:
+                continue
+            with transaction.atomic():
+                self._guard()
+                written = write(changes, cluster=cluster, cycle=None, at=datetime.fromtimestamp(now, UTC))
+            self._tell(cluster, written)
+
+    def _step_silence(self, rule: ActiveRule, scene: Scene, alert: Alert | None) -> list[Change]:
+        cluster = scene.cluster
+        terms = rule.terms_for(cluster)
+        if cluster.is_paused:
+            # when it goes on, its silence begins at that moment
+            self._sights[cluster.pk] = _Sight(cluster.last_cycle, 0.0, self._monotonic(), "")
+        if cluster.is_paused or not rule.selects(cluster, ""):
+            return stepped(rule, terms, scene, "", GONE, alert) if alert is not None else []
+        sight = self._sight(cluster)
+        age = sight.age_seconds + self._monotonic() - sight.seen_monotonic
+        intervals = readings.silent_intervals(age, cluster.interval_seconds)
+        scene.silence = Silence(age, cluster.interval_seconds, intervals, sight.because)
+        reading = Reading.of(intervals)
+        watched = readings.silent_intervals(self._monotonic() - self._began, cluster.interval_seconds)
+        if alert is None and watched <= rule.terms.threshold:
+            # silence from before this judge began is that of an instance that was off; its collectors begin, too
+            reading = UNKNOWN
+        if alert is None and not (reading is UNKNOWN or rule.terms.is_breached(intervals)):
+            return []
+        return stepped(rule, terms, scene, "", reading, alert)
+
+    def _sight(self, cluster: Cluster) -> _Sight:
+        """When the cluster was last reached. Wall clocks are compared once per cycle, then time is counted."""
+        sight = self._sights.get(cluster.pk)
+        if sight is not None and sight.last_cycle == cluster.last_cycle:
+            return sight
+        newest = Cycle.objects.filter(cluster=cluster, number__lte=cluster.last_cycle).order_by("-number").first()
+        if sight is not None and newest is not None and not newest.is_reachable:
+            sight.last_cycle, sight.because = cluster.last_cycle, _first_error(newest)
+            return sight
+        reached = newest
+        if newest is not None and not newest.is_reachable:
+            reached = Cycle.objects.filter(cluster=cluster, is_reachable=True).order_by("-number").first()
+        since = cluster.created_at if reached is None else reached.taken_at
+        sight = _Sight(
+            last_cycle=cluster.last_cycle,
+            age_seconds=max(0.0, self._clock() - since.timestamp()),
+            seen_monotonic=self._monotonic(),
+            because="" if newest is None or newest.is_reachable else _first_error(newest),
+        )
+        self._sights[cluster.pk] = sight
+        return sight
+
+    def _tell(self, cluster: Cluster, written: Written) -> None:
+        """Announce what is committed; a hint that is lost is made up for by those who look themselves."""
+        if written.transitions and self._announce is not None:
+            self._announce("alert", {"cluster": cluster.pk, "transitions": list(written.transitions)})
+        if written.messages and self._on_told is not None:
+            self._on_told()
+
+
+def _first_error(cycle: Cycle) -> str:
+    """The first thing that a cycle could not do, in words; "" when it says nothing."""
+    for error in cycle.errors:
+        if isinstance(error, dict) and error.get("reason"):
+            return str(error["reason"])[:200]
+    return ""

@@ -1,0 +1,143 @@
+"""What the rules decided becomes rows: alerts, their transitions and the messages about them, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from collectors.models import Cluster
+from dashboard.models import Alert, AuditEntry, Rule, Transition
+
+from . import outbox, rules
+from .outbox import Telling
+from .rules import Standing, State
+from .sentences import Told
+
+ACKNOWLEDGED = "acknowledged"
+_STEPPED = ["state", "severity", "sentence", "memory", "started_at", "fired_at", "resolved_at", "changed_at"]
+"""Fields that the judge writes. Never those of the acknowledgement, which people write at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The step of one rule and subject: its new standing and, if the state changed, the transition and its words."""
+
+    rule: Rule
+    subject_kind: str
+    subject: str
+    alert: Alert | None  # the open one; None when this step begins it
+    standing: Standing
+    transition: rules.Transition | None = None
+    told: Told = field(default_factory=lambda: Told(""))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    transitions: tuple[int, ...] = ()
+    messages: int = 0
+
+
+def standing_of(alert: Alert) -> Standing:
+    """Where the judge left off with an open alert."""
+    memory = alert.memory
+    return Standing(
+        State(alert.state),
+        float(memory.get("counted_seconds", 0.0)),
+        memory.get("counted_at"),
+        bool(memory.get("by_no_data", False)),
+    )
+
+
+def write(changes: Sequence[Change], *, cluster: Cluster, cycle: int | None, at: datetime) -> Written:
+    """Write what a step decided, in the caller's transaction. `cycle` is None for steps by the clock."""
+    if not changes:
+        return Written()
+    alerts = [_alert_of(change, cluster, at) for change in changes]
+    Alert.objects.bulk_create([alert for alert in alerts if alert.pk is None], batch_size=200)
+    known = [alert for alert, change in zip(alerts, changes, strict=True) if change.alert is not None]
+    Alert.objects.bulk_update(known, _STEPPED, batch_size=200)
+    transitions, tellings = [], []
+    for alert, change in zip(alerts, changes, strict=True):
+        moved = change.transition
+        if moved is None:
+            continue
+        transitions.append(
+            Transition(
+                alert=alert,
+                at=at,
+                cycle=cycle,
+                old_state="" if change.alert is None else moved.old.value,
+                new_state=moved.new.value,
+                reason=change.told.sentence,
+                numbers={**change.told.numbers, "why": moved.reason.value},
+            )
+        )
+        if moved.is_told:
+            event = "resolved" if moved.new is State.RESOLVED else "firing"
+            tellings.append(Telling(alert, event, change.told.sentence, change.told.numbers))
+    Transition.objects.bulk_create(transitions, batch_size=200)
+    messages = outbox.tell(tellings, now=timezone.now())
+    return Written(tuple(row.pk for row in transitions), messages)
+
+
+def _alert_of(change: Change, cluster: Cluster, at: datetime) -> Alert:
+    """The row as it is after the step, not yet saved."""
+    alert = change.alert or Alert(
+        rule=change.rule, cluster=cluster, subject_kind=change.subject_kind, subject=change.subject, started_at=at
+    )
+    alert.rule, alert.cluster = change.rule, cluster  # messages name both
+    standing, moved = change.standing, change.transition
+    began = alert.memory.get("began", {})
+    if moved is not None:
+        alert.state = Alert.State.RESOLVED if standing.state.is_over else Alert.State(standing.state.value)
+        alert.changed_at = at
+        if moved.new.is_raised and not moved.old.is_raised:
+            alert.fired_at = at
+        if standing.state.is_over:
+            alert.resolved_at = at
+        else:
+            alert.severity = change.rule.severity
+        if not moved.old.is_raised and not standing.state.is_over:
+            # what was wrong stays on the alert when it is over; the transition says how it ended
+            alert.sentence = change.told.sentence
+            began = {**change.told.numbers, "at": began.get("at", at.timestamp())}
+    alert.memory = {
+        "counted_seconds": standing.counted_seconds,
+        "counted_at": standing.counted_at,
+        "by_no_data": standing.by_no_data,
+        "began": began,
+    }
+    return alert
+
+
+def acknowledge(
+    alert_id: int, who: str, *, now: datetime, announce: Callable[[str, dict[str, Any]], None] | None = None
+) -> bool:
+    """Say that someone looks after an alert. False when it is over already, or acknowledged by someone before."""
+    with transaction.atomic():
+        taken = (
+            Alert.objects.raised()
+            .filter(pk=alert_id, acknowledged_at=None)
+            .update(acknowledged_at=now, acknowledged_by=who[:150])
+        )
+        if not taken:
+            return False
+        alert = Alert.objects.select_related("rule", "cluster").get(pk=alert_id)
+        row = Transition.objects.create(
+            alert=alert, at=now, old_state=alert.state, new_state=ACKNOWLEDGED, reason=f"acknowledged by {who}"
+        )
+        AuditEntry.objects.create(
+            at=now,
+            who=who[:150],
+            action="acknowledge",
+            target=f"alert {alert.pk}",
+            detail={"rule": alert.rule.key, "cluster": alert.cluster.slug, "subject": alert.subject},
+        )
+    if announce is not None:
+        announce("alert", {"cluster": alert.cluster_id, "transitions": [row.pk]})
+    return True

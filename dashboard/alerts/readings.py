@@ -1,0 +1,124 @@
+"""What rules look at: arrays of one number per subject, taken from a cluster as it was at one cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+
+from collectors.domain.numbers import Numbers
+from collectors.domain.verdicts import Verdict
+from collectors.history.now import ClusterNow
+
+SHORTEST_SILENT_INTERVAL_SECONDS = 5.0
+"""Three intervals of silence are at least 15 s: a cluster asked every second may miss a few beats."""
+
+
+class Quantity(StrEnum):
+    """What a rule can compare."""
+
+    BROKER_REACH = "broker_reach"  # collectors.domain.topology.Reach of each broker
+    GROUP_VERDICT = "group_verdict"  # collectors.domain.verdicts.Verdict of each group; "unknown" is not known
+    DEAD_LETTERS_ARRIVED = "dead_letters_arrived"  # records that came into each dead-letter topic since the last look
+    COLLECTOR_SILENCE = "collector_silence"  # intervals since a cycle reached the cluster; stepped by the clock
+
+    @property
+    def subject_kind(self) -> str:
+        return _KINDS[self]
+
+    @property
+    def is_stepped_by_clock(self) -> bool:
+        return self is Quantity.COLLECTOR_SILENCE
+
+
+_KINDS = {
+    Quantity.BROKER_REACH: "broker",
+    Quantity.GROUP_VERDICT: "group",
+    Quantity.DEAD_LETTERS_ARRIVED: "topic",
+    Quantity.COLLECTOR_SILENCE: "cluster",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Subjects:
+    """One number for each subject of one kind; `numbers` has the length of `names`."""
+
+    names: tuple[str, ...]
+    numbers: Numbers
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
+
+
+@dataclass(frozen=True, slots=True)
+class LastEnds:
+    """The last known number of records ever written to each dead-letter topic, as seen up to a cycle.
+
+    Kept by the judge from cycle to cycle, so that what arrives while an answer is missing is counted when the next
+    one comes; rebuilt from history after a restart.
+    """
+
+    cycle: int
+    ends: Mapping[str, int] = field(default_factory=dict)
+    has_looked: bool = False  # some earlier cycle listed the topics: one that was not listed then is new
+
+    def after(self, cycle: int, now: ClusterNow | None, dead_letters: Mapping[str, str]) -> LastEnds:
+        """The ends once a cycle has been looked at (`now` is None for a cycle without numbers)."""
+        if now is None or not now.topics.names:
+            return LastEnds(cycle, self.ends, self.has_looked)
+        ends = dict(self.ends)
+        for topic in dead_letters:
+            position = now.topics.index.get(topic)
+            if position is None:
+                ends.pop(topic, None)  # deleted: what comes under its name later is new
+            elif (end := now.topics.end_sum.at(position)) is not None:
+                ends[topic] = int(end)
+        return LastEnds(cycle, ends, True)
+
+
+def brokers(now: ClusterNow) -> Subjects:
+    return Subjects(tuple(str(int(node)) for node in now.brokers.ids), now.brokers.reach)
+
+
+def groups(now: ClusterNow) -> Subjects:
+    """Verdicts of groups; the verdict UNKNOWN is a reading that is not known."""
+    verdict = now.groups.verdict
+    known = verdict.known & (verdict.values != int(Verdict.UNKNOWN))
+    return Subjects(tuple(now.groups.names), Numbers(verdict.values, known))
+
+
+def dead_letters(now: ClusterNow, last: LastEnds, topics: Mapping[str, str]) -> Subjects:
+    """Records that arrived in each dead-letter topic since it was last known.
+
+    `topics`: dead-letter topic -> source. A topic that an earlier look did not list brings all that it holds; an end
+    that went down means a new topic under the old name, which does, too.
+    """
+    names = tuple(topic for topic in topics if topic in now.topics.index)
+    arrived: list[int | None] = []
+    for topic in names:
+        end = now.topics.end_sum.at(now.topics.index[topic])
+        before = last.ends.get(topic)
+        if end is None or (before is None and not last.has_looked):
+            arrived.append(None)
+        elif before is None or end < before:
+            arrived.append(int(end) - first_offsets(now, topic))
+        else:
+            arrived.append(int(end) - before)
+    return Subjects(names, Numbers.of(arrived))
+
+
+def first_offsets(now: ClusterNow, topic: str) -> int:
+    """Sum of a topic's first offsets, 0 where it is not known yet (a topic made since the last survey begins at 0)."""
+    if now.start.layout.owner_index(topic) is None:
+        return 0
+    starts = now.start.of(topic)
+    return int(np.where(starts.known, starts.values, 0).sum())
+
+
+def silent_intervals(age_seconds: float, interval_seconds: float) -> float:
+    """How many intervals an age is, an interval counted as 5 s at least."""
+    return age_seconds / max(interval_seconds, SHORTEST_SILENT_INTERVAL_SECONDS)

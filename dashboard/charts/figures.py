@@ -1,0 +1,236 @@
+"""Stored points -> Plotly figures as plain JSON; pure.
+
+A figure is made of dicts and lists that `plotly.graph_objects` accepts (a test feeds them to it): importing that
+package costs a second and 60 MB in every web process, and nothing here needs more of it.
+
+Colours are tokens, "var(--sg-s1)", or "var(--sg-s1)/0.18" with an opacity: the page's script puts in the values of
+the present theme, so that a switch of theme needs no new data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Json = dict[str, Any]
+
+BAND_OPACITY = 0.18
+TICK_FONT = 10.5
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: unix seconds and values (None: a gap). `low` and `high` are the extremes of each point's bucket."""
+
+    key: str  # name of the field in live points: "lag", "arriving", "consumed", "rate", "size"
+    name: str
+    color: str  # "s1" ... "s7", "other"
+    times: Sequence[float]
+    values: Sequence[float | None]
+    low: Sequence[float | None] | None = None
+    high: Sequence[float | None] | None = None
+    dash: str = "solid"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that happened, at a moment."""
+
+    at: float
+    text: str
+    icon: str = "i-flag"
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch without samples, with the reason: drawn hatched, never bridged."""
+
+    since: float
+    until: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    title: str
+    unit: str  # as on the axis: "records", "records/s", "bytes"
+    since: float
+    until: float
+    lines: Sequence[Line]
+    marks: Sequence[Mark] = ()
+    gaps: Sequence[Gap] = ()
+    interval_seconds: float = 5.0
+    step_seconds: float | None = None  # seconds a point stands for; None: every sample is shown
+    threshold: tuple[float, str] | None = None
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def chart_json(chart: Chart) -> Json:
+    """What the page's script asks for: the figure, and beside it the marks, gaps and what a point means."""
+    return {
+        "title": chart.title,
+        "unit": chart.unit,
+        "from": chart.since,
+        "to": chart.until,
+        "interval": chart.interval_seconds,
+        "step": chart.step_seconds,
+        "resolution": resolution(chart),
+        "marks": [{"t": m.at, "text": m.text, "icon": m.icon, "tone": m.tone} for m in chart.marks],
+        "gaps": [{"from": g.since, "to": g.until, "why": g.why} for g in chart.gaps],
+        "empty": not any(value is not None for line in chart.lines for value in line.values),
+        "notes": list(chart.notes),
+        "figure": figure(chart),
+    }
+
+
+def figure(chart: Chart) -> Json:
+    """The Plotly figure: bands below, lines above; `meta.key` names the field of live points that extends a line."""
+    bands = [trace for line in chart.lines for trace in _band(line)]
+    return {"data": [*bands, *(_line(line, chart.unit) for line in chart.lines)], "layout": _layout(chart)}
+
+
+def resolution(chart: Chart) -> str:
+    """ "5 s samples", "5 s samples, 30 s shown, minimum to maximum shaded"."""
+    said = f"{chart.interval_seconds:g} s samples"
+    if chart.step_seconds is None or chart.step_seconds <= chart.interval_seconds * 1.5:
+        return said
+    step = chart.step_seconds
+    shown = f"{step:.0f} s" if step < 120 else f"{step / 60:.0f} min"
+    shaded = ", minimum to maximum shaded" if any(line.high is not None for line in chart.lines) else ""
+    return f"{said}, {shown} shown{shaded}"
+
+
+def _line(line: Line, unit: str) -> Json:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": line.name,
+        "x": _milliseconds(line.times),
+        "y": list(line.values),
+        "connectgaps": False,
+        "line": {"color": token(line.color), "width": 1.5, "dash": line.dash, "shape": "linear"},
+        "hovertemplate": f"%{{y:,.4~g}} {unit}<extra>%{{fullData.name}}</extra>",
+        "meta": {"key": line.key, "role": "line", "unit": unit},
+    }
+
+
+def _band(line: Line) -> list[Json]:
+    """Minimum to maximum of each bucket, as two edges of which the upper fills down to the lower."""
+    if line.low is None or line.high is None:
+        return []
+    edge = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": _milliseconds(line.times),
+        "connectgaps": False,
+        "showlegend": False,
+        "hoverinfo": "skip",
+        "line": {"width": 0, "color": token(line.color)},
+        "meta": {"key": line.key, "role": "band"},
+    }
+    fill = {"fill": "tonexty", "fillcolor": f"{token(line.color)}/{BAND_OPACITY}"}
+    return [{**edge, "y": list(line.low)}, {**edge, **fill, "y": list(line.high)}]
+
+
+def _layout(chart: Chart) -> Json:
+    tick_font = {"size": TICK_FONT, "color": "var(--sg-text-3)"}
+    shapes: list[Json] = [
+        {
+            "type": "rect",
+            "xref": "x",
+            "yref": "paper",
+            "x0": round(gap.since * 1000),
+            "x1": round(gap.until * 1000),
+            "y0": 0,
+            "y1": 1,
+            "line": {"width": 0},
+            "fillcolor": "var(--sg-other)/0.16",
+            "layer": "below",
+            "name": "gap",
+        }
+        for gap in chart.gaps
+    ]
+    shapes += [
+        {
+            "type": "line",
+            "xref": "x",
+            "yref": "paper",
+            "x0": round(mark.at * 1000),
+            "x1": round(mark.at * 1000),
+            "y0": 0,
+            "y1": 1,
+            "line": {"width": 1, "dash": "dot", "color": _tone(mark.tone)},
+            "name": "mark",
+        }
+        for mark in chart.marks
+    ]
+    annotations: list[Json] = []
+    if chart.threshold is not None:
+        level, said = chart.threshold
+        shapes.append(
+            {
+                "type": "line",
+                "xref": "paper",
+                "yref": "y",
+                "x0": 0,
+                "x1": 1,
+                "y0": level,
+                "y1": level,
+                "line": {"width": 1, "dash": "dash", "color": "var(--sg-text-3)"},
+                "name": "threshold",
+            }
+        )
+        annotations.append(
+            {"xref": "paper", "yref": "y", "x": 0, "y": level, "text": said, "showarrow": False, "yanchor": "bottom",
+             "xanchor": "left", "font": tick_font}
+        )  # fmt: skip
+    return {
+        "margin": {"l": 56, "r": 8, "t": 8, "b": 28},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "showlegend": False,  # the panel's own legend carries the newest values
+        "hovermode": "x unified",
+        "dragmode": "zoom",
+        "font": {"family": "inherit", "color": "var(--sg-text-2)", "size": 11},
+        "uirevision": "zoom",  # a zoomed view stays while data stream in
+        "xaxis": {
+            "type": "date",
+            "range": [round(chart.since * 1000), round(chart.until * 1000)],
+            "showgrid": False,
+            "linecolor": "var(--sg-line-2)",
+            "tickfont": tick_font,
+            "ticklen": 4,
+            "tickcolor": "var(--sg-line-2)",
+            "hoverformat": "%H:%M:%S",
+            "fixedrange": False,
+        },
+        "yaxis": {
+            "rangemode": "tozero",
+            "gridcolor": "var(--sg-grid)",
+            "zeroline": True,
+            "zerolinecolor": "var(--sg-line-2)",
+            "tickfont": tick_font,
+            "nticks": 5,
+            "tickformat": "~s" if chart.unit != "bytes" else ".3~s",
+            "ticksuffix": "B" if chart.unit == "bytes" else "",
+            "fixedrange": True,
+        },
+        "shapes": shapes,
+        "annotations": annotations,
+    }
+
+
+def token(color: str) -> str:
+    return f"var(--sg-{color})"
+
+
+def _tone(tone: str) -> str:
+    return {"is-bad": "var(--sg-bad)", "is-warn": "var(--sg-warn)", "is-ok": "var(--sg-ok)"}.get(
+        tone, "var(--sg-text-3)"
+    )
+
+
+def _milliseconds(times: Sequence[float]) -> list[int]:
+    return [round(at * 1000) for at in times]
