@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import os
 
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
-application = get_asgi_application()
+http = get_asgi_application()  # sets Django up: what follows imports models
+
+from dashboard.live.origin import SameOrigin  # noqa: E402 - see above
+from dashboard.routing import websocket_router  # noqa: E402 - see above
+
+application = ProtocolTypeRouter({"http": http, "websocket": SameOrigin(AuthMiddlewareStack(websocket_router))})

@@ -67,7 +67,7 @@ def gaps(times: Floats, configured: float) -> Bools:
     steps = np.diff(times)
     if len(steps):
         if len(steps) < 3:
-            usual = np.full(len(steps), max(float(steps.min()), configured))
+            usual = np.full(len(steps), configured)
         else:
             width = min(9, len(steps) - (len(steps) + 1) % 2)
             middle = np.median(np.lib.stride_tricks.sliding_window_view(steps, width), axis=1)

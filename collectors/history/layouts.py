@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -154,11 +154,14 @@ def stored(layout: Layout) -> StoredLayout:
 def load(row_ids: Iterable[int]) -> dict[int, StoredLayout]:
     """Layouts by row id, at most two queries; an unreadable one is left out (its frames then are unknown)."""
     wanted = set(row_ids)
-    if not wanted:
-        return {}
+    return load_named(dict(LayoutRow.objects.filter(pk__in=wanted).values_list("pk", "digest"))) if wanted else {}
+
+
+def load_named(digests: Mapping[int, str]) -> dict[int, StoredLayout]:
+    """The same when the digests are known; a query only for what is not in memory."""
     out: dict[int, StoredLayout] = {}
     missing: dict[int, str] = {}
-    for row_id, digest in LayoutRow.objects.filter(pk__in=wanted).values_list("pk", "digest"):
+    for row_id, digest in digests.items():
         known = _by_digest.get(digest)
         if known is None:
             missing[row_id] = digest

@@ -182,7 +182,7 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
     newest = max((own[-1] for kind, own in marks.items() if kind in EVERY_CYCLE), key=lambda mark: mark.cycle)
     beat = max((marks.get(kind, []) for kind in EVERY_CYCLE), key=len)
     interval = _spacing(np.array([mark.taken_at for mark in beat]), configured)
-    loaded = layouts.load({mark.layout for own in marks.values() for mark in own})
+    loaded = layouts.load_named({mark.layout: mark.digest for own in marks.values() for mark in own})
 
     def kept(kind: Kind, *, stale: bool = True, window: bool = False) -> _Kept:
         own = marks.get(kind, [])

@@ -79,7 +79,7 @@ def column_at(cluster_id: int, kind: Kind, cycle: int | None = None) -> tuple[Co
     marks = reading.marks(first_segments(cluster_id, kind).filter(cycle__in=newest)).get(kind)
     if not marks:
         return None
-    column = reading.columns(cluster_id, kind, marks, layouts.load([marks[0].layout]))[0]
+    column = reading.columns(cluster_id, kind, marks, layouts.load_named({marks[0].layout: marks[0].digest}))[0]
     return None if column is None else (column, marks[0].taken_at, marks[0].cycle)
 
 
@@ -90,7 +90,7 @@ def recent_columns(cluster_id: int, kind: Kind, since: float) -> list[tuple[int,
         return []
     rows = first_segments(cluster_id, kind).filter(cycle__gte=cycles[0], cycle__lte=cycles[1], taken_at__gte=since)
     marks = reading.marks(rows).get(kind, [])
-    found = reading.columns(cluster_id, kind, marks, layouts.load({mark.layout for mark in marks}))
+    found = reading.columns(cluster_id, kind, marks, layouts.load_named({mark.layout: mark.digest for mark in marks}))
     return [(m.cycle, m.taken_at, column) for m, column in zip(marks, found, strict=True) if column is not None]
 
 
@@ -177,7 +177,7 @@ def cluster_sparkline(cluster_id: int, since: float, until: float, points: int =
     heads = _sparse(cluster_id, Kind.END, since, until, points + 1)
     marks = reading.marks(first_segments(cluster_id, Kind.END).filter(cycle__in=heads.cycles.tolist()))
     own = marks.get(Kind.END, [])
-    loaded = layouts.load({mark.layout for mark in own})
+    loaded = layouts.load_named({mark.layout: mark.digest for mark in own})
     found = reading.columns(cluster_id, Kind.END, own, loaded)
     rates, known = np.zeros(len(own)), np.zeros(len(own), dtype=np.bool_)
     for i in range(1, len(own)):

@@ -234,6 +234,8 @@ class _Problems:
 
 # Whole columns
 
+_Key = tuple[int, str, bytes]
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -244,31 +246,34 @@ class Mark:
     taken_at: float
     key_cycle: int
     layout: int
+    digest: str  # of the layout
     checksum: bytes
     key_checksum: bytes
 
     @property
-    def key(self) -> tuple[int, int, bytes]:
-        return self.cycle, self.layout, self.checksum
+    def key(self) -> _Key:
+        return self.cycle, self.digest, self.checksum
 
     @property
-    def key_frame(self) -> tuple[int, int, bytes]:
+    def key_frame(self) -> _Key:
         """`key` of the key frame."""
-        return self.key_cycle, self.layout, self.checksum if self.cycle == self.key_cycle else self.key_checksum
+        return self.key_cycle, self.digest, self.checksum if self.cycle == self.key_cycle else self.key_checksum
 
 
-MARK_FIELDS = ("kind", "cycle", "taken_at", "key_cycle", "layout_id", "head")
+MARK_FIELDS = ("kind", "cycle", "taken_at", "key_cycle", "layout_id", "layout__digest", "head")
 
 
 def marks(rows: QuerySet[Frame]) -> dict[Kind, list[Mark]]:
     """Marks by kind, oldest first, of rows of segment 0; one query."""
     head = Substr("body", 1, codec.HEADER_BYTES, output_field=BinaryField())
     out: dict[Kind, list[Mark]] = {}
-    for kind, cycle, taken_at, key_cycle, layout, raw in (
+    for kind, cycle, taken_at, key_cycle, layout, digest, raw in (
         rows.annotate(head=head).order_by("cycle").values_list(*MARK_FIELDS)
     ):
         start = bytes(raw)
-        out.setdefault(Kind(kind), []).append(Mark(cycle, taken_at, key_cycle, layout, start[8:12], start[12:16]))
+        out.setdefault(Kind(kind), []).append(
+            Mark(cycle, taken_at, key_cycle, layout, digest, start[8:12], start[12:16])
+        )
     return out
 
 
@@ -278,7 +283,7 @@ class _Decoded:
     segments: tuple[codec.Segment | None, ...]
 
 
-_ColumnKey = tuple[int, str, tuple[int, int, bytes]]
+_ColumnKey = tuple[int, str, _Key]
 _columns: LeastRecent[_ColumnKey, _Decoded] = LeastRecent(6_000_000, lambda kept: 2 * len(kept.column.layout) + 500)
 
 
@@ -286,7 +291,7 @@ def columns(
     cluster_id: int, kind: Kind, wanted: Sequence[Mark], layouts: Mapping[int, StoredLayout]
 ) -> list[Column | None]:
     """The column of each mark; None where its layout cannot be read. One query for what is not in memory."""
-    out: dict[tuple[int, int, bytes], _Decoded] = {}
+    out: dict[_Key, _Decoded] = {}
     absent: list[Mark] = []
     cycles: set[int] = set()
     for mark in wanted:

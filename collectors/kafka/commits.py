@@ -16,14 +16,14 @@ from . import wire
 from .answers import CommitsAnswer
 from .exchange import Exchange
 from .link import Call, Link, Request
-from .offsets import held_at
 from .reasons import COORDINATOR_ERRORS, Tally, reason_of_code
 
 PART = "commits"
 GROUP = 0  # FindCoordinator's key type
 KEYS_A_REQUEST = 2_000
 
-Membership = tuple[tuple[str, tuple[int, ...]], ...]
+Membership = tuple[tuple[str, bytes], ...]
+"""Topics by name, each with its partitions, sorted, as the bytes of an int64 array (compared and joined as such)."""
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class CommitBook:
         self._chunks: dict[tuple[str, ...], _Chunk] = {}
         self._members: dict[str, Membership] = {}
         self._layout = Layout.build({})
-        self._runs: dict[tuple[str, str], tuple[int, NDArray[np.int64]]] = {}
+        self._runs: dict[tuple[str, str], int] = {}  # (group, topic) -> first position in the layout
         self._asked: tuple[str, ...] = ()
 
     def ask(self, groups: Sequence[str], deadline: float) -> CommitsAnswer:
@@ -172,10 +172,12 @@ class CommitBook:
 
     def _remember(self, shape: wire.Shape) -> bool:
         """Take over the memberships of a new shape; whether any differs from what was remembered."""
-        members: dict[str, list[tuple[str, tuple[int, ...]]]] = {g: [] for g, code in shape.owner_errors if not code}
-        for run in shape.runs:
-            if run.owner in members:
-                members[run.owner].append((run.topic, tuple(sorted(run.partitions.tolist()))))
+        members: dict[str, list[tuple[str, bytes]]] = {g: [] for g, code in shape.owner_errors if not code}
+        run_of = shape.spread(np.arange(len(shape.topics)))
+        raw, bounds = shape.partitions[np.lexsort((shape.partitions, run_of))].tobytes(), shape.bounds.tolist()
+        for i, (group, topic) in enumerate(zip(shape.owners, shape.topics, strict=True)):
+            if group in members:
+                members[group].append((topic, raw[8 * bounds[i] : 8 * bounds[i + 1]]))
         changed = False
         for group, found in members.items():
             membership = tuple(sorted(found))
@@ -188,18 +190,17 @@ class CommitBook:
         """A new layout of the remembered memberships, unless it would be equal to the one there is."""
         self._members = {group: self._members[group] for group in wanted if group in self._members}
         owners: list[str] = []
-        starts, topics, partitions = [0], list[str](), list[int]()
-        runs: dict[tuple[str, str], tuple[int, NDArray[np.int64]]] = {}
+        starts, topics = [0], list[str]()
+        runs: dict[tuple[str, str], int] = {}
         for group, membership in self._members.items():  # in the order of `wanted`, which is sorted
             owners.append(group)
             for topic, its in membership:
-                runs[group, topic] = (len(topics), np.array(its, dtype=np.int64))
-                topics += [topic] * len(its)
-                partitions += its
+                runs[group, topic] = len(topics)
+                topics += [topic] * (len(its) // 8)
             starts.append(len(topics))
-        made = Layout(
-            tuple(owners), np.array(starts, dtype=np.int64), tuple(topics), np.array(partitions, dtype=np.int32)
-        )
+        raw = b"".join(its for membership in self._members.values() for _, its in membership)
+        partitions = np.frombuffer(raw, dtype=np.int64).astype(np.int32)
+        made = Layout(tuple(owners), np.array(starts, dtype=np.int64), tuple(topics), partitions)
         self._asked = wanted
         if made.digest != self._layout.digest:
             self._layout, self._runs = made, runs
@@ -207,10 +208,17 @@ class CommitBook:
     def _place(self, chunk: _Chunk, shape: wire.Shape) -> NDArray[np.int64]:
         placed = chunk.placed
         if placed is None or placed[0] is not shape or placed[1] is not self._layout:
-            found = []
-            for run in shape.runs:
-                start, held = self._runs.get((run.owner, run.topic), (0, np.zeros(0, dtype=np.int64)))
-                found.append(held_at(held, start, run.partitions))
-            positions = np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+            first = [self._runs.get(key, -1) for key in zip(shape.owners, shape.topics, strict=True)]
+            run_of = shape.spread(np.arange(len(first)))
+            # A run holds just the partitions that the layout was made from: sorted, they stand one behind another.
+            order = np.lexsort((shape.partitions, run_of))
+            rank = np.empty(len(order), dtype=np.int64)
+            rank[order] = np.arange(len(order))
+            base = shape.spread(np.array(first, dtype=np.int64))
+            guess = np.clip(base + rank - shape.bounds[run_of], 0, max(0, len(self._layout) - 1))
+            right = (
+                (base >= 0) & (self._layout.partitions[guess] == shape.partitions) if len(self._layout) else base >= 0
+            )
+            positions = np.where(right, guess, -1).astype(np.int64)
             placed = chunk.placed = (shape, self._layout, positions)
         return placed[2]

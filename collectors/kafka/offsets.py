@@ -31,8 +31,8 @@ class _Chunk:
     def place(self, layout: Layout, shape: wire.Shape) -> NDArray[np.int64]:
         """(n,) layout position of each partition of the answer, -1 where the layout has none."""
         if self.placed is None or self.placed[0] is not shape:
-            found = [positions_of(layout, run.topic, run.partitions) for run in shape.runs]
-            self.placed = (shape, np.concatenate(found) if found else np.zeros(0, dtype=np.int64))
+            owners = np.array([-1 if (o := layout.owner_index(t)) is None else o for t in shape.topics], dtype=np.int64)
+            self.placed = (shape, positions_in(layout, shape.spread(owners), shape.partitions))
         return self.placed[1]
 
 
@@ -122,27 +122,40 @@ class OffsetPlans:
 def leaders_of(layout: Layout, metadata: Metadata) -> NDArray[np.int64]:
     """(n,) leader of each position of a layout of topics, -1 where there is none or the topic is not listed."""
     leaders = np.full(len(layout), -1, dtype=np.int64)
-    for topic in metadata.topics:
-        positions = positions_of(layout, topic.name, np.array([p.index for p in topic.partitions], dtype=np.int64))
-        found = np.array([p.leader for p in topic.partitions], dtype=np.int64)
-        leaders[positions[positions >= 0]] = found[positions >= 0]
+    owners = [-1 if (owner := layout.owner_index(t.name)) is None else owner for t in metadata.topics]
+    counts = [len(t.partitions) for t in metadata.topics]
+    indexes = np.array([p.index for t in metadata.topics for p in t.partitions], dtype=np.int64)
+    found = np.array([p.leader for t in metadata.topics for p in t.partitions], dtype=np.int64)
+    positions = positions_in(layout, np.repeat(np.array(owners, dtype=np.int64), counts), indexes)
+    leaders[positions[positions >= 0]] = found[positions >= 0]
     return leaders
 
 
 def positions_of(layout: Layout, topic: str, partitions: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Positions of some partitions in a layout whose owners are topics; -1 for those it does not hold."""
-    if layout.owner_index(topic) is None or not len(partitions):
-        return np.full(len(partitions), -1, dtype=np.int64)
-    held = layout.slice_of(topic)
-    return held_at(layout.partitions[held], held.start, partitions)
+    """Positions of some partitions of one topic in a layout whose owners are topics; -1 for those it lacks."""
+    owner = layout.owner_index(topic)
+    return positions_in(layout, np.full(len(partitions), -1 if owner is None else owner), partitions)
 
 
-def held_at(held: NDArray[np.int32] | NDArray[np.int64], start: int, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where `wanted` stand in the sorted `held`, counted from `start`; -1 where they do not."""
-    if not len(held):
-        return np.full(len(wanted), -1, dtype=np.int64)
-    at = np.minimum(np.searchsorted(held, wanted), len(held) - 1)
-    return np.where(held[at] == wanted, at + start, -1).astype(np.int64)
+def positions_in(layout: Layout, owners: NDArray[np.int64], partitions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) position of each (owner's index, partition) in a layout of topics; -1 for those it does not hold.
+
+    Topics nearly always have the partitions 0 to n-1, so the position is the partition's number away from the
+    start; the few others are searched for.
+    """
+    if not len(layout) or not len(owners):
+        return np.full(len(owners), -1, dtype=np.int64)
+    safe = np.where(owners >= 0, owners, 0)
+    first, after = layout.starts[safe], layout.starts[safe + 1]
+    guess = np.clip(first + partitions, 0, len(layout) - 1)
+    sure = (owners >= 0) & (guess >= first) & (guess < after) & (layout.partitions[guess] == partitions)
+    positions = np.where(sure, guess, -1).astype(np.int64)
+    for i in np.flatnonzero(~sure & (owners >= 0)).tolist():
+        held = layout.partitions[first[i] : after[i]]
+        at = int(np.searchsorted(held, partitions[i]))
+        if at < len(held) and held[at] == partitions[i]:
+            positions[i] = first[i] + at
+    return positions
 
 
 def _split(positions: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -151,8 +164,6 @@ def _split(positions: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 def _body(layout: Layout, positions: NDArray[np.int64], timestamp: int) -> bytes:
     owners = layout.owner_of_position[positions]
-    cuts = np.flatnonzero(np.diff(owners)) + 1
-    runs = np.split(positions, cuts)
-    return wire.list_offsets_body(
-        ((layout.owners[int(layout.owner_of_position[run[0]])], layout.partitions[run]) for run in runs), timestamp
-    )
+    bounds = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(positions)]
+    names = [layout.owners[owner] for owner in owners[bounds[:-1]].tolist()]
+    return wire.list_offsets_body(names, bounds, layout.partitions[positions], timestamp)

@@ -42,7 +42,8 @@ def reason_of_code(code: int) -> str:
     if code in _NOT_AUTHORISED:
         return "not authorised"
     name = getattr(errors.for_code(code), "message", "")
-    return name.lower() if name and name.isupper() else f"error_{code}"
+    is_named = name and name.isupper() and (name != "UNKNOWN" or code == -1)
+    return name.lower() if is_named else f"error_{code}"
 
 
 def reason_of(failure: BaseException) -> str:

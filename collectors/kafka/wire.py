@@ -7,7 +7,7 @@ all "flexible" (KIP-482). An answer whose shape equals that of the last one cost
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,9 +46,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Everything of an answer that stays equal while only offsets move."""
+    """Everything of an answer that stays equal while only offsets move.
 
-    runs: tuple[Run, ...]
+    Adjacent partitions of one topic (and group) are a run: those from `bounds[i]` to `bounds[i + 1]` belong to
+    `topics[i]` of group `owners[i]` ("" where there is none).
+    """
+
+    owners: tuple[str, ...]
+    topics: tuple[str, ...]
+    bounds: NDArray[np.int64]  # (runs + 1,)
+    partitions: NDArray[np.int64]  # (n,)
     errors: NDArray[np.int64]  # (n,) error code of each partition
     owner_errors: tuple[tuple[str, int], ...]  # (group, error code) of every group, in the answer's order
     at: NDArray[np.int64]  # (n,) byte position of each offset
@@ -57,6 +64,19 @@ class Shape:
 
     def fits(self, body: NDArray[np.uint8]) -> bool:
         return len(body) == len(self.reference) and bool(np.array_equal(body & self.keep, self.reference))
+
+    def spread(self, of_runs: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) the value of its run for each partition."""
+        return np.repeat(of_runs, np.diff(self.bounds))
+
+    @property
+    def runs(self) -> list[Run]:
+        return [
+            Run(owner, topic, self.partitions[start:end])
+            for owner, topic, start, end in zip(
+                self.owners, self.topics, self.bounds[:-1].tolist(), self.bounds[1:].tolist(), strict=True
+            )
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,7 @@ class Reader:
                 self.last = None
                 self.fallbacks += 1
                 return self.fallback(body)
-        return Reading(self.last, _offsets_at(body, self.last.at))
+        return Reading(self.last, _gather(body, ">i8", self.last.at))
 
 
 def list_offsets_reader() -> Reader:
@@ -99,16 +119,18 @@ def offset_fetch_reader() -> Reader:
     return Reader(walk_offset_fetch, _library_offset_fetch)
 
 
-def list_offsets_body(topics: Iterable[tuple[str, NDArray[np.int32]]], timestamp: int) -> bytes:
-    """Body of ListOffsets v7 as a consumer asks it, read_uncommitted; `topics` are (name, partitions)."""
-    parts: list[bytes] = []
-    count = 0
-    for name, partitions in topics:
-        entries = np.zeros(len(partitions), dtype=_ASKED)
-        entries["partition"], entries["epoch"], entries["timestamp"] = partitions, -1, timestamp
-        parts += [_string(name), _uvarint(len(partitions) + 1), entries.tobytes(), b"\0"]
-        count += 1
-    return b"".join([struct.pack(">ib", -1, 0), _uvarint(count + 1), *parts, b"\0"])
+def list_offsets_body(names: Sequence[str], bounds: Sequence[int], partitions: NDArray[Any], timestamp: int) -> bytes:
+    """Body of ListOffsets v7 as a consumer asks it, read_uncommitted.
+
+    The partitions from `bounds[i]` to `bounds[i + 1]` are those of topic `names[i]`.
+    """
+    entries = np.zeros(len(partitions), dtype=_ASKED)
+    entries["partition"], entries["epoch"], entries["timestamp"] = partitions, -1, timestamp
+    raw, size = entries.tobytes(), _ASKED.itemsize
+    parts = [struct.pack(">ib", -1, 0), _uvarint(len(names) + 1)]
+    for name, start, end in zip(names, bounds[:-1], bounds[1:], strict=True):
+        parts += [_string(name), _uvarint(end - start + 1), raw[size * start : size * end], b"\0"]
+    return b"".join([*parts, b"\0"])
 
 
 def offset_fetch_body(groups: Sequence[str]) -> bytes:
@@ -118,40 +140,54 @@ def offset_fetch_body(groups: Sequence[str]) -> bytes:
 
 
 def walk_list_offsets(body: bytes) -> Shape:
-    """The shape of a ListOffsets v7 body: one numpy read a topic. IrregularError where it is not plain."""
+    """The shape of a ListOffsets v7 body, a step a topic; IrregularError where it is not plain."""
     cursor = _Cursor(body, 4)
-    runs, errors, at = [], [], []
+    topics: list[str] = []
+    starts, counts = [], []
     for _ in range(cursor.count()):
-        topic = cursor.text()
-        start, entries = cursor.entries(_LISTED)
+        topics.append(cursor.text())
+        count = cursor.count()
+        starts.append(cursor.at)
+        counts.append(count)
+        cursor.skip(count * _LISTED.itemsize)
         cursor.end_tags()
-        runs.append(Run("", topic, entries["partition"].astype(np.int64)))
-        errors.append(entries["error"].astype(np.int64))
-        at.append(start + _LISTED.itemsize * np.arange(len(entries)) + 14)
     cursor.finish()
-    starts = _joined(at)
-    return _shape(body, runs, _joined(errors), (), starts, [(starts - 8, 20)])
+    entries, bounds = _entry_positions(starts, counts, _LISTED.itemsize)
+    if _gather(body, "u1", entries + 26).any():
+        raise IrregularError("tagged fields")
+    partitions, errors = _gather(body, ">i4", entries), _gather(body, ">i2", entries + 4)
+    owners = ("",) * len(topics)
+    return _shape(body, (owners, topics, bounds), partitions, errors, (), entries + 14, [(entries + 6, 20)])
 
 
 def walk_offset_fetch(body: bytes) -> Shape:
     """The shape of an OffsetFetch v8 body; topics whose commits carry metadata are walked one by one."""
     cursor = _Cursor(body, 4)
-    runs, errors, at, owner_errors = [], [], [], []
+    owners: list[str] = []
+    topics: list[str] = []
+    counts: list[int] = []
+    offsets: list[NDArray[np.int64]] = []
+    errors: list[NDArray[np.int64]] = []
+    owner_errors: list[tuple[str, int]] = []
     texts: list[tuple[NDArray[np.int64], int]] = []
     for _ in range(cursor.count()):
         group = cursor.text()
         for _ in range(cursor.count()):
-            topic = cursor.text()
-            partitions, codes, starts = _fetched_partitions(cursor, texts)
+            owners.append(group)
+            topics.append(cursor.text())
+            at, error_at = _fetched_partitions(cursor, texts)
+            counts.append(len(at))
+            offsets.append(at)
+            errors.append(error_at)
             cursor.end_tags()
-            runs.append(Run(group, topic, partitions))
-            errors.append(codes)
-            at.append(starts)
         owner_errors.append((group, cursor.int16()))
         cursor.end_tags()
     cursor.finish()
-    starts = _joined(at)
-    return _shape(body, runs, _joined(errors), tuple(owner_errors), starts, [(starts, 12), *texts])
+    at = _joined(offsets)
+    bounds = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    partitions, codes = _gather(body, ">i4", at - 4), _gather(body, ">i2", _joined(errors))
+    moving = [(at, 12), *texts]
+    return _shape(body, (tuple(owners), topics, bounds), partitions, codes, tuple(owner_errors), at, moving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +271,10 @@ class _Cursor:
         self.at = at
 
     def uvarint(self) -> int:
+        at = self.at
+        if at < len(self.body) and (first := self.body[at]) < 0x80:  # nearly always
+            self.at = at + 1
+            return first
         value = shift = 0
         while True:
             if self.at >= len(self.body) or shift > 28:
@@ -305,38 +345,44 @@ class _Cursor:
 
 def _fetched_partitions(
     cursor: _Cursor, texts: list[tuple[NDArray[np.int64], int]]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Partitions, error codes and byte positions of the offsets of one topic; metadata texts go to `texts`."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Byte positions of offsets and of error codes of one topic; metadata texts go to `texts`."""
     count = cursor.count()
     start, size = cursor.at, _FETCHED.itemsize
     if count and start + count * size <= len(cursor.body):
-        entries = np.frombuffer(cursor.body, dtype=_FETCHED, count=count, offset=start)
         # All metadata empty: each entry then really begins where the one before ends, so the guess proves itself.
-        if not (entries["metadata"] > 1).any() and not entries["tags"].any():
+        metadata = cursor.body[start + 16 : start + count * size : size]
+        tags = cursor.body[start + 19 : start + count * size : size]
+        if max(metadata) <= 1 and max(tags) == 0:
             cursor.skip(count * size)
-            positions = start + size * np.arange(count) + 4
-            return entries["partition"].astype(np.int64), entries["error"].astype(np.int64), positions
-    partitions, codes, positions_list = [], [], []
+            at = np.arange(start + 4, start + 4 + count * size, size)
+            return at, at + 13
+    offsets, errors = [], []
     for _ in range(count):
-        partitions.append(cursor.int32())
-        positions_list.append(cursor.at)
+        cursor.skip(4)
+        offsets.append(cursor.at)
         cursor.skip(12)
         length = max(0, cursor.uvarint() - 1)
         if length:
             texts.append((np.array([cursor.at]), length))
         cursor.skip(length)
-        codes.append(cursor.int16())
+        errors.append(cursor.at)
+        cursor.skip(2)
         cursor.end_tags()
-    return (
-        np.array(partitions, dtype=np.int64),
-        np.array(codes, dtype=np.int64),
-        np.array(positions_list, dtype=np.int64),
-    )
+    return np.array(offsets, dtype=np.int64), np.array(errors, dtype=np.int64)
+
+
+def _entry_positions(starts: list[int], counts: list[int], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Byte position of every entry of arrays that begin at `starts`, and the bounds of the arrays among them."""
+    bounds = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
+    first = np.array(starts, dtype=np.int64) - size * bounds[:-1]
+    return np.repeat(first, counts) + size * np.arange(bounds[-1]), bounds
 
 
 def _shape(
     body: bytes,
-    runs: list[Run],
+    runs: tuple[tuple[str, ...], list[str], NDArray[np.int64]],
+    partitions: NDArray[np.int64],
     errors: NDArray[np.int64],
     owner_errors: tuple[tuple[str, int], ...],
     at: NDArray[np.int64],
@@ -347,13 +393,19 @@ def _shape(
     for starts, length in moving:
         for offset in range(length):
             keep[starts + offset] = 0
-    return Shape(tuple(runs), errors, owner_errors, at, keep, np.frombuffer(body, dtype=np.uint8) & keep)
+    owners, topics, bounds = runs
+    reference = np.frombuffer(body, dtype=np.uint8) & keep
+    return Shape(owners, tuple(topics), bounds, partitions, errors, owner_errors, at, keep, reference)
 
 
-def _offsets_at(body: bytes, at: NDArray[np.int64]) -> NDArray[np.int64]:
+def _gather(body: bytes, dtype: str, at: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers that begin at any byte positions of a body; IrregularError when one would run over its end."""
+    size = np.dtype(dtype).itemsize
     if not len(at):
         return np.zeros(0, dtype=np.int64)
-    every_byte = np.ndarray((len(body) - 7,), dtype=">i8", buffer=body, offset=0, strides=(1,))
+    if int(at.max()) + size > len(body):
+        raise IrregularError("body ends early")
+    every_byte = np.ndarray((len(body) - size + 1,), dtype=dtype, buffer=body, offset=0, strides=(1,))
     return every_byte[at].astype(np.int64)
 
 
@@ -377,15 +429,22 @@ def _library_offset_fetch(body: bytes) -> Reading:
 
 
 def _from_library(owned: list[tuple[str, Any, str, str]], owner_errors: tuple[tuple[str, int], ...]) -> Reading:
-    def column(name: Callable[[Any, str, str], int]) -> list[NDArray[np.int64]]:
-        return [np.array([name(p, index, value) for p in t.partitions], dtype=np.int64) for _, t, index, value in owned]
-
-    partitions = column(lambda p, index, value: getattr(p, index))
-    errors = _joined(column(lambda p, index, value: p.error_code))
-    offsets = _joined(column(lambda p, index, value: getattr(p, value)))
-    runs = tuple(Run(owner, topic.name, found) for (owner, topic, _, _), found in zip(owned, partitions, strict=True))
-    empty = np.zeros(0, dtype=np.uint8)
-    return Reading(Shape(runs, errors, owner_errors, np.zeros(0, dtype=np.int64), empty, empty), offsets)
+    found = [(getattr(p, index), p.error_code, getattr(p, value)) for _, t, index, value in owned for p in t.partitions]
+    columns = np.array(found, dtype=np.int64).reshape(len(found), 3)
+    bounds = np.concatenate([[0], np.cumsum([len(topic.partitions) for _, topic, _, _ in owned], dtype=np.int64)])
+    nothing = np.zeros(0, dtype=np.uint8)
+    shape = Shape(
+        tuple(owner for owner, *_ in owned),
+        tuple(topic.name for _, topic, _, _ in owned),
+        bounds.astype(np.int64),
+        columns[:, 0],
+        columns[:, 1],
+        owner_errors,
+        np.zeros(0, dtype=np.int64),
+        nothing,
+        nothing,
+    )
+    return Reading(shape, columns[:, 2])
 
 
 def _uvarint(value: int) -> bytes:

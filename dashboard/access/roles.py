@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -57,10 +59,17 @@ def role_of(request: HttpRequest) -> Role | None:
         return None
     kept: Role | None = getattr(request, "_streamgauge_role", None)
     if kept is None:
-        found = Person.objects.filter(user_id=request.user.pk).values_list("role", flat=True).first()
-        kept = Role(found) if found is not None else Role.VIEWER
+        kept = role_of_user(request.user)
         request._streamgauge_role = kept  # type: ignore[attr-defined]  # a cache for this request only
     return kept
+
+
+def role_of_user(user: AbstractBaseUser | AnonymousUser) -> Role | None:
+    """The stored role of a user, viewer where none is stored; None when nobody is signed in."""
+    if not user.is_authenticated:
+        return None
+    found = Person.objects.filter(user_id=user.pk).values_list("role", flat=True).first()
+    return Role(found) if found is not None else Role.VIEWER
 
 
 def safe_next(request: HttpRequest, wanted: str | None) -> str:

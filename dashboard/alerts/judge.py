@@ -227,7 +227,7 @@ class Judge:
             return self._read(cluster.pk, number)
         except (DatabaseError, InterfaceError):
             raise
-        except Exception:  # noqa: BLE001 - one cluster's unreadable frame must not end judging for all the others
+        except Exception:  # one cluster's unreadable frame must not end judging for all the others
             log.exception("cluster=%s cycle %d cannot be read; it counts as not known", cluster.slug, number)
             return None
 
@@ -299,7 +299,7 @@ class Judge:
         scene.silence = Silence(age, cluster.interval_seconds, intervals, sight.because)
         reading = Reading.of(intervals)
         watched = readings.silent_intervals(self._monotonic() - self._began, cluster.interval_seconds)
-        if alert is None and watched <= rule.terms.threshold:
+        if alert is None and watched < rule.terms.threshold:
             # silence from before this judge began is that of an instance that was off; its collectors begin, too
             reading = UNKNOWN
         if alert is None and not (reading is UNKNOWN or rule.terms.is_breached(intervals)):

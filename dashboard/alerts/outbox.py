@@ -54,7 +54,7 @@ def store_webhook(channel: Channel, webhook: WebhookSettings) -> Channel:
 
 def webhook_settings(channel: Channel) -> WebhookSettings:
     """The stored settings; SecretUnreadableError when the instance's key is another one now."""
-    return WebhookSettings.from_stored(secrets.decrypt(channel.settings_encrypted, settings.INSTANCE_KEY))
+    return WebhookSettings.from_stored(secrets.decrypt(bytes(channel.settings_encrypted), settings.INSTANCE_KEY))
 
 
 # -- writing messages
@@ -147,7 +147,7 @@ def tell(tellings: Sequence[Telling], *, now: datetime) -> int:
 def send_test(channel: Channel, *, now: datetime) -> Delivery:
     """Queue a test message. It is tried once and not repeated after a failure: someone waits for its outcome."""
     link = public_url() + "/alerts/"
-    payload = {
+    payload: dict[str, Any] = {
         "version": VERSION,
         "event": "test",
         "alert": None,

@@ -19,8 +19,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 from collectors.secrets import SecretUnreadableError
 
 from . import outbox
-from .channels import SEND_SECONDS, Answer, Outcome
-from .channels import webhook
+from .channels import SEND_SECONDS, Answer, Outcome, webhook
 from .outbox import Claim
 
 log = logging.getLogger(__name__)

@@ -66,8 +66,11 @@ class Scene:
         return window
 
 
-def wrong(quantity: Quantity, subject: str, scene: Scene) -> Told:
-    """What is wrong with a subject whose reading is in breach, or of which nothing is known."""
+def wrong(quantity: Quantity, subject: str, scene: Scene, began: Mapping[str, Any]) -> Told:
+    """What is wrong with a subject whose reading is in breach, or of which nothing is known.
+
+    `began`: the numbers of when it became pending, with "at" in unix seconds; empty when it begins now.
+    """
     if quantity is Quantity.COLLECTOR_SILENCE:
         return _silent(scene)
     if scene.now is None:
@@ -75,7 +78,7 @@ def wrong(quantity: Quantity, subject: str, scene: Scene) -> Told:
     if quantity is Quantity.BROKER_REACH:
         return _broker_down(scene.now, subject)
     if quantity is Quantity.GROUP_VERDICT:
-        return _no_progress(scene, subject)
+        return _no_progress(scene, subject, began.get("at"))
     return _dead_letters_arrived(scene, subject)
 
 
@@ -85,6 +88,8 @@ def over(quantity: Quantity, subject: str, scene: Scene, transition: Transition,
     after = f" after {words.duration(lasted)}" if lasted >= 1 else ""
     numbers: dict[str, Any] = {"lasted_seconds": round(lasted, 1)}
     name = _subject(quantity, subject, scene)
+    if transition.reason is Reason.SUBJECT_GONE and quantity is Quantity.COLLECTOR_SILENCE:
+        return Told(f"{name} was paused, or is no longer watched by this rule", numbers)
     if transition.reason is Reason.SUBJECT_GONE:
         return Told(f"{_capital(name)} is no longer there, or no longer watched by this rule", numbers)
     if quantity is Quantity.BROKER_REACH:
@@ -151,12 +156,12 @@ def _broker_down(now: ClusterNow, subject: str) -> Told:
     )
 
 
-def _no_progress(scene: Scene, group: str) -> Told:
+def _no_progress(scene: Scene, group: str, pending_since: float | None) -> Told:
     assert scene.now is not None
     row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
     since = row.verdict_since.timestamp() if row is not None and row.verdict_since is not None else None
     if row is None or row.verdict != Verdict.NO_PROGRESS or (since is not None and since > scene.at):
-        since = None  # the row has moved on from the cycle that is judged
+        since = pending_since  # the row has moved on from the cycle that is judged
     finding = explain(
         GroupRow(group, _group_type(row), row.member_count if row is not None else None),
         scene.window,

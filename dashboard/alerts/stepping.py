@@ -73,7 +73,7 @@ def step_rule(rule: ActiveRule, scene: Scene, subjects: Subjects | None, opened:
     """Step one rule over one cycle: only subjects in breach (found by numpy) and those with an open alert."""
     terms = rule.terms_for(scene.cluster)
     if subjects is None:
-        found: dict[str, Reading] = {subject: UNKNOWN for subject in opened}
+        found: dict[str, Reading] = dict.fromkeys(opened, UNKNOWN)
     else:
         breached = rules.candidates(terms, subjects.numbers)
         found = {subjects.names[i]: _reading(subjects, i) for i in breached.tolist()}
@@ -114,11 +114,12 @@ def ended(alert: Alert, scene: Scene) -> list[Change]:
 
 
 def _words(quantity: Quantity, subject: str, scene: Scene, moved: rules.Transition, alert: Alert | None) -> Told:
+    began = alert.memory.get("began", {}) if alert is not None else {}
     if moved.new is State.RESOLVED:
-        return sentences.over(quantity, subject, scene, moved, alert.memory.get("began", {}) if alert else {})
+        return sentences.over(quantity, subject, scene, moved, began)
     if moved.new in (State.INACTIVE, State.RECOVERING):
         return Told(sentences.why(moved))
-    return sentences.wrong(quantity, subject, scene)
+    return sentences.wrong(quantity, subject, scene, began)
 
 
 def _reading(subjects: Subjects, position: int) -> Reading:

@@ -15,10 +15,10 @@ from django.utils import timezone
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Event, Group, Topic
+from dashboard import names
 from dashboard.live import rows
 from dashboard.live.wire import Position, Subject, subject_id
 from dashboard.models import Person, Role, Transition
-from dashboard.names import name_to_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,11 @@ class DatabaseReader:
     def update(self, head: Head, subjects: Sequence[Subject]) -> Update:
         cluster = self._clusters[head.id]
         now = queries.cluster_at(cluster.pk) if cluster.last_cycle else None
-        names: dict[str, list[Subject]] = {}
+        by_kind: dict[str, list[Subject]] = {}
         for subject in subjects:
-            names.setdefault(subject.kind, []).append(subject)
+            by_kind.setdefault(subject.kind, []).append(subject)
         out: dict[str, Mapping[str, Any] | None] = {}
-        for kind, wanted in names.items():
+        for kind, wanted in by_kind.items():
             members = [subject for subject in wanted if not subject.is_list]
             found = _rows(kind, cluster, now, [subject.name for subject in members]) if members else {}
             for subject in members:
@@ -152,20 +152,20 @@ class DatabaseReader:
         connection.close()
 
 
-def _rows(kind: str, cluster: Cluster, now: ClusterNow | None, names: Sequence[str]) -> Mapping[str, Any]:
+def _rows(kind: str, cluster: Cluster, now: ClusterNow | None, wanted: Sequence[str]) -> Mapping[str, Any]:
     match kind:
         case "c":
             return {"": rows.cluster_row(cluster, now)}
         case "g":
-            return rows.group_rows(cluster, now, names)
+            return rows.group_rows(cluster, now, wanted)
         case "t":
-            return rows.topic_rows(cluster, now, names)
+            return rows.topic_rows(cluster, now, wanted)
         case "b":
-            return rows.broker_rows(cluster, now, names)
+            return rows.broker_rows(cluster, now, wanted)
         case "G":
-            return {name: rows.group_detail(cluster, now, name) for name in names}
+            return {name: rows.group_detail(cluster, now, name) for name in wanted}
         case "T":
-            return {name: rows.topic_detail(cluster, now, name) for name in names}
+            return {name: rows.topic_detail(cluster, now, name) for name in wanted}
     raise ValueError(f"no rows of kind {kind!r}")
 
 
@@ -222,8 +222,8 @@ def _mark_item(event: Event) -> Item:
 
 def subject_path(slug: str, kind: str, name: str) -> str:
     """The page of what an alert is about."""
-    base = f"/clusters/{slug}/"
-    if kind in ("group", "topic"):
-        return f"{base}{kind}s/{name_to_path(name)}/"
-    return base
-
+    if kind == "group":
+        return names.group_path(slug, name)
+    if kind == "topic":
+        return names.topic_path(slug, name)
+    return names.cluster_path(slug) + ("#brokers" if kind == "broker" else "")

@@ -103,9 +103,7 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
     committed, lag = now.committed.numbers.take(where), now.lag.take(where)
     ends: dict[str, dict[int, int | float | None]] = {}
     out = []
-    for i, (topic, partition) in enumerate(
-        zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)
-    ):
+    for i, (topic, partition) in enumerate(zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)):
         if topic not in ends:
             ends[topic] = _by_partition(now.end.layout, now.end.numbers, topic)
         position = committed.at(i)
@@ -202,10 +200,14 @@ def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     if row is None:
         return None
     topic = Topic.objects.get(cluster=cluster, name=name)
-    columns = {
-        key: _by_partition(column.layout, column.numbers, name) if column else {}
-        for key, column in (("start", now.start), ("end", now.end), ("size", now.size))
-    } if now else {"start": {}, "end": {}, "size": {}}
+    columns = (
+        {
+            key: _by_partition(column.layout, column.numbers, name) if column else {}
+            for key, column in (("start", now.start), ("end", now.end), ("size", now.size))
+        }
+        if now
+        else {"start": {}, "end": {}, "size": {}}
+    )
     row["partitions_total"] = len(topic.partitions)
     row["partition_rows"] = [
         {

@@ -86,7 +86,10 @@ def cluster_sentence(facts: ClusterFacts, now: float) -> tuple[str, str]:
         return "warn", f"{words.counted(sum(facts.alerts.values()), 'alert')} firing"
     if facts.groups == 0:
         return "ok", f"All {words.counted(facts.brokers, 'broker')} answer; no consumer group yet"
-    return "ok", f"All is well: {words.counted(facts.brokers, 'broker')} up, {words.counted(facts.groups, 'group')} reading"
+    return (
+        "ok",
+        f"All is well: {words.counted(facts.brokers, 'broker')} up, {words.counted(facts.groups, 'group')} reading",
+    )
 
 
 def _under_replicated(facts: ClusterFacts) -> str:

@@ -59,7 +59,7 @@ class Delivery(models.Model):
 
 
 class NotificationCount(models.Model):
-    """Outcomes of attempts per channel since the channel exists; deliveries are deleted in time, counters never fall."""
+    """Outcomes of attempts, counted per channel: deliveries are deleted in time, and a counter must not fall."""
 
     class Outcome(models.TextChoices):
         DELIVERED = "delivered"

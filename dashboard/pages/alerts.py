@@ -133,7 +133,8 @@ def _spans(transitions: list[Transition], since: datetime, end: datetime) -> lis
         start = max(0.0, (one.at - since).total_seconds() / width * 1000)
         stop = ((following.at if following else end) - since).total_seconds() / width * 1000
         if stop > 0:
-            # two units are about one pixel: a short alert is still seen
+            # two units are about one pixel: a short alert is still seen, also at the very end
+            start = min(start, 996.0)
             out.append({"x": f"{start:.2f}", "width": f"{max(4.0, stop - start):.2f}", "class": letter})
     return out
 

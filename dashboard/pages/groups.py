@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
-from collectors.domain.verdicts import Verdict
 from collectors.history import queries
 from collectors.models import Group, Member
 from dashboard.access.roles import role
 from dashboard.live import rows
 from dashboard.models import Alert, Role
 
+from .lights import Light, lights_of
 from .lists import arrange, headings, read_state
 from .overview import recent_events
 from .ranges import QUICK, read_range
@@ -38,26 +37,7 @@ COLUMNS = (
     ("members", "Members", True, ""),
     ("", "Lag, 15 min", False, ""),
 )
-TROUBLED = (Verdict.NO_PROGRESS, Verdict.FALLING_BEHIND, Verdict.NOT_COMMITTING)
 MEMBERS_SHOWN = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Light:
-    """What sorting and filtering need of a group; rows are made only for the page that is shown."""
-
-    name: str
-    verdict: int
-    lag: float | None
-    arriving: float | None
-    consumed: float | None
-    members: int | None
-
-    @property
-    def urgency(self) -> tuple[int, float]:
-        """As verdicts are ordered, but groups at rest and unknown ones below those in trouble; then by lag."""
-        rank = {int(Verdict.NO_MEMBERS): 1, int(Verdict.UNKNOWN): 2, int(Verdict.NOT_COMMITTING): 3}
-        return rank.get(self.verdict, self.verdict), self.lag or 0
 
 
 KEYS = {
@@ -94,31 +74,14 @@ def groups(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _is_wanted(one: Light, show: str) -> bool:
     if show == "troubled":
-        return one.verdict in TROUBLED
-    return show == "all" or Verdict(one.verdict).word == show
+        return one.is_in_trouble
+    return show == "all" or one.word == show
 
 
 def lights(here: Summary) -> list[Light]:
     """All groups of a cluster, in one query and the newest numbers."""
     found = Group.objects.filter(cluster=here.cluster, gone_at=None).order_by()
-    now = here.now
-    out = []
-    for name, verdict, members in found.values_list("name", "verdict", "member_count"):
-        at = now.groups.index.get(name) if now else None
-        if now is None or at is None:
-            out.append(Light(name, verdict if now else int(Verdict.UNKNOWN), None, None, None, members))
-            continue
-        out.append(
-            Light(
-                name,
-                int(stored) if (stored := now.groups.verdict.at(at)) is not None else verdict,
-                now.groups.lag.at(at),
-                now.groups.arriving_per_second.at(at),
-                now.groups.consumed_per_second.at(at),
-                members,
-            )
-        )
-    return out
+    return lights_of(here, list(found.values_list("name", "verdict", "member_count")))
 
 
 def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:
@@ -209,7 +172,7 @@ def _topics(here: Summary, name: str) -> list[dict[str, Any]]:
     positions = (groups.gt_group == at).nonzero()[0].tolist()
     out = [
         {
-            "name": now.topics.names[int(groups.gt_topic[i])] if groups.gt_topic[i] >= 0 else "",
+            "name": groups.gt_topic_names[i],
             "lag": groups.gt_lag.at(i),
             "consumed": groups.gt_consumed_per_second.at(i),
         }

@@ -10,15 +10,15 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from collectors.domain import words as plain_words
-from collectors.domain.verdicts import Verdict
 from collectors.history import queries
 from collectors.models import Event, Group
 from dashboard import names
 from dashboard.access.roles import role
-from dashboard.live import rows
+from dashboard.live import rows, wire
 from dashboard.models import Role
 
 from . import words
+from .lights import Light, lights_of
 from .shell import Shell, page, shell_of
 from .sparks import cluster_rate
 from .summaries import Summary, worst_first
@@ -33,9 +33,13 @@ FRAGMENTS = {"wall": "pages/_wall.html", "attention": "pages/_attention.html", "
 @dataclass(frozen=True, slots=True)
 class Cell:
     path: str
+    sub: str
+    name: str
     title: str
+    look: words.Look
     tone: str
     glyph: str
+    lag: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         walls, tally, troubled = _walls(clusters)
         context |= {"walls": walls, "key": _key(tally), "groups_total": sum(tally.values())}
         context |= {"attention": _attention(clusters, troubled), "troubled_total": len(troubled)}
+        context["unknown_total"] = tally["unknown"]
     if fragment in ("", "changed"):
         context["events"] = recent_events()
     if fragment == "rows":
@@ -119,36 +124,42 @@ def _sparks(clusters: Sequence[Summary]) -> dict[str, list[float | None]]:
     return {one.slug: cluster_rate(one) for one in clusters}
 
 
-def _walls(clusters: Sequence[Summary]) -> tuple[list[Wall], Counter[str], list[tuple[Summary, str, Verdict]]]:
-    """Walls, groups by verdict word, and the groups in trouble (cluster, name, verdict), worst first."""
-    by_id: dict[int, list[tuple[int, str]]] = {one.cluster.pk: [] for one in clusters}
+def _walls(clusters: Sequence[Summary]) -> tuple[list[Wall], Counter[str], list[tuple[Summary, Light]]]:
+    """Walls, groups by verdict word, and the groups in trouble, worst first; one query for all clusters."""
+    by_id: dict[int, list[tuple[str, int, int | None]]] = {one.cluster.pk: [] for one in clusters}
     present = Group.objects.filter(cluster__in=by_id, gone_at=None).order_by()
-    for pk, name, verdict in present.values_list("cluster_id", "name", "verdict"):
-        by_id[pk].append((verdict, name))
-    walls, tally, troubled = [], Counter[str](), []
+    for pk, name, verdict, members in present.values_list("cluster_id", "name", "verdict", "member_count"):
+        by_id[pk].append((name, verdict, members))
+    walls: list[Wall] = []
+    tally: Counter[str] = Counter()
+    troubled: list[tuple[Summary, Light]] = []
     for one in clusters:
-        is_known = one.now is not None and one.verdict != "unknown"
-        found = [(verdict if is_known else int(Verdict.UNKNOWN), name) for verdict, name in by_id[one.cluster.pk]]
-        found.sort(key=lambda pair: (-_urgency(pair[0]), pair[1]))
-        for verdict, name in found:
-            tally[Verdict(verdict).word] += 1
-            if Verdict(verdict) in (Verdict.NO_PROGRESS, Verdict.FALLING_BEHIND, Verdict.NOT_COMMITTING):
-                troubled.append((one, name, Verdict(verdict)))
-        cells = [_cell(one, name, Verdict(verdict)) for verdict, name in found[:WALL_CELLS]]
+        found = lights_of(one, by_id[one.cluster.pk])
+        found.sort(key=lambda light: light.name)
+        found.sort(key=lambda light: light.urgency, reverse=True)
+        tally.update(light.word for light in found)
+        troubled += [(one, light) for light in found if light.is_in_trouble]
+        cells = [_cell(one, light) for light in found[:WALL_CELLS]]
         path = names.cluster_path(one.slug) + "groups/"
         walls.append(Wall(one.name, path, len(found), cells, max(0, len(found) - WALL_CELLS)))
-    troubled.sort(key=lambda item: -_urgency(int(item[2])))
+    troubled.sort(key=lambda pair: pair[1].urgency, reverse=True)
     return walls, tally, troubled
 
 
-def _urgency(verdict: int) -> int:
-    """As the verdicts are ordered, but a group at rest comes after one that is not known."""
-    return {int(Verdict.NO_MEMBERS): 1, int(Verdict.UNKNOWN): 2, int(Verdict.NOT_COMMITTING): 3}.get(verdict, verdict)
-
-
-def _cell(one: Summary, name: str, verdict: Verdict) -> Cell:
-    look = words.look(verdict.word)
-    return Cell(names.group_path(one.slug, name), f"{name or '(empty name)'}: {look.word}", look.cell, look.glyph)
+def _cell(one: Summary, light: Light) -> Cell:
+    look = words.look(light.word)
+    tone, glyph = ("w", "!") if light.is_in_trouble and look.cell == "e" else (look.cell, look.glyph)
+    shown = light.name or "(empty name)"
+    return Cell(
+        names.group_path(one.slug, light.name),
+        wire.subject_id("g", one.slug, light.name),
+        shown,
+        f"{shown}: {look.word}",
+        look,
+        tone,
+        glyph,
+        light.lag,
+    )
 
 
 def _key(tally: Counter[str]) -> list[dict[str, Any]]:
@@ -156,22 +167,23 @@ def _key(tally: Counter[str]) -> list[dict[str, Any]]:
     return [{"look": words.look(word), "count": tally[word]} for word in order if tally[word] or word == "ok"]
 
 
-def _attention(clusters: Sequence[Summary], troubled: Sequence[tuple[Summary, str, Verdict]]) -> list[dict[str, Any]]:
+def _attention(clusters: Sequence[Summary], troubled: Sequence[tuple[Summary, Light]]) -> list[dict[str, Any]]:
     shown = troubled[:ATTENTION_ROWS]
     out: list[dict[str, Any]] = []
     made: dict[int, tuple[dict[str, Any], dict[str, list[float | None]]]] = {}
     for one in clusters:
-        wanted = [name for summary, name, _ in shown if summary is one]
+        wanted = [light.name for summary, light in shown if summary is one]
         if wanted:
             lags: dict[str, list[float | None]] = {}
             if one.now is not None:
                 since, until = spark_range(one.now.taken_at)
                 lags = queries.sparklines(one.cluster.pk, "group_lag", wanted, since, until)
             made[one.cluster.pk] = (rows.group_rows(one.cluster, one.now, wanted), lags)
-    for one, name, _ in shown:
+    for one, light in shown:
         found, lags = made[one.cluster.pk]
-        if name in found:
-            out.append({"cluster": one, "name": name, "row": found[name], "spark": lags.get(name)})
+        if light.name in found:
+            row = found[light.name]
+            out.append({"cluster": one, "name": light.name, "row": row, "spark": lags.get(light.name)})
     return out
 
 

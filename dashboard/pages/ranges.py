@@ -112,9 +112,11 @@ def read_range(params: Mapping[str, str], *, now: datetime, history_since: datet
 
 def default_start(*, now: datetime, history_since: datetime | None) -> str:
     """The start that fits the history there is, so that a young instance does not show an empty hour."""
-    if history_since is None or now - history_since <= timedelta(minutes=15):
-        return "now-15m"
-    return "now-1h" if now - history_since <= timedelta(hours=2) else "now-3h"
+    age = timedelta(0) if history_since is None else now - history_since
+    for length, text in ((15, "now-15m"), (30, "now-30m"), (90, "now-1h")):
+        if age <= timedelta(minutes=length):
+            return text
+    return "now-3h"
 
 
 def _relative(text: str, now: datetime, *, is_end: bool) -> datetime:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
 from django.conf import settings
 from django.db.models import Max
 from django.http import Http404, HttpRequest, HttpResponse
@@ -87,6 +88,13 @@ def page(
 ) -> HttpResponse:
     """Render a page with its surroundings."""
     return render(request, template, {"shell": shell, "theme": theme_of(request), **context}, status=status)
+
+
+def json_answer(value: Any) -> HttpResponse:
+    """Plain JSON that no cache keeps."""
+    return HttpResponse(
+        orjson.dumps(value), content_type="application/json", headers={"Cache-Control": "private, no-store"}
+    )
 
 
 def theme_of(request: HttpRequest) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 
@@ -28,7 +28,7 @@ def column(values: Mapping[str, Mapping[tuple[str, int], Value]]) -> Column:
     return Column(layout, Numbers.of(flat))
 
 
-def topics(values: Mapping[str, list[Value]]) -> Column:
+def topics(values: Mapping[str, Sequence[Value]]) -> Column:
     """A column of topics: {topic: values by partition}."""
     return column({topic: {(topic, p): value for p, value in enumerate(own)} for topic, own in values.items()})
 
@@ -41,9 +41,7 @@ class Recorder:
     """Writes cycles of one cluster, 5 s apart unless told."""
 
     def __init__(self, slug: str = "demo", interval: float = STEP) -> None:
-        self.cluster = Cluster.objects.create(
-            slug=slug, name=slug, settings_encrypted=b"", interval_seconds=interval
-        )
+        self.cluster = Cluster.objects.create(slug=slug, name=slug, settings_encrypted=b"", interval_seconds=interval)
         self.writer = FrameWriter(self.cluster.pk)
         self.cycle = 0
         self.now = BEGIN

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,7 +37,7 @@ def test_what_goes_in_comes_out_of_key_and_delta_bodies(
     sums = [codec.checksum_of(body) for body in keys]
     deltas = codec.encode_segments(cuts, values, known, reference=key_values, key_checksums=sums)
     assert len(keys) == len(deltas) == len(cuts) - 1
-    for i, (first, end) in enumerate(zip(cuts, cuts[1:], strict=False)):
+    for i, (first, end) in enumerate(pairwise(cuts)):
         key = codec.decode_key(keys[i], end - first)
         assert key.values.tolist() == key_values[first:end].tolist()
         assert key.known.tolist() == key_known[first:end].tolist()
@@ -71,9 +73,7 @@ def test_a_delta_is_refused_without_its_own_key_frame() -> None:
     cuts, known = np.array([0, 3]), np.ones(3, dtype=np.bool_)
     values = np.array([1, 2, 3], dtype=np.int64)
     key = codec.encode_segments(cuts, values, known)[0]
-    delta = codec.encode_segments(
-        cuts, values + 1, known, reference=values, key_checksums=[codec.checksum_of(key)]
-    )[0]
+    delta = codec.encode_segments(cuts, values + 1, known, reference=values, key_checksums=[codec.checksum_of(key)])[0]
     other = codec.decode_key(codec.encode_segments(cuts, values * 10, known)[0], 3)
     with pytest.raises(codec.BadBodyError, match="another key frame"):
         codec.decode(delta, 3, other)
@@ -144,7 +144,7 @@ def test_segments_are_cut_between_owners_only(sizes: list[int]) -> None:
     assert cuts[0] == 0
     assert cuts[-1] == len(layout)
     assert set(cuts.tolist()) <= set(layout.starts.tolist()) | {0}
-    for first, end in zip(cuts, cuts[1:], strict=False):
+    for first, end in pairwise(cuts):
         if end - first > SEGMENT_POSITIONS:
             held = layout.starts[(layout.starts >= first) & (layout.starts <= end)]
             assert np.count_nonzero(np.diff(held)) == 1, "an owner larger than a segment is alone"

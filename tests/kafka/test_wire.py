@@ -112,7 +112,8 @@ def test_a_list_offsets_request_has_the_bytes_that_the_library_would_send() -> N
             for name, found in topics.items()
         ],
     ).encode(version=7)
-    ours = wire.list_offsets_body([(n, np.array(p, dtype=np.int32)) for n, p in topics.items()], wire.EARLIEST)
+    partitions = np.array([p for found in topics.values() for p in found], dtype=np.int32)
+    ours = wire.list_offsets_body(list(topics), [0, 3, 203], partitions, wire.EARLIEST)
     assert ours == bytes(expected)
 
 

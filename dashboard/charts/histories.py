@@ -1,0 +1,91 @@
+"""Stored curves of groups and topics -> charts; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from collectors.history.queries import Band, GroupHistory, TopicHistory
+
+from .figures import Chart, Gap, Line, Mark
+
+
+def group_lag(history: GroupHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float) -> Chart:
+    """Lag of all partitions, and of the topics with the most when it reads more than one."""
+    lines = [line("lag", "lag, all partitions", "s6", history.times, history.gap_before, history.lag)]
+    if len(history.parts) > 1:
+        for color, ((topic, _), band) in zip(("s1", "s3", "s4"), history.parts.items(), strict=False):
+            lines.append(line("", topic, color, history.times, history.gap_before, band, with_band=False))
+    gaps = gaps_of(history.times, history.gap_before)
+    return Chart("Lag", "records", since, until, lines, marks, gaps, interval, _step(history.times, interval))
+
+
+def group_rates(history: GroupHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float) -> Chart:
+    times, breaks = history.times, history.gap_before
+    lines = [
+        line("arriving", "arriving", "s1", times, breaks, history.arriving, with_band=False),
+        line("consumed", "read", "s2", times, breaks, history.consumed, with_band=False),
+    ]
+    gaps = gaps_of(times, breaks)
+    return Chart("Arriving and read", "records/s", since, until, lines, marks, gaps, interval, _step(times, interval))
+
+
+def topic_rate(history: TopicHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float) -> Chart:
+    times, breaks = history.times, history.gap_before
+    lines = [line("rate", "messages in", "s1", times, breaks, history.rate)]
+    gaps = gaps_of(times, breaks)
+    return Chart("Messages in", "records/s", since, until, lines, marks, gaps, interval, _step(times, interval))
+
+
+def topic_size(history: TopicHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float) -> Chart:
+    times, breaks = history.times, history.gap_before
+    lines = [line("size", "size of the leaders' replicas", "s3", times, breaks, history.size, with_band=False)]
+    gaps = gaps_of(times, breaks)
+    return Chart("Size", "bytes", since, until, lines, marks, gaps, interval, _step(times, interval))
+
+
+def line(
+    key: str,
+    name: str,
+    color: str,
+    times: np.ndarray,
+    gap_before: np.ndarray,
+    band: Band,
+    *,
+    with_band: bool = True,
+) -> Line:
+    """A band as a line: (n,) points, with one unknown point put into each gap so that the line breaks there."""
+    where = np.flatnonzero(gap_before & (np.arange(len(times)) > 0))
+    middles = (times[where] + times[where - 1]) / 2 if len(where) else times[:0]
+    at = np.insert(times, where, middles)
+    last = _values(band.last, band.known, where)
+    low = high = None
+    if with_band and bool((band.high != band.low)[band.known].any()):
+        low, high = _values(band.low, band.known, where), _values(band.high, band.known, where)
+    return Line(key, name, color, [round(moment, 3) for moment in at.tolist()], last, low, high)
+
+
+def gaps_of(times: np.ndarray, gap_before: np.ndarray) -> list[Gap]:
+    """The stretches without samples, each with the reason."""
+    where = np.flatnonzero(gap_before & (np.arange(len(times)) > 0)).tolist()
+    why = "no samples were taken"
+    return [Gap(float(times[i - 1]), float(times[i]), why) for i in where]
+
+
+def _values(numbers: np.ndarray, known: np.ndarray, breaks: np.ndarray) -> list[float | None]:
+    rounded = np.round(numbers.astype(np.float64), 3) if numbers.dtype.kind == "f" else numbers
+    values: list[float | None] = [
+        value if is_known else None for value, is_known in zip(rounded.tolist(), known.tolist(), strict=True)
+    ]
+    for shift, index in enumerate(breaks.tolist()):
+        values.insert(index + shift, None)
+    return values
+
+
+def _step(times: np.ndarray, interval: float) -> float | None:
+    """Seconds that a point stands for, when it stands for more than one sample."""
+    if len(times) < 3:
+        return None
+    usual = float(np.median(np.diff(times)))
+    return usual if usual > 1.5 * interval else None

@@ -1,0 +1,133 @@
+"""The socket of one page: joins, acknowledges, forwards; what it says and hears is in wire.py."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from typing import Any, ClassVar
+
+from channels.exceptions import StopConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from dashboard.live import wire
+from dashboard.live.hub import get_hub
+from dashboard.live.outlet import Outlet
+from dashboard.live.wire import Ack, BadMessage, Close, Hello, Subs
+
+log = logging.getLogger(__name__)
+
+ACK_SECONDS = 30.0
+HEARTBEAT_SECONDS = 10.0
+FRAME_GAP_SECONDS = 0.1
+"""At most ten frames a second, and so ten acknowledgements: half of what a page may say."""
+MESSAGES_A_SECOND = 20
+
+
+class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    # No channel of its own: a layer would cost a subscription per socket; the hub is asked and answers directly.
+    channel_layer_alias = "none"
+    ack_seconds: ClassVar[float] = ACK_SECONDS
+    heartbeat_seconds: ClassVar[float] = HEARTBEAT_SECONDS
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        # Channels' own runs a thread for each message to close old database connections; a receiving socket must
+        # await nothing slow, since a flood waits in a queue without bound meanwhile.
+        handlers = {
+            "websocket.connect": self.websocket_connect,
+            "websocket.receive": self.websocket_receive,
+            "websocket.disconnect": self.websocket_disconnect,
+        }
+        await handlers[message["type"]](message)
+
+    async def websocket_connect(self, message: dict[str, Any]) -> None:
+        self.outlet: Outlet | None = None
+        self.writer: asyncio.Task[None] | None = None
+        self.frame = 0
+        self.acknowledged = asyncio.Event()
+        self.acknowledged.set()
+        self.heard: deque[float] = deque(maxlen=MESSAGES_A_SECOND + 1)
+        await self.accept()
+        user, session = self.scope["user"], self.scope["session"]
+        if not (user.is_authenticated and user.is_active and session.session_key):
+            # accepted first: a page cannot read why a handshake was refused
+            await self.refuse(Close.SIGNED_OUT, "not signed in")
+        self.outlet = Outlet(asyncio.get_running_loop(), session_key=session.session_key)
+
+    async def websocket_receive(self, message: dict[str, Any]) -> None:
+        now = time.monotonic()
+        self.heard.append(now)
+        if len(self.heard) > MESSAGES_A_SECOND and now - self.heard[0] < 1.0:
+            await self.refuse(Close.TOO_FAST_OR_DEAF, f"more than {MESSAGES_A_SECOND} messages a second")
+        text = message.get("text")
+        if text is None:
+            await self.refuse(Close.BAD_MESSAGE, "binary frames mean nothing here")
+        try:
+            _, said = wire.parse_message(text)
+        except BadMessage as error:
+            await self.refuse(Close.BAD_MESSAGE, str(error))
+        await self.hear(said)
+
+    async def hear(self, said: wire.Message) -> None:
+        assert self.outlet is not None
+        match said:
+            case Hello(subs, since):
+                if self.writer is not None:
+                    await self.refuse(Close.BAD_MESSAGE, "hello was said before")
+                hub = get_hub()
+                hub.start(self.outlet.loop)
+                hub.join(self.outlet, subs, since)
+                self.writer = asyncio.create_task(self.write(self.outlet))
+            case Subs(subs):
+                if self.writer is None:
+                    await self.refuse(Close.BAD_MESSAGE, "hello comes first")
+                self.outlet.forget_rows(subs)
+                get_hub().subscribe(self.outlet, subs)
+            case Ack(frame):
+                if frame > self.frame:
+                    await self.refuse(Close.BAD_MESSAGE, f"frame {frame} was not sent yet")
+                if frame == self.frame:
+                    self.acknowledged.set()
+
+    async def write(self, outlet: Outlet) -> None:
+        """One frame in flight: the next waits for the page's acknowledgement, and newer state replaces older."""
+        while True:
+            try:
+                await asyncio.wait_for(self.acknowledged.wait(), self.ack_seconds)
+            except TimeoutError:
+                await self.end(Close.TOO_FAST_OR_DEAF, f"no acknowledgement for {self.ack_seconds:g} s")
+                return
+            try:
+                await asyncio.wait_for(outlet.something.wait(), self.heartbeat_seconds)
+            except TimeoutError:
+                pass  # an empty frame tells the page that the line is alive, and what time it is
+            if outlet.is_signed_out:
+                await self.end(Close.SIGNED_OUT, "signed out")
+                return
+            self.frame += 1
+            self.acknowledged.clear()
+            await self.send(text_data=outlet.next_frame(self.frame, time.time()).decode())
+            await asyncio.sleep(FRAME_GAP_SECONDS)
+
+    async def end(self, code: Close, reason: str) -> None:
+        log.info("live socket closed code=%s reason=%r", int(code), reason)
+        self.leave()
+        await self.close(code=int(code), reason=reason[:120])
+
+    async def refuse(self, code: Close, reason: str) -> None:
+        """Close, and hear nothing more: what a flooder still sends is not read."""
+        await self.end(code, reason)
+        if self.writer is not None:
+            self.writer.cancel()
+        raise StopConsumer
+
+    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
+        self.leave()
+        if self.writer is not None:
+            self.writer.cancel()
+        raise StopConsumer
+
+    def leave(self) -> None:
+        if self.outlet is not None:
+            get_hub().leave(self.outlet)

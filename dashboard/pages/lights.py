@@ -1,0 +1,68 @@
+"""What sorting, filtering and the health wall need of every group; rows are made only for those that are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from collectors.domain.verdicts import Verdict
+
+from .summaries import Summary
+
+# As the verdicts are ordered, but a group at rest comes below one that is not known.
+_URGENCY = {Verdict.OK: 0, Verdict.NO_MEMBERS: 1, Verdict.UNKNOWN: 2, Verdict.NOT_COMMITTING: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    name: str
+    verdict: Verdict
+    lag: float | None
+    arriving: float | None
+    consumed: float | None
+    members: int | None
+
+    @property
+    def word(self) -> str:
+        return self.verdict.word
+
+    @property
+    def is_in_trouble(self) -> bool:
+        """Whether a person should look; a group without members whose records are all read is at rest."""
+        is_at_rest = self.verdict is Verdict.NO_MEMBERS and self.lag == 0
+        return self.verdict >= Verdict.NOT_COMMITTING and not is_at_rest
+
+    @property
+    def urgency(self) -> tuple[int, float]:
+        rank = _URGENCY.get(self.verdict, int(self.verdict) + 4)
+        if self.verdict is Verdict.NO_MEMBERS and self.is_in_trouble:
+            rank = 3
+        return rank, self.lag or 0
+
+
+def lights_of(here: Summary, groups: Iterable[tuple[str, int, int | None]]) -> list[Light]:
+    """Groups given as (name, stored verdict, members), with the newest numbers.
+
+    Of a cluster that is not known (stale, paused, never sampled) no verdict is known either.
+    """
+    now = here.now
+    if now is None or here.verdict == "unknown":
+        return [Light(name, Verdict.UNKNOWN, None, None, None, members) for name, _, members in groups]
+    out = []
+    for name, verdict, members in groups:
+        at = now.groups.index.get(name)
+        if at is None:
+            out.append(Light(name, Verdict(verdict), None, None, None, members))
+            continue
+        newest = now.groups.verdict.at(at)
+        out.append(
+            Light(
+                name,
+                Verdict(int(verdict if newest is None else newest)),
+                now.groups.lag.at(at),
+                now.groups.arriving_per_second.at(at),
+                now.groups.consumed_per_second.at(at),
+                members,
+            )
+        )
+    return out

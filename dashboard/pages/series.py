@@ -1,0 +1,100 @@
+"""Chart JSON: `?subject=g|t&name=…&what=…&from=…&to=…&points=…`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from collectors.history import queries
+from collectors.models import Cluster, Event
+from dashboard.access.roles import role
+from dashboard.charts import histories
+from dashboard.charts.figures import Chart, Mark, chart_json
+from dashboard.models import Role
+
+from . import words
+from .ranges import RangeError, parse_bound
+from .shell import json_answer
+
+MOST_POINTS = 2000
+USUAL_POINTS = 600
+MARKS_SHOWN = 30
+LONGEST_SECONDS = 400 * 86_400.0
+SUBJECTS = {"g": ("lag", "rates"), "t": ("rate", "size")}
+# What explains a curve without being about its subject.
+_CLUSTER_KINDS = (
+    Event.Kind.BROKER_DOWN,
+    Event.Kind.BROKER_UP,
+    Event.Kind.CYCLES_SKIPPED,
+    Event.Kind.CLOCK_STEPPED,
+    Event.Kind.ACT,
+)
+
+
+@role(Role.VIEWER)
+@require_safe
+def series(request: HttpRequest, slug: str) -> HttpResponse:
+    """One chart; 400 with the field and what would be right for what cannot be read."""
+    cluster = Cluster.objects.filter(slug=slug).defer("settings_encrypted").first()
+    if cluster is None:
+        return _bad("cluster", f"there is no cluster “{slug}”", status=404)
+    params = request.GET
+    subject, what, name = params.get("subject", ""), params.get("what", ""), params.get("name")
+    if what not in SUBJECTS.get(subject, ()):
+        offered = "; ".join(f"subject={kind}: what={' or '.join(named)}" for kind, named in SUBJECTS.items())
+        return _bad("what", f"there is no such chart; there are {offered}")
+    if name is None:
+        return _bad("name", "the name of the group or topic is missing")
+    now = timezone.now()
+    bounds: dict[str, datetime] = {}
+    for field, fallback in (("from", "now-1h"), ("to", "now")):
+        try:
+            bounds[field] = parse_bound(params.get(field) or fallback, now=now, is_end=field == "to")
+        except RangeError as error:
+            return _bad(field, str(error))
+    since, until = bounds["from"].timestamp(), bounds["to"].timestamp()
+    if not 0 < until - since <= LONGEST_SECONDS:
+        return _bad("from", "“from” must be before “to”, by 400 days at most")
+    points = params.get("points", "")
+    count = min(MOST_POINTS, max(20, int(points))) if points.isascii() and points.isdigit() else USUAL_POINTS
+    chart = _chart(cluster, subject, what, name, since, until, count)
+    return json_answer(chart_json(chart))
+
+
+def _chart(
+    cluster: Cluster, subject: str, what: str, name: str, since: float, until: float, points: int
+) -> Chart:
+    marks = marks_of(cluster, subject, name, since, until)
+    interval = cluster.interval_seconds
+    if subject == "g":
+        parts = "topic" if what == "lag" else None
+        group = queries.group_history(cluster.pk, name, since, until, points, parts=parts)
+        draw = histories.group_lag if what == "lag" else histories.group_rates
+        return draw(group, since, until, marks=marks, interval=interval)
+    topic = queries.topic_history(cluster.pk, name, since, until, points)
+    draw_topic = histories.topic_rate if what == "rate" else histories.topic_size
+    return draw_topic(topic, since, until, marks=marks, interval=interval)
+
+
+def marks_of(cluster: Cluster, subject: str, name: str, since: float, until: float) -> list[Mark]:
+    """The newest events of the subject, and those of the cluster that explain a curve."""
+    kind = "group" if subject == "g" else "topic"
+    found = Event.objects.filter(
+        Q(subject_kind=kind, subject=name) | Q(kind__in=_CLUSTER_KINDS),
+        cluster=cluster,
+        at__gte=datetime.fromtimestamp(since, UTC),
+        at__lte=datetime.fromtimestamp(until, UTC),
+    ).order_by("-at", "-id")[:MARKS_SHOWN]
+    marks = []
+    for event in reversed(found):
+        icon, tone = words.EVENTS.get(event.kind, ("i-info", ""))
+        marks.append(Mark(event.at.timestamp(), event.text, icon, tone))
+    return marks
+
+
+def _bad(field: str, message: str, *, status: int = 400) -> JsonResponse:
+    return JsonResponse({"field": field, "error": message}, status=status)

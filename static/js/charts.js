@@ -1,0 +1,321 @@
+/* Big charts: a first picture on canvas at once, then Plotly (loaded once, when a chart comes into view), then live
+   points. Only charts in view are drawn, one per animation frame; a zoomed view stays while data stream in. */
+import { formats, icon, short } from "./format.js";
+import { now } from "./live.js";
+
+const MOST_POINTS = 700;
+const MARGIN = { left: 56, right: 8 };
+const charts = new Map(); // figure element -> chart
+const queue = new Set();
+let plotly = null;
+let zoom = null; // [from, to] in unix seconds, shared by all charts of the page
+
+const axisFormat = unit => (unit === "bytes" ? formats.bytes : unit.endsWith("/s") ? value => `${formats.rate(value)}/s` : short);
+
+// --- colours ----------------------------------------------------------------------------------------------
+
+const probe = document.createElement("canvas").getContext("2d");
+function colour(text) {
+  const found = /^var\((--[\w-]+)\)(?:\/([\d.]+))?$/.exec(text);
+  if (!found) return text;
+  probe.fillStyle = getComputedStyle(document.documentElement).getPropertyValue(found[1]).trim() || "#888";
+  if (!found[2]) return probe.fillStyle;
+  const [r, g, b] = [1, 3, 5].map(i => parseInt(probe.fillStyle.slice(i, i + 2), 16));
+  return `rgba(${r}, ${g}, ${b}, ${found[2]})`;
+}
+function coloured(value) {
+  if (typeof value === "string") return colour(value);
+  if (Array.isArray(value)) return value.length > 40 ? value : value.map(coloured);
+  if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v)]));
+  return value;
+}
+
+// --- loading ----------------------------------------------------------------------------------------------
+
+const library = () => (plotly ??= new Promise((resolve, reject) => {
+  const script = document.createElement("script");
+  script.src = document.body.dataset.plotly;
+  script.onload = () => resolve(window.Plotly);
+  script.onerror = () => reject(new Error("the chart library did not load"));
+  document.head.append(script);
+}));
+
+async function load(chart) {
+  const url = new URL(chart.figure.dataset.src, location.href);
+  if (zoom) {
+    url.searchParams.set("from", Math.round(zoom[0] * 1000));
+    url.searchParams.set("to", Math.round(zoom[1] * 1000));
+  }
+  url.searchParams.set("points", Math.max(100, Math.round(chart.box.clientWidth)));
+  const turn = (chart.turn = (chart.turn || 0) + 1);
+  let answer;
+  try {
+    const response = await fetch(url, { headers: { Accept: "application/json" } });
+    answer = await response.json();
+    if (!response.ok) throw new Error(answer.error || `answer ${response.status}`);
+  } catch (error) {
+    if (!chart.data) wait(chart, `The chart could not be fetched: ${error.message}`);
+    return;
+  }
+  if (turn !== chart.turn) return; // a newer zoom has overtaken this answer
+  chart.data = answer;
+  const label = chart.figure.querySelector("[data-resolution]");
+  if (label) label.textContent = `${answer.unit}, ${answer.resolution}`;
+  if (answer.empty && !chart.lines().some(line => line.y.some(v => v !== null))) {
+    wait(chart, chart.wait?.textContent.startsWith("Drawing") ? "No samples in this range." : chart.wait?.textContent);
+  }
+  if (!chart.drawn) first(chart);
+  draw(chart);
+}
+
+function wait(chart, message) {
+  if (!chart.wait) return;
+  if (message && chart.wait.textContent !== message) chart.wait.textContent = message;
+  chart.wait.hidden = false;
+}
+
+// --- drawing ----------------------------------------------------------------------------------------------
+
+/* The first picture: lines on a canvas in the place where Plotly will draw them. */
+function first(chart) {
+  const width = chart.box.clientWidth, height = chart.box.clientHeight || 240, scale = devicePixelRatio || 1;
+  const values = chart.lines().flatMap(line => line.y.filter(v => v !== null));
+  if (!values.length) return;
+  const canvas = document.createElement("canvas"), g = canvas.getContext("2d");
+  canvas.width = width * scale;
+  canvas.height = height * scale;
+  g.scale(scale, scale);
+  const high = Math.max(...values) || 1, from = chart.data.from * 1000, to = chart.data.to * 1000;
+  const x = t => MARGIN.left + ((t - from) / (to - from)) * (width - MARGIN.left - MARGIN.right);
+  const y = v => height - 28 - (v / high) * (height - 40);
+  for (const line of chart.lines()) {
+    g.strokeStyle = colour(line.line.color);
+    g.lineWidth = 1.5;
+    g.beginPath();
+    let pen = false;
+    line.x.forEach((t, i) => {
+      const v = line.y[i];
+      if (v === null) { pen = false; return; }
+      g[pen ? "lineTo" : "moveTo"](x(t), y(v));
+      pen = true;
+    });
+    g.stroke();
+  }
+  chart.plot.replaceChildren(canvas);
+  if (chart.wait) chart.wait.hidden = true;
+}
+
+function draw(chart) {
+  if (!chart.inView || !chart.data) return;
+  if (!queue.size) requestAnimationFrame(next);
+  queue.add(chart);
+}
+
+async function next() {
+  const [chart] = queue;
+  queue.delete(chart);
+  if (chart && chart.data) {
+    const library_ = await library().catch(() => null);
+    if (library_) await paint(library_, chart);
+  }
+  if (queue.size) requestAnimationFrame(next);
+}
+
+async function paint(library_, chart) {
+  const { figure } = chart.data, some = chart.lines().some(line => line.y.some(v => v !== null));
+  legend(chart);
+  if (!some) return;
+  if (chart.wait) chart.wait.hidden = true;
+  const data = figure.data.map(trace => {
+    const hidden = chart.solo && trace.meta.key !== chart.solo || chart.off.has(trace.meta.key);
+    return { ...coloured({ ...trace, x: null, y: null }), x: trace.x, y: trace.y, visible: !hidden };
+  });
+  const layout = coloured(figure.layout);
+  layout.font.family = getComputedStyle(document.body).fontFamily;
+  layout.xaxis.range = [chart.data.from * 1000, chart.data.to * 1000];
+  layout.height = chart.box.clientHeight || 240;
+  if (!chart.drawn) chart.plot.replaceChildren();
+  await library_.react(chart.plot, data, layout, { displayModeBar: false, responsive: true, doubleClick: false });
+  if (!chart.drawn) listen(chart);
+  chart.drawn = true;
+  chart.figure.dataset.drawn = "1";
+  marks(chart);
+  if (chart.twin) table(chart);
+}
+
+function legend(chart) {
+  const box = chart.figure.querySelector(".sg-leg"), format = axisFormat(chart.data.unit);
+  const buttons = chart.lines().map(line => {
+    const button = document.createElement("button"), swatch = document.createElement("i"), value = document.createElement("b");
+    const last = line.y.findLast(v => v !== null);
+    button.type = "button";
+    swatch.style.background = colour(line.line.color);
+    value.className = "num";
+    value.textContent = last === undefined ? "unknown" : format(last);
+    button.append(swatch, line.name, " ", value);
+    button.setAttribute("aria-pressed", String(!(chart.solo && chart.solo !== line.meta.key) && !chart.off.has(line.meta.key)));
+    button.addEventListener("click", event => {
+      const key = line.meta.key;
+      if (event.ctrlKey || event.shiftKey || event.metaKey) chart.off.has(key) ? chart.off.delete(key) : chart.off.add(key);
+      else { chart.off.clear(); chart.solo = chart.solo === key ? null : key; }
+      draw(chart);
+    });
+    return button;
+  });
+  box.replaceChildren(...buttons);
+}
+
+/* Icons on the time axis, each with its sentence. */
+function marks(chart) {
+  const width = chart.box.clientWidth - MARGIN.left - MARGIN.right, { from, to } = chart.data;
+  chart.marks ??= chart.box.appendChild(Object.assign(document.createElement("div"), { className: "sg-axis-marks" }));
+  chart.marks.replaceChildren(...chart.data.marks.filter(mark => mark.t >= from && mark.t <= to).map(mark => {
+    const element = document.createElement("span");
+    element.className = `sg-axis-mark ${mark.tone}`;
+    element.style.left = `${MARGIN.left + ((mark.t - from) / (to - from)) * width}px`;
+    element.title = `${new Date(mark.t * 1000).toISOString().slice(11, 19)} UTC: ${mark.text}`;
+    element.append(icon(mark.icon));
+    return element;
+  }));
+}
+
+// --- zoom and crosshair -----------------------------------------------------------------------------------
+
+function listen(chart) {
+  chart.plot.on("plotly_relayout", change => {
+    const from = change["xaxis.range[0]"], to = change["xaxis.range[1]"];
+    if (from === undefined || to === undefined || chart.setting) return;
+    const seconds = value => (typeof value === "number" ? value : Date.parse(`${value.replace(" ", "T")}Z`)) / 1000;
+    setZoom([seconds(from), seconds(to)]);
+  });
+  chart.plot.on("plotly_doubleclick", () => setZoom(null));
+  chart.plot.on("plotly_hover", event => cross(chart, event.xvals?.[0] ?? event.points?.[0]?.x));
+  chart.plot.on("plotly_unhover", () => cross(chart, null));
+}
+
+function setZoom(range) {
+  zoom = range;
+  const url = new URL(location.href);
+  if (range) {
+    url.searchParams.set("from", Math.round(range[0] * 1000));
+    url.searchParams.set("to", Math.round(range[1] * 1000));
+  } else {
+    const original = new URL(charts.values().next().value.figure.dataset.src, location.href).searchParams;
+    for (const name of ["from", "to"]) original.get(name) ? url.searchParams.set(name, original.get(name)) : url.searchParams.delete(name);
+  }
+  history.replaceState(null, "", url);
+  document.body.classList.toggle("sg-zoomed", Boolean(range));
+  for (const chart of charts.values()) load(chart);
+}
+
+function cross(source, x) {
+  const at = typeof x === "string" ? Date.parse(`${x.replace(" ", "T")}Z`) : x;
+  for (const chart of charts.values()) {
+    if (!chart.drawn || chart === source) continue;
+    chart.cross ??= chart.box.appendChild(Object.assign(document.createElement("div"), { className: "sg-cross" }));
+    const { from, to } = chart.data, share = at === null || at === undefined ? -1 : (at / 1000 - from) / (to - from);
+    chart.cross.hidden = share < 0 || share > 1;
+    chart.cross.style.left = `${MARGIN.left + share * (chart.box.clientWidth - MARGIN.left - MARGIN.right)}px`;
+  }
+}
+
+// --- live points ------------------------------------------------------------------------------------------
+
+function extend(chart, points) {
+  const span = Number(chart.figure.dataset.liveRange);
+  if (!span || zoom || !chart.data || !points || points.t <= (chart.last || 0)) return;
+  chart.last = points.t;
+  const at = Math.round(points.t * 1000), from = (points.t - span) * 1000;
+  for (const trace of chart.data.figure.data) {
+    const newest = trace.x.at(-1);
+    if (newest !== undefined && at <= newest) continue;
+    const value = points[trace.meta.key];
+    if (value === undefined) continue;
+    if (newest !== undefined && at - newest > 2500 * chart.data.interval) {
+      trace.x.push(newest + 1); // a gap is drawn as a gap
+      trace.y.push(null);
+    }
+    trace.x.push(at);
+    trace.y.push(value);
+    let old = 0;
+    while (old < trace.x.length - 1 && (trace.x[old] < from || trace.x.length - old > MOST_POINTS)) old++;
+    if (old) { trace.x.splice(0, old); trace.y.splice(0, old); }
+  }
+  chart.data.to = Math.max(points.t, now());
+  chart.data.from = chart.data.to - span;
+  draw(chart);
+}
+
+// --- the table twin ---------------------------------------------------------------------------------------
+
+function table(chart) {
+  const lines = chart.lines(), format = axisFormat(chart.data.unit), byTime = new Map();
+  lines.forEach((line, i) => line.x.forEach((t, k) => {
+    if (!byTime.has(t)) byTime.set(t, Array(lines.length).fill(undefined));
+    byTime.get(t)[i] = line.y[k];
+  }));
+  const rows = [...byTime.entries()].sort((a, b) => b[0] - a[0]).slice(0, 500);
+  const element = document.createElement("table"), head = element.createTHead().insertRow(), body = element.createTBody();
+  element.className = "table";
+  for (const [name, number] of [["Time (UTC)", false], ...lines.map(line => [`${line.name}, ${chart.data.unit}`, true])]) {
+    const th = document.createElement("th");
+    th.scope = "col";
+    th.textContent = name;
+    if (number) th.className = "num";
+    head.append(th);
+  }
+  for (const [t, values] of rows) {
+    const row = body.insertRow();
+    row.insertCell().textContent = new Date(t).toISOString().slice(0, 19).replace("T", " ");
+    for (const value of values) {
+      const cell = row.insertCell();
+      cell.className = "num";
+      cell.textContent = value === null || value === undefined ? "unknown" : format(value);
+    }
+  }
+  chart.twin.replaceChildren(element);
+}
+
+function toggleTable(chart, button) {
+  if (chart.twin) { chart.twin.remove(); chart.twin = null; }
+  else {
+    chart.twin = chart.figure.appendChild(Object.assign(document.createElement("div"), { className: "sg-twin", tabIndex: 0 }));
+    chart.twin.setAttribute("role", "region");
+    chart.twin.setAttribute("aria-label", button.getAttribute("aria-label"));
+    if (chart.data) table(chart);
+  }
+  button.setAttribute("aria-pressed", String(Boolean(chart.twin)));
+}
+
+// --- start ------------------------------------------------------------------------------------------------
+
+const seen = new IntersectionObserver(entries => {
+  for (const entry of entries) {
+    const chart = charts.get(entry.target);
+    chart.inView = entry.isIntersecting;
+    if (!chart.inView) continue;
+    if (chart.data) draw(chart);
+    else load(chart);
+  }
+}, { rootMargin: "100px" });
+
+export function start() {
+  for (const figure of document.querySelectorAll("figure[data-chart]")) {
+    const box = figure.querySelector(".sg-chart"), plot = document.createElement("div");
+    plot.className = "plot";
+    box.append(plot);
+    const chart = { figure, box, plot, wait: box.querySelector("[data-chart-wait]"), off: new Set(), solo: null, inView: false };
+    chart.lines = () => (chart.data ? chart.data.figure.data.filter(trace => trace.meta.role === "line") : []);
+    charts.set(figure, chart);
+    figure.querySelector('[data-do="table"]')?.addEventListener("click", event => toggleTable(chart, event.currentTarget));
+    seen.observe(figure);
+  }
+  document.addEventListener("sg:state", event => {
+    for (const chart of charts.values()) {
+      const row = event.detail.rows?.[chart.figure.dataset.sub];
+      if (row?.points) extend(chart, row.points);
+    }
+  });
+  document.addEventListener("sg:theme", () => charts.forEach(draw));
+  addEventListener("resize", () => charts.forEach(draw));
+}

@@ -1,0 +1,246 @@
+/* The live socket of a page: what it shows, it subscribes to; each frame is acknowledged before the next comes.
+   State replaces state; events are told in order, from the last one seen. */
+import { duration, formats, icon, look } from "./format.js";
+import { push } from "./spark.js";
+
+const body = document.body;
+const LATE_INTERVALS = 3;
+const RETRY_MS = [500, 1000, 2000, 4000, 8000, 15000];
+const page = {
+  socket: null,
+  seq: body.dataset.eventsSeq || null,
+  subs: [],
+  tries: 0,
+  timer: 0,
+  state: "connecting",
+  paused: false,
+  held: null, // the newest frame that came while paused
+  clusters: {}, // slug -> {cycle, taken_at, interval}
+  offset: Number(body.dataset.now) ? Number(body.dataset.now) - Date.now() / 1000 : 0,
+};
+
+/* The server's time by the page's own clock. */
+export const now = () => Date.now() / 1000 + page.offset;
+const say = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
+
+// --- subscriptions ----------------------------------------------------------------------------------------
+
+function wanted() {
+  const ids = new Set();
+  for (const element of document.querySelectorAll("[data-sub], [data-rows-sub], [data-hints]")) {
+    for (const id of [element.dataset.sub, element.dataset.rowsSub, element.dataset.hints]) if (id) ids.add(id);
+  }
+  return [...ids].slice(0, 200);
+}
+
+export function rescan() {
+  const subs = wanted();
+  if (subs.join("\n") === page.subs.join("\n")) return;
+  page.subs = subs;
+  send({ t: "subs", subs });
+}
+
+// --- the socket -------------------------------------------------------------------------------------------
+
+function send(message) {
+  if (page.socket?.readyState === WebSocket.OPEN) page.socket.send(JSON.stringify(message));
+}
+
+export function connect() {
+  clearTimeout(page.timer);
+  if (document.hidden && page.tries > 3) return; // a hidden tab does not knock for ever
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  const socket = new WebSocket(`${scheme}//${location.host}${body.dataset.socket}`);
+  page.socket = socket;
+  socket.onopen = () => {
+    page.subs = wanted();
+    send({ t: "hello", subs: page.subs, seq: page.seq });
+  };
+  socket.onmessage = event => receive(JSON.parse(event.data));
+  socket.onclose = event => {
+    if (page.socket !== socket) return;
+    if (event.code === 4401) { location.reload(); return; }
+    become("reconnecting");
+    const base = RETRY_MS[Math.min(page.tries++, RETRY_MS.length - 1)];
+    page.retryAt = Date.now() + base * (0.7 + 0.6 * Math.random());
+    page.timer = setTimeout(connect, page.retryAt - Date.now());
+  };
+}
+
+function receive(frame) {
+  if (frame.now) page.offset = frame.now - Date.now() / 1000;
+  page.tries = 0;
+  if (page.state !== "live") become("live");
+  if (frame.t === "state") {
+    if (page.paused) page.held = merge(page.held, frame);
+    else apply(frame);
+  } else if (frame.t === "events") {
+    page.seq = frame.seq ?? page.seq;
+    if (frame.reload) say("sg:reload", {});
+    if (frame.items.length || frame.reload) say("sg:events", frame);
+  } else if (frame.t === "ping") send({ t: "pong" });
+  if (frame.n !== undefined) send({ t: "ack", n: frame.n });
+}
+
+const merge = (old, frame) =>
+  old ? { ...frame, rows: { ...old.rows, ...frame.rows }, hint: [...new Set([...old.hint, ...frame.hint])] } : frame;
+
+// --- putting values in ------------------------------------------------------------------------------------
+
+function apply(frame) {
+  Object.assign(page.clusters, frame.clusters || {});
+  const rows = frame.rows || {};
+  for (const element of document.querySelectorAll("[data-sub]")) {
+    const row = rows[element.dataset.sub];
+    if (!row) continue;
+    if (element.dataset.f) put(element, row);
+    for (const part of element.querySelectorAll("[data-f], [data-f-push]")) {
+      if (part.closest("[data-sub]") === element) put(part, row);
+    }
+    tint(element, row);
+  }
+  for (const table of document.querySelectorAll("[data-rows-sub]")) {
+    const row = rows[table.dataset.rowsSub];
+    if (row) putRows(table, row[table.dataset.rows] || []);
+  }
+  for (const id of frame.hint || []) {
+    for (const element of document.querySelectorAll("[data-hints]")) {
+      if (element.dataset.hints === id) element.dispatchEvent(new CustomEvent("sg:hint"));
+    }
+  }
+  say("sg:state", frame);
+  tick();
+}
+
+function tint(element, row) {
+  if (!row.verdict || !element.classList.contains("sg-head")) return;
+  for (const name of [...element.classList]) if (name.startsWith("is-")) element.classList.remove(name);
+  element.classList.add(look(row.verdict).tone);
+}
+
+function putRows(table, parts) {
+  const byKey = new Map([...table.querySelectorAll("tr[data-key]")].map(tr => [tr.dataset.key, tr]));
+  const most = Math.max(1, ...parts.map(part => part.lag ?? 0));
+  for (const part of parts) {
+    const tr = byKey.get(part.topic === undefined ? String(part.partition) : `${part.topic}/${part.partition}`);
+    if (!tr) continue;
+    for (const cell of tr.querySelectorAll("[data-f]")) put(cell, part);
+    const bar = tr.querySelector(".sg-meter rect");
+    if (bar) bar.setAttribute("width", part.lag === null || part.lag === undefined ? 0 : ((100 * part.lag) / most).toFixed(2));
+  }
+}
+
+function put(element, row) {
+  if (element.dataset.fPush) {
+    if (element.dataset.fPush in row) push(element, row[element.dataset.fPush], now());
+    return;
+  }
+  const field = element.dataset.f;
+  if (!(field in row)) return;
+  const value = row[field];
+  switch (element.dataset.fmt) {
+    case "verdict": return putVerdict(element, value);
+    case "icon": return element.querySelector("use")?.setAttribute("href", `#${look(value).icon}`);
+    case "lines": return putLines(element, value || []);
+    case "age":
+      if (value) element.dataset.at = value;
+      return;
+  }
+  if (value === null || value === undefined) {
+    element.classList.add("sg-na", "sg-hatch");
+    element.textContent = row.lag_state === "no_commit" && field === "lag" ? "no commit" : element.dataset.na || "unknown";
+    return;
+  }
+  element.classList.remove("sg-na", "sg-hatch");
+  if (element.title && element.dataset.na) element.removeAttribute("title");
+  const shown = (formats[element.dataset.fmt] || formats.text)(value);
+  if (element.textContent !== shown) element.textContent = shown;
+  if ("hideZero" in element.dataset) element.hidden = !value;
+  const wait = element.closest(".sg-wait");
+  if (wait && field === "waiting") wait.toggleAttribute("data-empty", !value);
+}
+
+function putVerdict(element, value) {
+  if (element.dataset.verdict === value) return;
+  const seen = look(value);
+  element.dataset.verdict = value;
+  for (const name of [...element.classList]) if (name.startsWith("is-")) element.classList.remove(name);
+  element.classList.add(seen.tone);
+  const label = document.createElement("span");
+  label.textContent = seen.word;
+  element.replaceChildren(icon(seen.icon), label);
+}
+
+function putLines(list, lines) {
+  if (!lines.length) return;
+  list.replaceChildren(...lines.map(line => {
+    const item = document.createElement("li"), text = document.createElement("span");
+    text.className = "name";
+    text.textContent = line;
+    item.append(text);
+    return item;
+  }));
+}
+
+// --- the state of the connection, and ages ----------------------------------------------------------------
+
+function become(state) {
+  page.state = state;
+  say("sg:connection", { state });
+  tick();
+}
+
+function oldest() {
+  const shown = Object.values(page.clusters).filter(one => one.taken_at);
+  if (!shown.length) return null;
+  return shown.reduce((worst, one) => (late(one) > late(worst) ? one : worst));
+}
+const late = one => (now() - one.taken_at) / (one.interval || 5);
+
+function tick() {
+  const button = document.querySelector("[data-live]"), banner = document.getElementById("sg-banner");
+  const one = oldest(), age = one ? now() - one.taken_at : null;
+  const stale = one !== null && late(one) > LATE_INTERVALS;
+  document.documentElement.classList.toggle("sg-stale", stale || page.state === "reconnecting");
+  if (button) {
+    const word = page.paused ? "paused" : page.state !== "live" ? page.state : stale ? "old data" : "live";
+    button.classList.toggle("is-warn", page.state !== "live" || stale);
+    button.classList.toggle("is-paused", page.paused);
+    const strong = document.createElement("b");
+    strong.textContent = word;
+    button.replaceChildren(strong, age === null ? "" : ` · ${duration(age)} ago`);
+  }
+  if (banner) {
+    let message = "";
+    if (page.state === "reconnecting") {
+      const seconds = Math.max(0, Math.ceil(((page.retryAt || 0) - Date.now()) / 1000));
+      message = `Connection lost, trying again in ${seconds} s. Collecting and alerting go on; this page shows what it last heard.`;
+    } else if (stale && !page.paused) {
+      message = `Data is ${duration(age)} old: no cycle has come from the collector since. The numbers are the last ones known.`;
+    }
+    banner.hidden = !message;
+    const text = banner.querySelector(".msg");
+    if (text.textContent !== message) text.textContent = message;
+  }
+  for (const element of document.querySelectorAll('[data-fmt="age"][data-at]')) {
+    const shown = duration(now() - Number(element.dataset.at));
+    if (element.textContent !== shown) element.textContent = shown;
+  }
+}
+
+export function start() {
+  connect();
+  setInterval(tick, 1000);
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && page.socket?.readyState !== WebSocket.OPEN) connect();
+  });
+  document.addEventListener("htmx:afterSwap", rescan);
+  document.addEventListener("click", event => {
+    if (event.target.closest('[data-do="reconnect"]')) { page.tries = 0; connect(); }
+    if (event.target.closest("[data-live]")) {
+      page.paused = !page.paused;
+      if (!page.paused && page.held) { const frame = page.held; page.held = null; apply(frame); }
+      tick();
+    }
+  });
+}

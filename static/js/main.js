@@ -1,0 +1,14 @@
+/* What every page runs: sparklines, the live socket, toasts, and charts where there are any. */
+import * as live from "./live.js";
+import * as spark from "./spark.js";
+import * as toasts from "./toasts.js";
+
+spark.mount();
+toasts.start();
+live.start();
+document.addEventListener("htmx:afterSwap", event => spark.mount(event.target.parentElement || document));
+if (document.querySelector("figure[data-chart]")) import("./charts.js").then(charts => charts.start());
+document.addEventListener("sg:reload", () => {
+  // more was missed than the server keeps: the lists fetch themselves anew
+  for (const element of document.querySelectorAll("[data-hints]")) element.dispatchEvent(new CustomEvent("sg:hint"));
+});

@@ -1,0 +1,64 @@
+// What every page does without the socket: theme, menus, keys, the countdown of the demo's strip.
+
+const root = document.documentElement;
+const YEAR = 365 * 24 * 3600;
+
+function isDark() {
+  if (root.dataset.bsTheme) return root.dataset.bsTheme === "dark";
+  return !matchMedia("(prefers-color-scheme: light)").matches;
+}
+
+function switchTheme() {
+  const theme = isDark() ? "light" : "dark";
+  root.dataset.bsTheme = theme;
+  document.cookie = `sg_theme=${theme}; path=/; max-age=${YEAR}; samesite=lax`;
+  document.dispatchEvent(new Event("sg:theme"));
+}
+
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-do=theme]")) switchTheme();
+  for (const menu of document.querySelectorAll("details.sg-pop[open]")) {
+    if (!menu.contains(event.target)) menu.removeAttribute("open");
+  }
+});
+
+matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => {
+  if (!root.dataset.bsTheme) document.dispatchEvent(new Event("sg:theme"));
+});
+
+// Keys: "/" goes to the list's search; "g" and a letter goes to a section.
+let pressedG = 0;
+document.addEventListener("keydown", (event) => {
+  const menu = document.querySelector("details.sg-pop[open]");
+  if (event.key === "Escape" && menu) {
+    menu.removeAttribute("open");
+    menu.querySelector("summary").focus();
+    return;
+  }
+  if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/") {
+    const field = document.querySelector("[data-key='/']");
+    if (field) {
+      event.preventDefault();
+      field.focus();
+    }
+    return;
+  }
+  const section = document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
+  if (event.key === "g") pressedG = event.timeStamp;
+  else if (section && event.timeStamp - pressedG < 900) section.click();
+});
+
+// The countdown: a number that ticks is not a live region.
+function countDown() {
+  for (const span of document.querySelectorAll("[data-countdown]")) {
+    const left = Math.floor(Number(span.dataset.countdown) - Date.now() / 1000);
+    if (left < 0) {
+      span.closest("[data-demo-strip]")?.setAttribute("hidden", "");
+      continue;
+    }
+    span.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+  }
+}
+setInterval(countDown, 1000);
+countDown();

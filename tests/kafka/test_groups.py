@@ -1,0 +1,139 @@
+"""Groups as their APIs tell them: assignments from bytes, each type its own way, damage stays with its group."""
+
+from __future__ import annotations
+
+import struct
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka.protocol.admin import DescribeGroupsResponse
+from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
+
+from collectors.domain.topology import Group, GroupType
+from collectors.kafka import groups
+from collectors.kafka.versions import version_of, version_of_level
+
+assignments = st.dictionaries(
+    st.text(alphabet="abc.ü", min_size=1, max_size=8), st.sets(st.integers(0, 2**31 - 1), min_size=1, max_size=5)
+)
+
+
+def assignment_bytes(found: dict[str, set[int]], version: int = 3) -> bytes:
+    parts = [struct.pack(">hi", version, len(found))]
+    for topic, partitions in found.items():
+        raw = topic.encode()
+        parts += [struct.pack(">h", len(raw)), raw, struct.pack(f">i{len(partitions)}i", len(partitions), *partitions)]
+    return b"".join([*parts, struct.pack(">i", -1)])
+
+
+@given(assignments, st.integers(0, 3))
+def test_an_assignment_is_read_in_every_version(found: dict[str, set[int]], version: int) -> None:
+    expected = tuple((topic, tuple(sorted(found[topic]))) for topic in sorted(found))
+    assert groups.decode_assignment(assignment_bytes(found, version)) == expected
+
+
+def test_an_assignment_is_read_as_the_library_reads_it() -> None:
+    raw = assignment_bytes({"a": {1, 2}, "b": {0}}, 1)
+    library = ConsumerProtocolAssignment.decode(raw)
+    assert groups.decode_assignment(raw) == tuple((t.topic, tuple(t.partitions)) for t in library.assigned_partitions)
+
+
+@given(st.binary(max_size=60), st.integers(0, 60))
+def test_damaged_assignments_raise_a_value_error_and_take_no_memory(noise: bytes, cut: int) -> None:
+    whole = assignment_bytes({"topic": {1, 2, 3}})
+    for damaged in (noise, whole[:cut], whole[:cut] + noise, b"\0\1\x7f\xff\xff\xff" + noise):
+        try:
+            groups.decode_assignment(damaged)
+        except ValueError:
+            continue
+
+
+def described_classic(assignment: bytes, protocol_type: str = "consumer") -> Any:
+    member = SimpleNamespace(
+        member_id="m", group_instance_id=None, client_id="c", client_host="/10.0.0.1", member_assignment=assignment
+    )
+    return SimpleNamespace(group_state="Stable", protocol_type=protocol_type, protocol_data="range", members=[member])
+
+
+@pytest.mark.parametrize(
+    ("why", "assignment", "protocol_type", "assigned", "error"),
+    [
+        ("plain", assignment_bytes({"t": {1, 0}}), "consumer", {("t", 0), ("t", 1)}, None),
+        ("rebalancing: no bytes yet", b"", "consumer", set(), None),
+        ("Connect keeps its own format in there", b"\0\1garbage", "connect", set(), None),
+        ("damaged", b"\0\1\0\0\0\7x", "consumer", set(), "assignment cannot be read: 7 topics in 1 bytes"),
+    ],
+)
+def test_a_classic_member_has_what_its_bytes_say(
+    why: str, assignment: bytes, protocol_type: str, assigned: set[tuple[str, int]], error: str | None
+) -> None:
+    listed = Group("g", GroupType.CLASSIC, "Stable", coordinator=1)
+    found = groups.described_group(listed, GroupType.CLASSIC, described_classic(assignment, protocol_type))
+    assert found.assigned == assigned
+    assert found.error == error
+    assert found.coordinator == 1
+
+
+def test_a_streams_member_reads_the_source_topics_of_its_active_tasks() -> None:
+    response = groups.StreamsGroupDescribeResponse
+    group_class = response.DescribedGroup
+    topology_class, member_class = group_class.Topology, group_class.Member
+    sub_class, tasks_class = topology_class.Subtopology, member_class.Assignment
+    repartition = sub_class.TopicInfo(name="app-repartition", partitions=2, replication_factor=0, topic_configs=[])
+    tasks = tasks_class(
+        active_tasks=[tasks_class.TaskIds(subtopology_id="0", partitions=[0, 1, 2])],
+        standby_tasks=[tasks_class.TaskIds(subtopology_id="0", partitions=[9])],
+        warmup_tasks=[],
+    )
+    member = member_class(
+        member_id="m", member_epoch=4, instance_id=None, rack_id=None, client_id="c", client_host="/h",
+        topology_epoch=0, process_id="p", user_endpoint=None, client_tags=[], task_offsets=[], task_end_offsets=[],
+        assignment=tasks, target_assignment=tasks, is_classic=False,
+    )  # fmt: skip
+    sub = sub_class(
+        subtopology_id="0", source_topics=["in"], repartition_sink_topics=[], state_changelog_topics=[],
+        repartition_source_topics=[repartition],
+    )  # fmt: skip
+    body = response(
+        throttle_time_ms=0,
+        groups=[
+            group_class(
+                error_code=0, error_message=None, group_id="g", group_state="Stable", group_epoch=4,
+                assignment_epoch=4, topology=topology_class(epoch=0, subtopologies=[sub]), members=[member],
+                authorized_operations=0,
+            )
+        ],
+    ).encode(version=0)  # fmt: skip
+    one = response.decode(bytes(body), version=0).groups[0]
+    found = groups.described_group(Group("g", GroupType.STREAMS, "Stable"), GroupType.STREAMS, one)
+    assert found.members[0].assignment == (("app-repartition", (0, 1)), ("in", (0, 1, 2)))
+    assert found.epoch == 4
+
+
+@pytest.mark.parametrize(
+    ("named", "kind"),
+    [("Classic", "classic"), ("consumer", "consumer"), ("", "classic"), (None, "classic"), ("quantum", "unknown")],
+)
+def test_a_listed_group_has_the_type_that_is_named(named: str | None, kind: str) -> None:
+    one = SimpleNamespace(group_id="g", group_type=named, group_state="Stable", protocol_type="consumer")
+    found = groups.listed_group(one, 2)
+    assert (found.type, found.coordinator) == (GroupType(kind), 2)
+
+
+def test_the_library_still_describes_classic_groups_in_these_fields() -> None:
+    group_class = DescribeGroupsResponse.DescribedGroup
+    assert {"group_state", "protocol_type", "protocol_data", "members", "error_code"} <= set(group_class.__slots__)
+
+
+@pytest.mark.parametrize(
+    ("level", "version"),
+    [(0, ""), (1, "3.0"), (7, "3.3"), (8, "3.4"), (14, "3.6"), (19, "3.7"), (20, "3.8"), (21, "3.9"), (25, "4.0"),
+     (27, "4.1"), (29, "4.2"), (30, "4.3"), (33, "4.4"), (34, "")],
+)  # fmt: skip
+def test_a_version_follows_from_the_metadata_level(level: int, version: str) -> None:
+    assert version_of_level(level) == version
+    feature = SimpleNamespace(name="metadata.version", max_version=level)
+    assert version_of(SimpleNamespace(supported_features=[feature], api_keys=[])) == version
