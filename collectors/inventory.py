@@ -231,6 +231,12 @@ class Inventory:
             row = self.groups.get(name)
             if row is None or (row.verdict == verdict and row.verdict_since is not None):
                 continue
+            if verdict == Verdict.UNKNOWN and row.verdict_since is None:
+                # nothing was known of it yet: that the first samples bring a verdict is no news
+                if row.verdict != verdict:
+                    row.verdict = verdict
+                    changes.update.append((row, ("verdict",)))
+                continue
             before, first = Verdict(row.verdict), row.verdict_since is None
             row.verdict, row.verdict_since = verdict, _aware(now)
             changes.update.append((row, ("verdict", "verdict_since")))

@@ -1,36 +1,13 @@
-"""The Celery application: memory:// in one process, Redis or Valkey in many; its workers host the resident loops."""
+"""The Celery application: memory:// in one process, Redis or Valkey in many (`dashboard.loops` adds its step)."""
 
 from __future__ import annotations
 
 import os
-from typing import Any
 
-from celery import Celery, bootsteps
+from celery import Celery
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
-
-
-class LoopsStep(bootsteps.StartStopStep):
-    """Starts and stops samplers, judge and sender with the worker; they need only the database, not the broker."""
-
-    requires = {"celery.worker.components:Pool"}
-
-    def __init__(self, parent: Any, **options: Any) -> None:
-        super().__init__(parent, **options)
-        self.loops: Any = None
-
-    def start(self, parent: Any) -> None:
-        from dashboard.loops import ResidentLoops
-
-        self.loops = ResidentLoops()
-        self.loops.start()
-
-    def stop(self, parent: Any) -> None:
-        if self.loops is not None:
-            self.loops.stop()
-
-    terminate = stop
 
 
 app = Celery("streamgauge")
@@ -54,4 +31,3 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks(["dashboard"])
-app.steps["worker"].add(LoopsStep)

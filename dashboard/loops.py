@@ -10,14 +10,16 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from collectors.kafka.session import Session
-from collectors.kafka.survey import Survey
+from celery import bootsteps
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 
 from collectors import loop, sampler
+from collectors.kafka.session import Session
 from collectors.kafka.settings import ConnectionSettings
+from collectors.kafka.survey import Survey
 from collectors.models import Cluster, Lease
 from collectors.secrets import decrypt
 from dashboard.alerts.judge import Judge
@@ -190,3 +192,23 @@ def _made_with(cluster: Cluster) -> tuple[object, ...]:
 def _end_process(name: str) -> None:
     log.critical("loop %s cannot be kept running: the process ends", name)
     os._exit(70)
+
+
+class LoopsStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery has no types
+    """Starts and stops samplers, judge and sender with the worker; they need only the database, not the broker."""
+
+    requires = {"celery.worker.components:Pool"}
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self.loops: ResidentLoops | None = None
+
+    def start(self, parent: Any) -> None:
+        self.loops = ResidentLoops()
+        self.loops.start()
+
+    def stop(self, parent: Any) -> None:
+        if self.loops is not None:
+            self.loops.stop()
+
+    terminate = stop

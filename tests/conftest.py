@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its stubs re-export nothing
 from django.conf import settings
 
 from collectors.demo.nodes import KafkaCluster
@@ -54,11 +54,14 @@ def produce(bootstrap: str, topic: str, values: Iterable[bytes], *, partition: i
     """Write `values` and wait until all are acknowledged; returns how many."""
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5}, logger=logging.getLogger("tests.kafka"))
     failed: list[object] = []
+
+    def note(error: object, _message: object) -> None:
+        if error is not None:
+            failed.append(error)
+
     count = 0
     for value in values:
-        producer.produce(
-            topic, value, partition=partition, on_delivery=lambda error, _message: error and failed.append(error)
-        )
+        producer.produce(topic, value, partition=partition, on_delivery=note)
         count += 1
     left = producer.flush(30)
     if left or failed:

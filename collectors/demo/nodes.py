@@ -251,7 +251,7 @@ class KafkaCluster:
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
-        settings = {
+        settings: dict[str, str | int | float | bool] = {
             "bootstrap.servers": self.bootstrap,
             "reconnect.backoff.ms": 100,
             "reconnect.backoff.max.ms": 300,

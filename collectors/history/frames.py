@@ -12,7 +12,7 @@ from collectors.domain.numbers import Column
 from collectors.models import Frame
 from collectors.models import Layout as LayoutRow
 
-from . import codec
+from . import codec, sql
 from .kinds import Kind
 from .layouts import StoredLayout, stored
 
@@ -65,13 +65,13 @@ class FrameWriter:
             self.forget()
         try:
             rows = [row for kind, column in columns.items() for row in self._rows(kind, cycle, taken_at, column)]
-            Frame.objects.bulk_create(rows)
+            sql.insert_frames(rows)
         except BaseException:
             self.forget()
             raise
         self._last_cycle = cycle
 
-    def _rows(self, kind: Kind, cycle: int, taken_at: float, column: Column) -> list[Frame]:
+    def _rows(self, kind: Kind, cycle: int, taken_at: float, column: Column) -> list[sql.FrameRow]:
         values = np.where(column.numbers.known, column.numbers.values, 0).astype(np.int64, copy=False)
         known = column.numbers.known
         key = self._keys.get(kind)
@@ -87,16 +87,7 @@ class FrameWriter:
             key = _KeyFrame(row_id, layout, cycle, taken_at, values, known.copy(), checksums, 1)
             self._keys[kind] = key
         return [
-            Frame(
-                cluster_id=self._cluster_id,
-                kind=kind.value,
-                cycle=cycle,
-                segment=segment,
-                layout_id=key.row_id,
-                key_cycle=key.cycle,
-                taken_at=taken_at,
-                body=body,
-            )
+            (self._cluster_id, kind.value, cycle, segment, key.row_id, key.cycle, taken_at, body)
             for segment, body in enumerate(bodies)
         ]
 

@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import OuterRef, Q, Subquery
 from numpy.typing import NDArray
 
 from collectors.domain.lag import gather, partition_lag, sums
 from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.domain.rates import rate_per_second
-from collectors.models import Cluster, Frame
 
-from . import layouts, reading
+from . import layouts, reading, sql
 from .cache import LeastRecent
+from .codec import HEADER_BYTES
 from .kinds import EVERY_CYCLE, Kind
 from .layouts import StoredLayout, stored
 from .reading import Mark
@@ -124,24 +123,14 @@ def cluster_at(cluster_id: int, cycle: int | None = None) -> ClusterNow | None:
 
 def _find(cluster_id: int, cycle: int | None) -> tuple[int, float, dict[Kind, list[Mark]]] | None:
     """The cycle meant, the cluster's configured interval, and the frames that matter."""
-    frames = Frame.objects.filter(cluster=OuterRef("pk"), segment=0).order_by("-cycle")
-    if cycle is not None:
-        frames = frames.filter(cycle__lte=cycle)
-    newest = {f"newest_{k.value}": Subquery(frames.filter(kind=k.value).values("cycle")[:1]) for k in EVERY_CYCLE}
-    slow = {f"row_{k.value}": Subquery(frames.filter(kind=k.value).values("pk")[:1]) for k in (Kind.START, Kind.SIZE)}
-    row = Cluster.objects.filter(pk=cluster_id).annotate(**newest, **slow).values("interval_seconds", *newest, *slow)
-    facts = row.first()
+    facts = sql.newest(cluster_id, cycle)
     if facts is None:
         return None
-    cycles = [facts[name] for name in newest if facts[name] is not None]
-    if not cycles:
+    configured, last, slow = facts
+    if last is None:
         return None
-    last = max(cycles)
-    wanted = Q(kind__in=[k.value for k in EVERY_CYCLE], cycle__gt=last - _CYCLES_READ, cycle__lte=last)
-    if rows := [facts[name] for name in slow if facts[name] is not None]:
-        wanted |= Q(pk__in=rows)
-    found = reading.marks(Frame.objects.filter(wanted, cluster_id=cluster_id, segment=0))
-    return (last if cycle is None else cycle), float(facts["interval_seconds"]), found
+    found = reading.marks_of(sql.marks(cluster_id, last - _CYCLES_READ, last, slow, HEADER_BYTES))
+    return (last if cycle is None else cycle), configured, found
 
 
 def _spacing(times: NDArray[np.float64], configured: float) -> float:

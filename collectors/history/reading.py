@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from collectors.domain.numbers import Column, Numbers
 from collectors.models import Frame
 
-from . import codec
+from . import codec, sql
 from .cache import LeastRecent
 from .kinds import Kind
 from .layouts import StoredLayout
@@ -266,14 +266,15 @@ MARK_FIELDS = ("kind", "cycle", "taken_at", "key_cycle", "layout_id", "layout__d
 def marks(rows: QuerySet[Frame]) -> dict[Kind, list[Mark]]:
     """Marks by kind, oldest first, of rows of segment 0; one query."""
     head = Substr("body", 1, codec.HEADER_BYTES, output_field=BinaryField())
+    return marks_of(rows.annotate(head=head).order_by("cycle").values_list(*MARK_FIELDS))
+
+
+def marks_of(rows: Iterable[tuple[str, int, float, int, int, str, bytes | memoryview]]) -> dict[Kind, list[Mark]]:
     out: dict[Kind, list[Mark]] = {}
-    for kind, cycle, taken_at, key_cycle, layout, digest, raw in (
-        rows.annotate(head=head).order_by("cycle").values_list(*MARK_FIELDS)
-    ):
-        start = bytes(raw)
-        out.setdefault(Kind(kind), []).append(
-            Mark(cycle, taken_at, key_cycle, layout, digest, start[8:12], start[12:16])
-        )
+    for kind, cycle, taken_at, key_cycle, layout, digest, head in rows:
+        start = bytes(head)
+        mark = Mark(cycle, taken_at, key_cycle, layout, digest, start[8:12], start[12:16])
+        out.setdefault(Kind(kind), []).append(mark)
     return out
 
 
@@ -307,10 +308,8 @@ def columns(
             else:
                 out[mark.key_frame] = key_frame
     if absent:
-        segments = range(max(layouts[mark.layout].segment_count for mark in absent))
-        rows = Frame.objects.filter(
-            cluster_id=cluster_id, kind=kind.value, segment__in=segments, cycle__in=sorted(cycles)
-        ).values_list("cycle", "layout_id", "segment", "body")
+        segments = max(layouts[mark.layout].segment_count for mark in absent)
+        rows = sql.bodies(cluster_id, kind, segments, sorted(cycles))
         bodies = {(cycle, layout, segment): bytes(body) for cycle, layout, segment, body in rows}
         problems = _Problems(cluster_id, kind)
         for mark in absent:

@@ -41,13 +41,22 @@ class BrokerReach:
 class _Node:
     reach: BrokerReach
     outstanding: set[Call] = field(default_factory=set)
+    outstanding_aside: set[Call] = field(default_factory=set)
 
-    def is_overdue(self, now: float) -> bool:
-        return any(call.deadline < now for call in self.outstanding)
+    def owed(self, aside: bool) -> set[Call]:
+        return self.outstanding_aside if aside else self.outstanding
+
+    def is_overdue(self, now: float, *, aside: bool = False) -> bool:
+        return any(call.deadline < now for call in self.owed(aside))
 
 
 class Exchange:
-    """One link and the state of every broker met. Safe for a cycle thread and a survey thread at once.
+    """The links and the state of every broker met. Safe for a cycle thread and a survey thread at once.
+
+    There are two links. A broker answers one connection strictly in order and forwards some questions to the
+    controller (quorum, reassignments): with a hung controller these would hold up every broker's offsets, so they
+    go "aside", over connections of their own, made at the first such question; what happens there says nothing of
+    the broker asked.
 
     A broker with an answer outstanding past its deadline gets no new request until the answer comes or the
     library's own time-out closes the connection. `on_attention` is called (from any thread, never blocking)
@@ -58,6 +67,7 @@ class Exchange:
         self._options = settings.for_admin() | {"client_id": client_id}
         self._lock = threading.RLock()
         self._link: Link | None = None
+        self._link_aside: Link | None = None
         self._closed = False
         self._nodes: dict[int, _Node] = {}
         self._listed: frozenset[int] = frozenset()
@@ -77,10 +87,7 @@ class Exchange:
                 tally.add("connect", "closed", None)
                 return None
             if self._link is None or not self._link.is_alive:
-                # Not alive: the library's thread died of a bug of its own. Its connections are worth nothing.
-                if self._link is not None:
-                    log.error("the client library's thread ended; connecting anew")
-                    self._forget_link(self._link)
+                self._forget_dead(self._link, aside=False)
                 self._link = Link(self._options, self._lost)
             link = self._link
         if link.wait_ready(deadline - time.monotonic()):
@@ -89,17 +96,33 @@ class Exchange:
         tally.add("connect", reason_of(failure) if failure is not None else self._bootstrap_reason, None)
         return None
 
-    def _forget_link(self, link: Link) -> None:
+    def _connected_aside(self, deadline: float) -> Link | None:
+        with self._lock:
+            if self._closed:
+                return None
+            if self._link_aside is None or not self._link_aside.is_alive:
+                self._forget_dead(self._link_aside, aside=True)
+                self._link_aside = Link(self._options, lambda node, failure: None)
+            link = self._link_aside
+        return link if link.wait_ready(deadline - time.monotonic()) else None
+
+    def _forget_dead(self, link: Link | None, *, aside: bool) -> None:
+        """The library's thread died of a bug of its own: its connections, and what they owe, are worth nothing."""
+        if link is None:
+            return
+        log.error("the client library's thread ended; connecting anew")
         link.close()
         for node in self._nodes.values():
-            node.outstanding.clear()
+            node.owed(aside).clear()
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            link, self._link = self._link, None
-        if link is not None:
-            link.close()
+            links = (self._link, self._link_aside)
+            self._link = self._link_aside = None
+        for link in links:
+            if link is not None:
+                link.close()
 
     def learn(self, link: Link, brokers: Iterable[BrokerNode], cluster_id: str | None) -> None:
         """Take over which brokers the cluster lists; what others were met is forgotten."""
@@ -107,8 +130,11 @@ class Exchange:
         with self._lock:
             self._listed = frozenset(broker.node_id for broker in brokers)
             self._nodes = {node: state for node, state in self._nodes.items() if node in self._listed}
+            aside = self._link_aside
         if brokers:
             link.learn(brokers, cluster_id)
+            if aside is not None and aside.is_alive:
+                aside.learn(brokers, cluster_id)
 
     # --- what is known of the brokers ---------------------------------------------------------------------
 
@@ -161,10 +187,12 @@ class Exchange:
         with self._lock:
             state = self._nodes.get(call.node)
             if state is not None:
-                state.outstanding.discard(call)
+                state.owed(call.aside).discard(call)
             if call.answer is not None:
                 self.bytes_in += len(call.answer.body)
                 self.bytes_out += call.request.size
+                if call.aside:
+                    return
                 self._last_answer = time.monotonic()
                 if state is None:
                     if not self._listed or call.node in self._listed:
@@ -175,6 +203,8 @@ class Exchange:
             failure = call.failure
             if isinstance(failure, NodeNotReadyError | UnknownBrokerIdError):
                 self.requests -= 1  # the library did not send it
+            if call.aside:
+                return
             if not isinstance(failure, IncompatibleBrokerVersion) and (not self._listed or call.node in self._listed):
                 self._suspect(call.node, reason_of(failure) if failure is not None else NO_ANSWER)
 
@@ -200,10 +230,10 @@ class Exchange:
                 if state is None:
                     # Nobody is up before the first answer; the state is there to hold what is outstanding.
                     state = self._nodes[call.node] = _Node(BrokerReach(Reach.UP, "", time.time()))
-                if state.is_overdue(now):
+                if state.is_overdue(now, aside=call.aside):
                     owing.append(call)
                     continue
-                state.outstanding.add(call)
+                state.owed(call.aside).add(call)
                 going.append(call)
             self.requests += len(going)
         for call in owing:
@@ -256,9 +286,12 @@ class Exchange:
             link.bootstrap()
 
     def ask_any(
-        self, link: Link, part: str, make: Callable[[], Request], deadline: float, tally: Tally
+        self, link: Link, part: str, make: Callable[[], Request], deadline: float, tally: Tally, *, aside: bool = False
     ) -> Answer | None:
-        """Ask one broker, and the next one when it fails or takes long; None with the reasons counted if none did."""
+        """Ask one broker, and the next one when it fails or takes long; None with the reasons counted if none did.
+
+        `aside` for questions that brokers forward to the controller.
+        """
         over: queue.SimpleQueue[Call] = queue.SimpleQueue()
 
         def done(call: Call) -> None:
@@ -266,14 +299,16 @@ class Exchange:
             over.put(call)
 
         nodes = self.listed(link)
-        if not nodes:
+        road = self._connected_aside(deadline) if aside else link
+        if road is None or not nodes:
             tally.add(part, "not connected", None)
+            return None
         asked: list[Call] = []
         running = 0
         for position, node in enumerate(nodes):
-            call = Call(node, make(), part, deadline, done)
+            call = Call(node, make(), part, deadline, done, aside=aside)
             asked.append(call)
-            self.send(link, [call])
+            self.send(road, [call])
             running += 1
             last = position == len(nodes) - 1
             until = deadline if last else min(deadline, time.monotonic() + FIRST_CHOICE_SECONDS)

@@ -148,7 +148,7 @@ class Call:
     on_done: Callable[[Call], None] = field(repr=False)
     answer: Answer | None = None
     failure: BaseException | None = None
-    sent: bool = False
+    aside: bool = False
     tag: Any = None
 
     @property
@@ -223,7 +223,6 @@ class Link:
             for call in calls:
                 try:
                     future = self._manager.send(call.request, node_id=call.node)
-                    call.sent = True
                 except Exception as failure:  # noqa: BLE001 - whatever it is, it is this call's answer
                     _finish(call, failure)
                 else:

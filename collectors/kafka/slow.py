@@ -97,7 +97,7 @@ class MetadataAsker:
         def make() -> Request:
             return Request(ListPartitionReassignmentsRequest(timeout_ms=1_000, topics=None))
 
-        answer = self._exchange.ask_any(link, "metadata", make, until, Tally())
+        answer = self._exchange.ask_any(link, "metadata", make, until, Tally(), aside=True)
         adding: dict[tuple[str, int], tuple[int, ...]] = {}
         if answer is not None:
             try:
@@ -239,7 +239,7 @@ def ask_quorum(exchange: Exchange, link: Link, deadline: float, tally: Tally) ->
         )
 
     own = Tally()
-    answer = exchange.ask_any(link, "quorum", make, deadline, own)
+    answer = exchange.ask_any(link, "quorum", make, deadline, own, aside=True)
     if answer is None:
         for (part, reason, broker), count in own.counts.items():
             if reason != "not offered":

@@ -29,6 +29,8 @@ AGAIN_SHARE = 0.25
 AGAIN_SECONDS = 5.0
 LASTING = frozenset({"not authorised", "not offered"})  # asking again soon would change nothing
 SUSPECT_SECONDS = 1.0
+MISSING_SECONDS = 5.0
+"""How often metadata is asked while it names replicas on brokers that it does not list: they may come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Survey:
         self._first = threading.Event()
         self._thread: threading.Thread | None = None
         self._probed = 0.0
+        self._replicas_on: frozenset[int] = frozenset()
 
     # --- for others ---------------------------------------------------------------------------------------
 
@@ -173,6 +176,11 @@ class Survey:
                 layout = made if layout is None or made.digest != layout.digest else layout
             self._state = replace(self._state, metadata=metadata, layout=layout)
             self._taken_at["metadata"] = self._clock()
+            if old is None or metadata.topics is not old.topics:
+                self._replicas_on = frozenset(r for t in metadata.topics for p in t.partitions for r in p.replicas)
+            if self._replicas_on - {b.node_id for b in metadata.brokers}:
+                with self._lock:
+                    self._due["metadata"] = min(self._due["metadata"], time.monotonic() + MISSING_SECONDS)
             if old is not None and {b.node_id for b in metadata.brokers} != {b.node_id for b in old.brokers}:
                 # Coordinators and controller moved with the broker; who came back may be another version.
                 for part in ("groups", "quorum", "versions", "log_dirs"):

@@ -17,6 +17,7 @@ from django.utils import timezone
 from dashboard.models import Person, Role, SignInLink
 
 VALID_FOR = timedelta(hours=24)
+DEMO_VALID_FOR = timedelta(days=90)  # a demo that runs for weeks still lets in; its end revokes the link
 
 
 class Refusal(Enum):
@@ -62,7 +63,7 @@ def issue(
             token_digest=digest(token),
             user=account,
             created_at=taken_at,
-            expires_at=taken_at + valid_for,
+            expires_at=taken_at + (DEMO_VALID_FOR if reusable else valid_for),
             is_reusable=reusable,
         )
     return f"{base_url.rstrip('/')}/signin/{token}/"
@@ -87,6 +88,11 @@ def spend(token: str, *, remote: str, now: datetime) -> SignInLink | Refusal:
         return link
     won = SignInLink.objects.filter(pk=link.pk, spent_at=None, expires_at__gt=now).update(spent_at=now)
     return link if won else Refusal.SPENT
+
+
+def needs_first_link() -> bool:
+    """Whether nobody has ever signed in, so that the start has to print a link."""
+    return not User.objects.filter(is_active=True, last_login__isnull=False).exists()
 
 
 def revoke_reusable() -> int:

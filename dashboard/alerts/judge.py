@@ -86,6 +86,7 @@ class Judge:
         self._renewed = 0.0
         self._began = 0.0
         self._woken = threading.Event()
+        self._stop = threading.Event()
         self._ends: dict[int, LastEnds] = {}
         self._sights: dict[int, _Sight] = {}
 
@@ -94,6 +95,7 @@ class Judge:
         self._woken.set()
 
     def run(self, stop: threading.Event) -> None:
+        self._stop = stop
         try:
             while not stop.is_set():
                 has_more = False
@@ -183,6 +185,8 @@ class Judge:
             self._skip(cluster, judged, (first or cluster.last_cycle + 1) - 1)
             return first is not None
         for cycle in cycles:
+            if self._stop.is_set():
+                return False
             if cycle.number != judged + 1:
                 self._skip(cluster, judged, cycle.number - 1)
             if not self._holds_lease():

@@ -203,7 +203,8 @@ def _layout(chart: Chart) -> Json:
             "tickfont": tick_font,
             "ticklen": 4,
             "tickcolor": "var(--sg-line-2)",
-            "hoverformat": "%H:%M:%S",
+            "hoverformat": "%H:%M:%S" if chart.until - chart.since < 86_400 else "%b %d %H:%M:%S",
+            **({"tickformat": "%H:%M"} if 600 < chart.until - chart.since < 86_400 else {}),
             "fixedrange": False,
         },
         "yaxis": {

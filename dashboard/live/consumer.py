@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -45,8 +46,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
         self.outlet: Outlet | None = None
         self.writer: asyncio.Task[None] | None = None
         self.frame = 0
-        self.acknowledged = asyncio.Event()
-        self.acknowledged.set()
+        self.greeted = asyncio.Event()
         self.heard: deque[float] = deque(maxlen=MESSAGES_A_SECOND + 1)
         await self.accept()
         user, session = self.scope["user"], self.scope["session"]
@@ -54,6 +54,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
             # accepted first: a page cannot read why a handshake was refused
             await self.refuse(Close.SIGNED_OUT, "not signed in")
         self.outlet = Outlet(asyncio.get_running_loop(), session_key=session.session_key)
+        self.writer = asyncio.create_task(self.write(self.outlet))
 
     async def websocket_receive(self, message: dict[str, Any]) -> None:
         now = time.monotonic()
@@ -73,14 +74,14 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
         assert self.outlet is not None
         match said:
             case Hello(subs, since):
-                if self.writer is not None:
+                if self.greeted.is_set():
                     await self.refuse(Close.BAD_MESSAGE, "hello was said before")
+                self.greeted.set()
                 hub = get_hub()
                 hub.start(self.outlet.loop)
                 hub.join(self.outlet, subs, since)
-                self.writer = asyncio.create_task(self.write(self.outlet))
             case Subs(subs):
-                if self.writer is None:
+                if not self.greeted.is_set():
                     await self.refuse(Close.BAD_MESSAGE, "hello comes first")
                 self.outlet.forget_rows(subs)
                 get_hub().subscribe(self.outlet, subs)
@@ -88,25 +89,28 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
                 if frame > self.frame:
                     await self.refuse(Close.BAD_MESSAGE, f"frame {frame} was not sent yet")
                 if frame == self.frame:
-                    self.acknowledged.set()
+                    self.outlet.acknowledged.set()
 
     async def write(self, outlet: Outlet) -> None:
         """One frame in flight: the next waits for the page's acknowledgement, and newer state replaces older."""
+        try:
+            await asyncio.wait_for(self.greeted.wait(), self.ack_seconds)
+        except TimeoutError:
+            await self.end(Close.TOO_FAST_OR_DEAF, f"no hello for {self.ack_seconds:g} s")
+            return
         while True:
             try:
-                await asyncio.wait_for(self.acknowledged.wait(), self.ack_seconds)
+                await asyncio.wait_for(outlet.acknowledged.wait(), self.ack_seconds)
             except TimeoutError:
                 await self.end(Close.TOO_FAST_OR_DEAF, f"no acknowledgement for {self.ack_seconds:g} s")
                 return
-            try:
+            with contextlib.suppress(TimeoutError):  # then an empty frame says that the line is alive, and the time
                 await asyncio.wait_for(outlet.something.wait(), self.heartbeat_seconds)
-            except TimeoutError:
-                pass  # an empty frame tells the page that the line is alive, and what time it is
             if outlet.is_signed_out:
                 await self.end(Close.SIGNED_OUT, "signed out")
                 return
             self.frame += 1
-            self.acknowledged.clear()
+            outlet.acknowledged.clear()
             await self.send(text_data=outlet.next_frame(self.frame, time.time()).decode())
             await asyncio.sleep(FRAME_GAP_SECONDS)
 
@@ -115,7 +119,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
         self.leave()
         await self.close(code=int(code), reason=reason[:120])
 
-    async def refuse(self, code: Close, reason: str) -> None:
+    async def refuse(self, code: Close, reason: str) -> NoReturn:
         """Close, and hear nothing more: what a flooder still sends is not read."""
         await self.end(code, reason)
         if self.writer is not None:

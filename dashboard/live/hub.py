@@ -1,301 +1,430 @@
-"""One hub per web process: reads what is new once, encodes each subject once, hands every socket its bytes."""
+"""One hub per web process: looks for new cycles and events itself, encodes each row once, feeds every socket."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import queue
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
-from .reading import DatabaseReader, Head, Reader
-from .wire import Position, Subject, encode_item, encode_row, parse_subject
+from django.db import close_old_connections
+
+from dashboard.live import announce, wire
+from dashboard.live.outlet import Delivery, Outlet
+from dashboard.live.reading import DatabaseReader, Head, Item, Reader, Update
+from dashboard.live.wire import Position, Subject
 
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 2.0
-"""The hub looks by itself this often; hints only make it earlier."""
-SHORTEST_TURN_SECONDS = 0.05
-SESSIONS_SECONDS = 10.0
-RING = 500
-ITEMS_A_TURN = 200
-ALERTS = "alerts"
+"""A hint that is lost costs at most this."""
+GATHER_SECONDS = 0.05
+"""Hints and newcomers that come together are served in one turn."""
+EVENTS_KEPT = 500
+OVERLAP = 50
+"""Ids below the newest that are read again: with several writers a lower id can be committed after a higher."""
+SESSIONS_SECONDS = 15.0
+ALERTS_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """What one turn has for one socket."""
+class _Asked:
+    """What a socket wants: `subs` None means that it left; `since` is read for a socket that joins."""
 
-    rows: Mapping[str, bytes] = field(default_factory=dict)
-    clusters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    hints: frozenset[str] = frozenset()
-    items: tuple[bytes, ...] = ()
-    position: Position | None = None
-    reload: bool = False
-
-
-class Socket(Protocol):
-    """A page's socket as the hub sees it. Both are called on the socket's own event loop."""
-
-    session_key: str
-
-    def deliver(self, delivery: Delivery) -> None: ...
-    def sign_out(self) -> None: ...
-
-
-@dataclass
-class _Seat:
-    ids: dict[str, Subject | None]
-    fresh: set[str]  # subscribed, and not sent yet
+    outlet: Outlet
+    subs: tuple[str, ...] | None
+    joins: bool = False
     since: Position | None = None
-    is_new: bool = True  # events since its last position are still owed
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """What the hub knows of a socket; touched by the hub's thread only."""
+
+    subs: frozenset[str] = frozenset()
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # ids that have rows, by cluster
+    slugs: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, subs: Iterable[str]) -> _Seat:
+        rows: dict[str, list[str]] = defaultdict(list)
+        slugs = set()
+        for id in subs:
+            subject = wire.parse_subject(id)
+            if subject is not None:
+                slugs.add(subject.slug)
+                if not subject.is_list:
+                    rows[subject.slug].append(id)
+        return cls(frozenset(subs), {slug: tuple(ids) for slug, ids in rows.items()}, frozenset(slugs))
+
+
+@dataclass(slots=True)
+class _Board:
+    """The newest encoded rows of one cluster, by the ids that somebody subscribes to."""
+
+    head: Head
+    cycle: int = -1
+    rows: dict[str, bytes] = field(default_factory=dict)
+    prints: dict[str, int] = field(default_factory=dict)
+    taken_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    item: Item
+    encoded: bytes
 
 
 class Hub:
-    """Runs on its own thread with its own database connection."""
+    """Start it once per process; only `hint*`, `join`, `subscribe`, `leave`, `start` and `stop` are for other threads.
+
+    `name`, `interval` and `last_turn` (monotonic; of the newest turn that worked) are as in all resident loops.
+    """
 
     name = "hub"
     interval = LOOK_SECONDS
 
     def __init__(self, reader: Reader | None = None) -> None:
-        self._reader: Reader = reader or DatabaseReader()
-        self._lock = threading.Lock()
-        self._seats: dict[Socket, _Seat] = {}
+        self.last_turn = time.monotonic()
+        self._reader = reader or DatabaseReader()
+        self._asked: queue.SimpleQueue[_Asked] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._cycles: dict[int, int] = {}
-        self._sent: dict[str, bytes] = {}
-        self._prints: dict[str, int] = {}
-        self._clusters: dict[str, dict[str, Any]] = {}
-        self._position: Position | None = None
-        self._floor: Position | None = None
-        self._ring: deque[tuple[str, int, bytes]] = deque(maxlen=RING)
-        self._sessions_at = 0.0
+        self._start_lock = threading.Lock()
+        self._seats: dict[Outlet, _Seat] = {}
+        self._wanted: Counter[str] = Counter()
+        self._boards: dict[str, _Board] = {}
+        self._clusters_print: list[tuple[str, int | None]] | None = None
+        self._alerts: bytes | None = None
+        self._alerts_at = float("-inf")
+        self._sessions_at = time.monotonic()
+        self._events: dict[str, deque[_Event]] = {"transition": deque(), "mark": deque()}
+        self._floor = Position(0, 0)  # every event above it is in the ring
+        self._newest: Position | None = None  # None: the ring was not filled yet
         self._failures: Counter[str] = Counter()
-        self.last_turn = 0.0
+        # Kept until they are handed over, so that a turn that fails half-way owes nobody anything.
+        self._joining: dict[Outlet, _Asked] = {}
+        self._untold: dict[Outlet, frozenset[str]] = {}
+        self._outgoing: dict[Outlet, Delivery] = defaultdict(Delivery)
 
-    # --- from any thread ----------------------------------------------------------------------------------
+    # From any thread
 
     def hint(self, cluster_id: int | None = None) -> None:
-        """Something is new in the database: look now instead of at the next turn."""
+        """Something was stored: look now. Safe to miss and safe to hear twice; a look is at all clusters."""
         self._wake.set()
 
-    def join(self, socket: Socket, ids: Iterable[str], since: Position | None) -> None:
-        wanted = {text: parse_subject(text) for text in ids}
-        with self._lock:
-            self._seats[socket] = _Seat(wanted, set(wanted), since)
+    def hint_events(self) -> None:
+        """An alert changed, maybe without a transition (acknowledged): look, and count the open ones again."""
+        self._alerts_at = float("-inf")
         self._wake.set()
 
-    def subscribe(self, socket: Socket, ids: Iterable[str]) -> None:
-        wanted = {text: parse_subject(text) for text in ids}
-        with self._lock:
-            seat = self._seats.get(socket)
-            if seat is not None:
-                seat.fresh = (seat.fresh | (wanted.keys() - seat.ids.keys())) & wanted.keys()
-                seat.ids = wanted
+    def join(self, outlet: Outlet, subs: Sequence[str], since: Position | None) -> None:
+        """Present state, what was missed since, then the stream, without a hole between them: one thread does all."""
+        self._ask(_Asked(outlet, tuple(subs), joins=True, since=since))
+
+    def subscribe(self, outlet: Outlet, subs: Sequence[str]) -> None:
+        self._ask(_Asked(outlet, tuple(subs)))
+
+    def leave(self, outlet: Outlet) -> None:
+        self._ask(_Asked(outlet, None))
+
+    def _ask(self, asked: _Asked) -> None:
+        self._asked.put(asked)
         self._wake.set()
 
-    def leave(self, socket: Socket) -> None:
-        with self._lock:
-            self._seats.pop(socket, None)
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Start the thread if it does not run. With Redis, hints of other processes are listened to on `loop`."""
+        with self._start_lock:
+            if self.is_running:
+                return
+            self._stop.clear()
+            self._thread = threading.Thread(target=self.run, args=(self._stop,), name="hub", daemon=True)
+            self._thread.start()
+            announce.attach(self)
+            if loop is not None:
+                announce.listen(loop, self)
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the thread; deliveries are made on `loop`, the one that runs the sockets."""
-        self._loop = loop
-        self._thread = threading.Thread(target=self._run, name="hub", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
+    def stop(self, timeout: float = 3.0) -> None:
+        announce.detach(self)
         self._stop.set()
         self._wake.set()
         if self._thread is not None:
-            self._thread.join(3.0)
+            self._thread.join(timeout)
 
     @property
     def is_running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    # --- the thread ---------------------------------------------------------------------------------------
+    @property
+    def sockets(self) -> int:
+        return len(self._seats)
 
-    def _run(self) -> None:
+    # The hub's own thread
+
+    def run(self, stop: threading.Event) -> None:
+        """Turn until told to stop; a turn that fails is logged now and then by kind with a count, and tried again."""
         try:
-            while not self._stop.is_set():
-                began = time.monotonic()
+            while not stop.is_set():
                 self._wake.clear()
-                self._guarded_turn()
-                self.last_turn = time.monotonic()
-                self._wake.wait(LOOK_SECONDS)
-                self._stop.wait(max(0.0, SHORTEST_TURN_SECONDS - (time.monotonic() - began)))
+                try:
+                    close_old_connections()
+                    self.turn()
+                    self.last_turn = time.monotonic()
+                except Exception as error:  # noqa: BLE001 - whatever fails, open pages must come back by themselves
+                    self._note(error)
+                if self._wake.wait(LOOK_SECONDS):
+                    stop.wait(GATHER_SECONDS)
         finally:
             self._reader.close()
 
-    def _guarded_turn(self) -> None:
-        """A turn that fails leaves the pages as they are; the next one reads everything again."""
-        try:
-            self.turn()
-            self._failures.clear()
-        except Exception as error:
-            kind = type(error).__name__
-            self._failures[kind] += 1
-            if self._failures[kind] == 1:
-                log.exception("hub turn failed kind=%s", kind)
-            elif self._failures[kind] % 100 == 0:
-                log.warning("hub turn failed kind=%s times=%s", kind, self._failures[kind])
-            self._reader.close()
+    def _note(self, error: Exception) -> None:
+        kind = f"{type(error).__name__}: {str(error)[:80]}"
+        self._failures[kind] += 1
+        count = self._failures[kind]
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th … of its kind
+            log.error("hub turn failed kind=%r count=%s", kind, count, exc_info=error)
+        self._reader.close()
 
     def turn(self) -> None:
-        """Read what is new and hand it out. Public for tests; not for a second thread."""
-        with self._lock:
-            seats = {socket: _Seat(dict(s.ids), set(s.fresh), s.since, s.is_new) for socket, s in self._seats.items()}
-        rows, hints = self._read_rows(seats.values())
-        items = self._read_items()
-        deliveries: list[tuple[Socket, Delivery]] = []
-        for socket, seat in seats.items():
-            delivery = self._for(seat, rows, hints, items)
-            if delivery is not None:
-                deliveries.append((socket, delivery))
-        with self._lock:
-            for socket, seat in seats.items():
-                present = self._seats.get(socket)
-                if present is not None:
-                    present.fresh -= seat.fresh
-                    present.is_new = False
-        self._hand_out(deliveries)
-        if time.monotonic() - self._sessions_at >= SESSIONS_SECONDS:
-            self._sessions_at = time.monotonic()
-            self._check_sessions(list(seats))
+        """One look: who came, what is new, and who gets it."""
+        self._seat()
+        self._look_at_clusters(self._reader.heads())
+        self._look_at_events()
+        self._look_at_alerts()
+        self._hand_over()
+        self._check_sessions()
 
-    def _read_rows(self, seats: Iterable[_Seat]) -> tuple[dict[str, tuple[bytes, bool]], set[str]]:
-        """{id: (bytes, whether they differ from the last ones)} and the hints of this turn."""
-        wanted: dict[str, Subject | None] = {}
-        fresh: set[str] = set()
-        for seat in seats:
-            wanted |= seat.ids
-            fresh |= seat.fresh
-        out: dict[str, tuple[bytes, bool]] = {}
-        hints: set[str] = set()
-        heads = self._reader.heads()
+    def _seat(self) -> None:
+        """Take what sockets asked for since the last turn."""
+        while True:
+            try:
+                asked = self._asked.get_nowait()
+            except queue.Empty:
+                return
+            outlet = asked.outlet
+            before = self._seats.get(outlet, _Seat())
+            if asked.subs is None:
+                self._seats.pop(outlet, None)
+                self._joining.pop(outlet, None)
+                self._untold.pop(outlet, None)
+                self._outgoing.pop(outlet, None)
+                self._count(before.subs, ())
+                continue
+            if not asked.joins and outlet not in self._seats:
+                continue  # it has left
+            subs = frozenset(asked.subs)
+            known = frozenset() if asked.joins else before.subs
+            self._untold[outlet] = (self._untold.get(outlet, frozenset()) | (subs - known)) & subs
+            self._seats[outlet] = _Seat.of(subs)
+            self._count(before.subs, subs)
+            if asked.joins:
+                self._joining[outlet] = asked
+
+    def _count(self, before: Iterable[str], after: Iterable[str]) -> None:
+        self._wanted.subtract(before)
+        self._wanted.update(after)
+        for id in before:
+            if self._wanted[id] <= 0:
+                del self._wanted[id]
+
+    # Clusters
+
+    def _look_at_clusters(self, heads: Sequence[Head]) -> None:
+        wanted: dict[str, list[Subject]] = defaultdict(list)
+        for id in self._wanted:
+            subject = wire.parse_subject(id)
+            if subject is not None:
+                wanted[subject.slug].append(subject)
+        hinted: set[str] = set()
+        changed: set[str] = set()
         for head in heads:
-            is_new_cycle = self._cycles.get(head.id) != head.cycle
-            subjects = [
-                subject
-                for id_, subject in wanted.items()
-                if subject is not None and subject.slug == head.slug and (is_new_cycle or id_ in fresh)
+            board = self._boards.get(head.slug)
+            if board is None or board.head.id != head.id:  # new, or another cluster under an old slug
+                board = self._boards[head.slug] = _Board(head)
+            board.head = head
+            subjects = wanted.get(head.slug, [])
+            if head.cycle != board.cycle:
+                update = self._reader.update(head, subjects)
+                hinted |= self._refresh(board, update, subjects, is_whole=True)
+                board.cycle = head.cycle
+                changed.add(head.slug)
+                continue
+            missing = [
+                subject for subject in subjects if subject.id not in (board.prints if subject.is_list else board.rows)
             ]
-            if subjects:
-                self._read_cluster(head, subjects, out, hints)
-            self._cycles[head.id] = head.cycle
-        if ALERTS in wanted:
-            self._note(ALERTS, encode_row(ALERTS, self._reader.alerts()), out)
-        gone = {slug for slug in self._clusters if slug not in {head.slug for head in heads}}
-        for slug in gone:
-            del self._clusters[slug]
-        # what nobody looks at any more need not be remembered
-        self._sent = {id_: data for id_, data in self._sent.items() if id_ in wanted}
-        return out, hints
+            if missing:
+                update = self._reader.update(head, missing)
+                hinted |= self._refresh(board, update, subjects, is_whole=False)
+        present = {head.slug for head in heads}
+        for slug in [slug for slug in self._boards if slug not in present]:
+            del self._boards[slug]
+        clusters_print = [(slug, self._boards[slug].prints.get(f"c/{slug}")) for slug in sorted(present)]
+        if clusters_print != self._clusters_print:
+            if self._clusters_print is not None:
+                hinted.add("c")
+            self._clusters_print = clusters_print
+        self._address(changed, hinted)
 
-    def _read_cluster(
-        self, head: Head, subjects: Sequence[Subject], out: dict[str, tuple[bytes, bool]], hints: set[str]
-    ) -> None:
-        update = self._reader.update(head, subjects)
-        for id_, row in update.rows.items():
-            self._note(id_, encode_row(id_, row), out)
-        for id_, mark in update.fingerprints.items():
-            if self._prints.get(id_, mark) != mark:
-                hints.add(id_)
-            self._prints[id_] = mark
-        self._clusters[head.slug] = {"cycle": head.cycle, "taken_at": update.taken_at, "interval": head.interval}
+    def _refresh(self, board: _Board, update: Update, subjects: Sequence[Subject], *, is_whole: bool) -> set[str]:
+        """Encode rows once; returns the ids whose list, or whose shape, has changed."""
+        encoded = {id: wire.encode_row(id, row) for id, row in update.rows.items()}
+        board.rows = encoded if is_whole else {**board.rows, **encoded}
+        changed = {id for id, value in update.fingerprints.items() if board.prints.get(id, value) != value}
+        wanted = {subject.id for subject in subjects}
+        board.prints = {**{id: value for id, value in board.prints.items() if id in wanted}, **update.fingerprints}
+        board.taken_at = update.taken_at
+        return changed
 
-    def _note(self, id_: str, data: bytes, out: dict[str, tuple[bytes, bool]]) -> None:
-        out[id_] = (data, self._sent.get(id_) != data)
-        self._sent[id_] = data
+    def _address(self, changed: set[str], hinted: set[str]) -> None:
+        for outlet, seat in self._seats.items():
+            untold = self._untold.get(outlet, frozenset())
+            touched = seat.slugs & changed
+            hints = seat.subs & hinted
+            if not (untold or touched or hints):
+                continue
+            delivery = self._outgoing[outlet]
+            delivery.hints |= hints
+            for slug in seat.slugs if untold else touched:
+                board = self._boards.get(slug)
+                for id in seat.rows.get(slug, ()):
+                    if slug in touched or id in untold:
+                        delivery.rows[id] = (board.rows.get(id) if board else None) or wire.encode_row(id, None)
+                if board is not None:
+                    delivery.clusters[slug] = {
+                        "cycle": board.cycle,
+                        "taken_at": board.taken_at,
+                        "interval": board.head.interval,
+                    }
 
-    def _read_items(self) -> list[tuple[str, int, bytes]]:
-        if self._position is None:
-            self._position = self._floor = self._reader.position()
-            return []
-        found = self._reader.items(self._position, ITEMS_A_TURN)
-        items = []
-        transition, mark = self._position.transition, self._position.mark
-        for item in found:
-            data = encode_item({**item.fields, "seq": item.id})
-            items.append((item.kind, item.id, data))
-            if item.kind == "transition":
-                transition = max(transition, item.id)
-            else:
-                mark = max(mark, item.id)
-        for entry in items:
-            if len(self._ring) == RING:
-                self._raise_floor(self._ring[0])
-            self._ring.append(entry)
-        self._position = Position(transition, mark)
-        return items
+    # Events
 
-    def _raise_floor(self, lost: tuple[str, int, bytes]) -> None:
-        floor = self._floor or Position(0, 0)
-        kind, id_, _ = lost
-        self._floor = Position(id_, floor.mark) if kind == "transition" else Position(floor.transition, id_)
+    def _look_at_events(self) -> None:
+        new = self._read_events()
+        newest = self._newest or Position(0, 0)
+        if new:
+            for outlet, seat in self._seats.items():
+                if outlet not in self._joining:
+                    self._outgoing[outlet].events += [e.encoded for e in new if _concerns(e.item, seat)]
+                    self._outgoing[outlet].position = newest
+        for outlet, asked in self._joining.items():
+            delivery = self._outgoing[outlet]
+            delivery.position = newest
+            if asked.since is not None:
+                missed = self._missed(asked.since, self._seats[outlet])
+                delivery.reload = missed is None
+                delivery.events = missed or []
 
-    def _for(
-        self,
-        seat: _Seat,
-        rows: Mapping[str, tuple[bytes, bool]],
-        hints: set[str],
-        items: Sequence[tuple[str, int, bytes]],
-    ) -> Delivery | None:
-        mine = {id_: rows[id_][0] for id_ in seat.ids if id_ in rows and (rows[id_][1] or id_ in seat.fresh)}
-        slugs = {subject.slug for subject in seat.ids.values() if subject is not None}
-        clusters = {slug: self._clusters[slug] for slug in slugs if slug in self._clusters}
-        told = frozenset(hints & seat.ids.keys())
-        events: tuple[bytes, ...] = tuple(data for _, _, data in items)
-        reload = False
-        if seat.is_new and seat.since is not None:
-            events, reload = self._missed(seat.since)
-        if not (mine or told or events or reload or seat.is_new or (clusters and rows)):
+    def _missed(self, since: Position, seat: _Seat) -> list[bytes] | None:
+        """Events after a position; None when the ring does not reach back so far, or it is another database's."""
+        newest = self._newest or Position(0, 0)
+        if since.transition > newest.transition or since.mark > newest.mark:
             return None
-        return Delivery(mine, clusters, told, events, self._position, reload)
+        if since.transition < self._floor.transition or since.mark < self._floor.mark:
+            return None
+        missed = [event for event in self._events["transition"] if event.item.id > since.transition]
+        missed += [event for event in self._events["mark"] if event.item.id > since.mark]
+        return [event.encoded for event in missed if _concerns(event.item, seat)]
 
-    def _missed(self, since: Position) -> tuple[tuple[bytes, ...], bool]:
-        """Events after a position; True when some of them are not kept any more."""
-        floor, newest = self._floor or Position(0, 0), self._position or Position(0, 0)
-        too_old = since.transition < floor.transition or since.mark < floor.mark
-        from_the_future = since.transition > newest.transition or since.mark > newest.mark
-        if too_old or from_the_future:
-            return (), True
-        after = {"transition": since.transition, "mark": since.mark}
-        return tuple(data for kind, id_, data in self._ring if id_ > after[kind]), False
+    def _read_events(self) -> list[_Event]:
+        """Fill the ring up; returns what is new in it."""
+        if self._newest is None:
+            # some of the past too, so that pages that come back after a restart of this process get what they missed
+            newest = self._reader.position()
+            after = Position(max(0, newest.transition - EVENTS_KEPT), max(0, newest.mark - EVENTS_KEPT))
+            items = self._reader.items(after, EVENTS_KEPT)
+            self._floor = self._newest = after
+            self._take_in(items)
+            return []
+        after = Position(
+            max(self._floor.transition, self._newest.transition - OVERLAP),
+            max(self._floor.mark, self._newest.mark - OVERLAP),
+        )
+        return self._take_in(self._reader.items(after, EVENTS_KEPT + OVERLAP))
 
-    def _hand_out(self, deliveries: Sequence[tuple[Socket, Delivery]]) -> None:
-        def deliver() -> None:
-            for socket, delivery in deliveries:
-                socket.deliver(delivery)
+    def _take_in(self, items: Sequence[Item]) -> list[_Event]:
+        newest = self._newest or Position(0, 0)
+        known = {kind: {event.item.id for event in ring} for kind, ring in self._events.items()}
+        tops = {"transition": newest.transition, "mark": newest.mark}
+        floors = {"transition": self._floor.transition, "mark": self._floor.mark}
+        new: list[_Event] = []
+        for item in items:
+            if item.id in known[item.kind]:
+                continue
+            tops[item.kind] = max(tops[item.kind], item.id)
+            event = _Event(item, wire.encode_item(item.fields))
+            new.append(event)
+            ring = self._events[item.kind]
+            ring.append(event)
+            if len(ring) > EVENTS_KEPT:
+                floors[item.kind] = max(floors[item.kind], ring.popleft().item.id)
+        self._newest = Position(tops["transition"], tops["mark"])
+        self._floor = Position(floors["transition"], floors["mark"])
+        if any(event.item.kind == "transition" for event in new):
+            self._alerts_at = float("-inf")
+        return new
 
-        self._on_loop(deliver) if deliveries else None
-
-    def _check_sessions(self, sockets: Sequence[Socket]) -> None:
-        """Close the sockets of people who signed out, were switched off or lost their role."""
-        if not sockets:
+    def _look_at_alerts(self) -> None:
+        """The bell's counts: read again after each transition and hint, and now and then in any case."""
+        if "alerts" not in self._wanted:
             return
-        allowed = self._reader.allowed({socket.session_key for socket in sockets})
-        ended = [socket for socket in sockets if socket.session_key not in allowed]
+        now = time.monotonic()
+        row, changed = self._alerts, False
+        if row is None or now - self._alerts_at >= ALERTS_SECONDS:
+            self._alerts_at = now
+            row = wire.encode_row("alerts", self._reader.alerts())
+            changed, self._alerts = row != self._alerts, row
+        for outlet, seat in self._seats.items():
+            if "alerts" in seat.subs and (changed or "alerts" in self._untold.get(outlet, ())):
+                self._outgoing[outlet].rows["alerts"] = row
+                if changed:
+                    self._outgoing[outlet].hints.add("alerts")
 
-        def sign_out() -> None:
-            for socket in ended:
-                socket.sign_out()
+    # Out
 
-        if ended:
-            self._on_loop(sign_out)
+    def _hand_over(self) -> None:
+        """One hop into each event loop, whatever the number of sockets on it."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Outlet, Delivery]]] = defaultdict(list)
+        for outlet, delivery in self._outgoing.items():
+            if delivery:
+                by_loop[outlet.loop].append((outlet, delivery))
+        self._outgoing = defaultdict(Delivery)
+        self._joining.clear()
+        self._untold.clear()
+        for loop, batch in by_loop.items():
+            try:
+                loop.call_soon_threadsafe(_take_all, batch)
+            except RuntimeError:  # the loop was closed: its sockets are gone
+                for outlet, _ in batch:
+                    self.leave(outlet)
 
-    def _on_loop(self, work: Callable[[], None]) -> None:
-        if self._loop is None:
-            work()
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(work)
+    def _check_sessions(self) -> None:
+        """A sign-out elsewhere, an expiry, a changed password or a disabled user closes the sockets."""
+        now = time.monotonic()
+        if not self._seats or now - self._sessions_at < SESSIONS_SECONDS:
+            return
+        self._sessions_at = now
+        allowed = self._reader.allowed({outlet.session_key for outlet in self._seats})
+        for outlet in self._seats:
+            if outlet.session_key not in allowed:
+                try:
+                    outlet.loop.call_soon_threadsafe(outlet.sign_out)
+                except RuntimeError:
+                    self.leave(outlet)
+
+
+def _concerns(item: Item, seat: _Seat) -> bool:
+    """Alerts stand in every open page; marks only where their cluster is shown."""
+    return item.kind == "transition" or item.cluster in seat.slugs
+
+
+def _take_all(batch: Sequence[tuple[Outlet, Delivery]]) -> None:
+    for outlet, delivery in batch:
+        outlet.take(delivery)
 
 
 _hub: Hub | None = None
@@ -303,7 +432,7 @@ _hub_lock = threading.Lock()
 
 
 def get_hub() -> Hub:
-    """The hub of this process, made when first asked for; `serve` and `web` start it."""
+    """The hub of this process, made at the first call and not yet started."""
     global _hub
     with _hub_lock:
         if _hub is None:

@@ -39,6 +39,8 @@ class Outlet:
         self.position = Position(0, 0)
         self.is_signed_out = False
         self.something = asyncio.Event()  # there is something to send, or a reason to close
+        self.acknowledged = asyncio.Event()  # no frame is in flight, or a reason to close
+        self.acknowledged.set()
         self._rows: dict[str, bytes] = {}
         self._clusters: dict[str, Mapping[str, Any]] = {}
         self._hints: set[str] = set()
@@ -65,6 +67,7 @@ class Outlet:
     def sign_out(self) -> None:
         self.is_signed_out = True
         self.something.set()
+        self.acknowledged.set()
 
     def forget_rows(self, kept: Sequence[str]) -> None:
         """Drop waiting rows of subjects that the page no longer shows: the slot stays as small as the page."""

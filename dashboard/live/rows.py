@@ -12,7 +12,7 @@ from django.db.models import Count, Q
 
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import Reach
-from collectors.domain.verdicts import Verdict
+from collectors.domain.verdicts import Finding, Verdict
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
 from dashboard.live import findings, leaders
@@ -136,7 +136,7 @@ def _sentences(
     verdicts: Mapping[str, Verdict],
     moment: float,
     reason: str,
-) -> dict[str, findings.Finding]:
+) -> dict[str, Finding]:
     if now is None or not groups:
         return {}
     stuck = [group.pk for group in groups if verdicts[group.name] is Verdict.NO_PROGRESS]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -33,7 +34,7 @@ ROW_KINDS = frozenset("ctgbGT")
 LIST_KINDS = frozenset("tgb")
 
 
-class BadMessage(ValueError):
+class BadMessage(ValueError):  # noqa: N818 - what it is, not that it is an error
     """A message that breaks the rules; the text says which, and is the reason the socket is closed with."""
 
 
@@ -57,6 +58,7 @@ def subject_id(kind: str, slug: str, name: str | int = "") -> str:
     return f"{kind}/{slug}" if kind == "c" else f"{kind}/{slug}/{name_to_path(str(name))}"
 
 
+@lru_cache(maxsize=20_000)
 def parse_subject(text: str) -> Subject | None:
     """The subject of an id; None for the ids without a cluster ("alerts", "me"). Raises BadMessage."""
     if text in ("alerts", "me", "c"):

@@ -13,10 +13,14 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from collectors.domain import words as plain_words
+from collectors.domain.topology import Reach
+from collectors.domain.verdicts import Verdict
 from dashboard.access import audit
 from dashboard.access.roles import role, safe_next
+from dashboard.alerts.readings import Quantity
 from dashboard.models import Alert, Channel, Delivery, Role, Rule, Transition
 
+from . import words
 from .shell import page, shell_of
 
 HISTORY_HOURS = 24
@@ -139,13 +143,27 @@ def _spans(transitions: list[Transition], since: datetime, end: datetime) -> lis
     return out
 
 
+def _condition(rule: Rule) -> str:
+    level = f"{_WORDS.get(rule.comparison, rule.comparison)} {rule.threshold:g}"
+    match rule.quantity:
+        case Quantity.BROKER_REACH if rule.threshold in list(Reach):
+            return f"a broker is {Reach(int(rule.threshold)).name.lower()}"
+        case Quantity.GROUP_VERDICT if rule.threshold in list(Verdict):
+            worse = " or worse" if rule.comparison == ">=" and rule.threshold < max(Verdict) else ""
+            return f"a group is judged “{words.look(Verdict(int(rule.threshold)).word).word}”{worse}"
+        case Quantity.DEAD_LETTERS_ARRIVED:
+            return "records arrive in a dead-letter topic" if rule.threshold == 0 else f"dead letters arrived {level}"
+        case Quantity.COLLECTOR_SILENCE:
+            return f"no cycle has reached the cluster for {rule.threshold:g} intervals, 15 s or more"
+    return f"{rule.quantity.replace('_', ' ')} {level}"
+
+
 def rule_sentence(rule: Rule) -> str:
-    """A rule as a person would say it: "fires at once, recovers after 2 min; of every group"."""
+    """A rule as a person would say it: "a group is judged “no progress”, held for 1 min"."""
     kinds = {kind: glob for kind, glob in rule.selector.items() if glob not in ("", "*")}
     whom = ", ".join(f"{kind} {glob}" for kind, glob in sorted(kinds.items()))
-    level = f"{_WORDS.get(rule.comparison, rule.comparison)} {rule.threshold:g}"
-    held = f"for {plain_words.duration(rule.hold_seconds)}" if rule.hold_seconds else "at once"
-    said = f"{rule.quantity.replace('_', ' ')} {level}, {held}"
+    held = f"held for {plain_words.duration(rule.hold_seconds)}" if rule.hold_seconds else "at once"
+    said = f"{_condition(rule)}, {held}"
     if rule.recover_seconds:
         said += f"; over after {plain_words.duration(rule.recover_seconds)} of quiet"
     return said + (f"; only {whom}" if whom else "")

@@ -48,7 +48,7 @@ class BrokerLine:
 def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
-    assert here is not None  # noqa: S101 - shell_of raised Http404 otherwise
+    assert here is not None
     fragment = request.GET.get("fragment", "")
     context: dict[str, Any] = {"section": "cluster", "here": here, "fragment": fragment}
     if fragment in ("", "brokers"):

@@ -54,7 +54,7 @@ KEYS = {
 def groups(request: HttpRequest, slug: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
-    assert here is not None  # noqa: S101 - shell_of raised Http404 otherwise
+    assert here is not None
     state = read_state(request.GET, columns=list(KEYS), default_sort="-verdict", shows=list(SHOWS))
     every = lights(here)
     listed = arrange(every, state, name=lambda one: one.name, keys=KEYS, wanted=_is_wanted)
@@ -81,7 +81,7 @@ def _is_wanted(one: Light, show: str) -> bool:
 def lights(here: Summary) -> list[Light]:
     """All groups of a cluster, in one query and the newest numbers."""
     found = Group.objects.filter(cluster=here.cluster, gone_at=None).order_by()
-    return lights_of(here, list(found.values_list("name", "verdict", "member_count")))
+    return lights_of(here.now, list(found.values_list("name", "verdict", "member_count")))
 
 
 def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ def worst(here: Summary, limit: int) -> list[dict[str, Any]]:
 def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
-    assert here is not None  # noqa: S101 - shell_of raised Http404 otherwise
+    assert here is not None
     found = Group.objects.filter(cluster=here.cluster, name=name).first()
     if found is None:
         raise Http404(f"There is no group “{name}” in {here.name}.")

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from collectors.domain.verdicts import Verdict
-
-from .summaries import Summary
+from collectors.history.now import ClusterNow
 
 # As the verdicts are ordered, but a group at rest comes below one that is not known.
 _URGENCY = {Verdict.OK: 0, Verdict.NO_MEMBERS: 1, Verdict.UNKNOWN: 2, Verdict.NOT_COMMITTING: 4}
@@ -40,13 +39,9 @@ class Light:
         return rank, self.lag or 0
 
 
-def lights_of(here: Summary, groups: Iterable[tuple[str, int, int | None]]) -> list[Light]:
-    """Groups given as (name, stored verdict, members), with the newest numbers.
-
-    Of a cluster that is not known (stale, paused, never sampled) no verdict is known either.
-    """
-    now = here.now
-    if now is None or here.verdict == "unknown":
+def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int, int | None]]) -> list[Light]:
+    """Groups given as (name, stored verdict, members), with the numbers of `now`; without those nothing is known."""
+    if now is None:
         return [Light(name, Verdict.UNKNOWN, None, None, None, members) for name, _, members in groups]
     out = []
     for name, verdict, members in groups:

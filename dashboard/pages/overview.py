@@ -103,17 +103,17 @@ def headline(clusters: Sequence[Summary]) -> dict[str, str]:
 
 def _stats(shell: Shell, clusters: Sequence[Summary]) -> dict[str, Any]:
     known = [one for one in clusters if one.row["verdict"] != "unknown"]
-    rates = [one.row["rate"] for one in clusters]
+    rates = [one.row["rate"] if one in known else None for one in clusters]
     return {
         "clusters": len(clusters),
         "known": len(known),
-        "brokers": sum(one.row["brokers"] for one in clusters),
-        "brokers_up": sum(one.row["brokers_up"] for one in clusters),
+        "brokers": sum(one.row["brokers"] for one in known),
+        "brokers_up": sum(one.row["brokers_up"] for one in known),
         "rate": sum(rate for rate in rates if rate is not None) if any(r is not None for r in rates) else None,
         "rate_is_partial": any(rate is None for rate in rates),
         "topics": sum(one.topics for one in clusters),
         "groups": sum(one.row["groups"] for one in clusters),
-        "troubled": sum(one.row["troubled"] for one in clusters),
+        "troubled": sum(one.row["troubled"] for one in known),
         "firing": shell.firing,
         "single": clusters[0] if len(clusters) == 1 else None,
     }
@@ -134,7 +134,8 @@ def _walls(clusters: Sequence[Summary]) -> tuple[list[Wall], Counter[str], list[
     tally: Counter[str] = Counter()
     troubled: list[tuple[Summary, Light]] = []
     for one in clusters:
-        found = lights_of(one, by_id[one.cluster.pk])
+        is_known = one.verdict != "unknown"  # of a stale cluster the wall shows nothing that may have passed
+        found = lights_of(one.now if is_known else None, by_id[one.cluster.pk])
         found.sort(key=lambda light: light.name)
         found.sort(key=lambda light: light.urgency, reverse=True)
         tally.update(light.word for light in found)

@@ -15,6 +15,7 @@ from dashboard.access.roles import role
 from dashboard.live import rows
 from dashboard.models import Role
 
+from . import words
 from .lists import arrange, headings, read_state
 from .overview import recent_events
 from .ranges import QUICK, read_range
@@ -69,7 +70,7 @@ KEYS = {
 def topics(request: HttpRequest, slug: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
-    assert here is not None  # noqa: S101 - shell_of raised Http404 otherwise
+    assert here is not None
     state = read_state(request.GET, columns=list(KEYS), default_sort="-state", shows=list(SHOWS))
     every = lights(here)
     listed = arrange(every, state, name=lambda one: one.name, keys=KEYS, wanted=_is_wanted)
@@ -143,7 +144,7 @@ def busiest(here: Summary, limit: int) -> list[dict[str, Any]]:
 def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
-    assert here is not None  # noqa: S101 - shell_of raised Http404 otherwise
+    assert here is not None
     found = Topic.objects.filter(cluster=here.cluster, name=name).first()
     if found is None:
         raise Http404(f"There is no topic “{name}” in {here.name}.")
@@ -194,7 +195,7 @@ def _headline(found: Topic, row: dict[str, Any]) -> dict[str, str]:
     kind = "dead letters" if found.dead_letters_of else "records"
     if row["rate"] == 0:
         return {"verdict": "ok", "sentence": f"No {kind} arrive at the moment; every partition is in sync"}
-    arrive = f"{plain_words.rate(row['rate'])} {kind} arrive"
+    arrive = f"{words.rate(row['rate'])} {kind}/s arrive"
     tone = "warn" if found.dead_letters_of else "ok"
     return {"verdict": tone, "sentence": f"{arrive}; every partition is in sync"}
 

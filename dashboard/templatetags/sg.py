@@ -150,7 +150,7 @@ def counted(number: float, noun: str) -> str:
 def moment(at: datetime | None, style: str = "time") -> SafeString:
     """A time of day in UTC, with the date when it is not today's; the whole moment in the title."""
     if at is None:
-        return mark_safe('<span class="t3">never</span>')  # noqa: S308 - a constant
+        return mark_safe('<span class="t3">never</span>')
     today = at.date() == timezone.now().date()
     text = f"{at:%H:%M:%S}" if style == "time" else f"{at:%H:%M}"
     if not today:

@@ -8,6 +8,7 @@ const MARGIN = { left: 56, right: 8 };
 const charts = new Map(); // figure element -> chart
 const queue = new Set();
 let plotly = null;
+let lost = false; // the line was down
 let zoom = null; // [from, to] in unix seconds, shared by all charts of the page
 
 const axisFormat = unit => (unit === "bytes" ? formats.bytes : unit.endsWith("/s") ? value => `${formats.rate(value)}/s` : short);
@@ -59,6 +60,7 @@ async function load(chart) {
   }
   if (turn !== chart.turn) return; // a newer zoom has overtaken this answer
   chart.data = answer;
+  chart.isOld = false;
   const label = chart.figure.querySelector("[data-resolution]");
   if (label) label.textContent = `${answer.unit}, ${answer.resolution}`;
   if (answer.empty && !chart.lines().some(line => line.y.some(v => v !== null))) {
@@ -66,6 +68,16 @@ async function load(chart) {
   }
   if (!chart.drawn) first(chart);
   draw(chart);
+}
+
+/* Fetch anew what live points cannot tell: after a gap, for a new mark. Several reasons make one fetch. */
+function refresh(chart) {
+  if (zoom || !chart.data) return;
+  clearTimeout(chart.refreshing);
+  chart.refreshing = setTimeout(() => {
+    if (chart.inView && !document.hidden) load(chart);
+    else chart.isOld = true;
+  }, 500 + Math.random() * 500);
 }
 
 function wait(chart, message) {
@@ -145,12 +157,14 @@ async function paint(library_, chart) {
 
 function legend(chart) {
   const box = chart.figure.querySelector(".sg-leg"), format = axisFormat(chart.data.unit);
+  const values = [];
   const buttons = chart.lines().map(line => {
     const button = document.createElement("button"), swatch = document.createElement("i"), value = document.createElement("b");
     const last = line.y.findLast(v => v !== null);
     button.type = "button";
     swatch.style.background = colour(line.line.color);
     value.className = "num";
+    values.push({ line, value, newest: last });
     value.textContent = last === undefined ? "unknown" : format(last);
     button.append(swatch, line.name, " ", value);
     button.setAttribute("aria-pressed", String(!(chart.solo && chart.solo !== line.meta.key) && !chart.off.has(line.meta.key)));
@@ -162,13 +176,37 @@ function legend(chart) {
     });
     return button;
   });
+  chart.values = values;
   box.replaceChildren(...buttons);
+}
+
+/* The legend says the newest values, or those at the crosshair. */
+function say(chart, at) {
+  const format = axisFormat(chart.data.unit);
+  for (const { line, value, newest } of chart.values || []) {
+    let shown = newest;
+    if (at !== null) {
+      const i = line.x.findIndex(t => t >= at), k = i > 0 && at - line.x[i - 1] < line.x[i] - at ? i - 1 : i;
+      shown = k < 0 ? null : line.y[k];
+    }
+    value.textContent = shown === undefined || shown === null ? "unknown" : format(shown);
+  }
 }
 
 /* Icons on the time axis, each with its sentence. */
 function marks(chart) {
   const width = chart.box.clientWidth - MARGIN.left - MARGIN.right, { from, to } = chart.data;
   chart.marks ??= chart.box.appendChild(Object.assign(document.createElement("div"), { className: "sg-axis-marks" }));
+  chart.gaps ??= chart.box.appendChild(Object.assign(document.createElement("div"), { className: "sg-axis-gaps" }));
+  const inside = t => MARGIN.left + (Math.min(to, Math.max(from, t)) - from) / (to - from) * width;
+  chart.gaps.replaceChildren(...chart.data.gaps.filter(gap => gap.to > from && gap.from < to).map(gap => {
+    const element = document.createElement("span");
+    element.className = "sg-hatch";
+    element.style.left = `${inside(gap.from)}px`;
+    element.style.width = `${Math.max(1, inside(gap.to) - inside(gap.from))}px`;
+    element.title = gap.why;
+    return element;
+  }));
   chart.marks.replaceChildren(...chart.data.marks.filter(mark => mark.t >= from && mark.t <= to).map(mark => {
     const element = document.createElement("span");
     element.className = `sg-axis-mark ${mark.tone}`;
@@ -205,12 +243,18 @@ function setZoom(range) {
   }
   history.replaceState(null, "", url);
   document.body.classList.toggle("sg-zoomed", Boolean(range));
+  const label = document.querySelector("[data-range-label]"), hm = t => new Date(t * 1000).toISOString().slice(11, 19);
+  if (label) {
+    label.dataset.was ??= label.textContent;
+    label.textContent = range ? `${hm(range[0])} to ${hm(range[1])}` : label.dataset.was;
+  }
   for (const chart of charts.values()) load(chart);
 }
 
 function cross(source, x) {
-  const at = typeof x === "string" ? Date.parse(`${x.replace(" ", "T")}Z`) : x;
+  const at = typeof x === "string" ? Date.parse(`${x.replace(" ", "T")}Z`) : x ?? null;
   for (const chart of charts.values()) {
+    if (chart.drawn) say(chart, at);
     if (!chart.drawn || chart === source) continue;
     chart.cross ??= chart.box.appendChild(Object.assign(document.createElement("div"), { className: "sg-cross" }));
     const { from, to } = chart.data, share = at === null || at === undefined ? -1 : (at / 1000 - from) / (to - from);
@@ -231,9 +275,10 @@ function extend(chart, points) {
     if (newest !== undefined && at <= newest) continue;
     const value = points[trace.meta.key];
     if (value === undefined) continue;
-    if (newest !== undefined && at - newest > 2500 * chart.data.interval) {
-      trace.x.push(newest + 1); // a gap is drawn as a gap
+    if (newest !== undefined && at - newest > 2500 * Math.max(chart.data.interval, chart.data.step || 0)) {
+      trace.x.push(newest + 1); // a gap until the server says what was in it
       trace.y.push(null);
+      refresh(chart);
     }
     trace.x.push(at);
     trace.y.push(value);
@@ -294,7 +339,7 @@ const seen = new IntersectionObserver(entries => {
     const chart = charts.get(entry.target);
     chart.inView = entry.isIntersecting;
     if (!chart.inView) continue;
-    if (chart.data) draw(chart);
+    if (chart.data && !chart.isOld) draw(chart);
     else load(chart);
   }
 }, { rootMargin: "100px" });
@@ -316,6 +361,20 @@ export function start() {
       if (row?.points) extend(chart, row.points);
     }
   });
+  document.addEventListener("sg:connection", event => {
+    // what came while the line was down is only on the server
+    if (event.detail.state === "live" && lost) charts.forEach(refresh);
+    lost = event.detail.state === "reconnecting";
+  });
+  document.addEventListener("sg:reload", () => charts.forEach(refresh));
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) charts.forEach(chart => chart.isOld && chart.inView && load(chart));
+  });
+  document.addEventListener("sg:events", event => {
+    const touched = new Set(event.detail.items.filter(item => item.type === "mark").map(item => item.sub));
+    for (const chart of charts.values()) if (touched.has(chart.figure.dataset.sub)) refresh(chart);
+  });
+  document.addEventListener("sg:unzoom", () => setZoom(null));
   document.addEventListener("sg:theme", () => charts.forEach(draw));
   addEventListener("resize", () => charts.forEach(draw));
 }

@@ -5,6 +5,9 @@ import { push } from "./spark.js";
 
 const body = document.body;
 const LATE_INTERVALS = 3;
+const SILENT_MS = 25000; // the server says something every 10 s; longer silence is a dead line that nobody closed
+const HINT_MS = 5000;
+const MOST_SUBS = 200;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000, 15000];
 const page = {
   socket: null,
@@ -12,6 +15,7 @@ const page = {
   subs: [],
   tries: 0,
   timer: 0,
+  heardAt: 0,
   state: "connecting",
   paused: false,
   held: null, // the newest frame that came while paused
@@ -28,16 +32,22 @@ const say = (name, detail) => document.dispatchEvent(new CustomEvent(name, { det
 function wanted() {
   const ids = new Set();
   for (const element of document.querySelectorAll("[data-sub], [data-rows-sub], [data-hints]")) {
-    for (const id of [element.dataset.sub, element.dataset.rowsSub, element.dataset.hints]) if (id) ids.add(id);
+    for (const id of [element.dataset.sub, element.dataset.rowsSub, ...hintsOf(element)]) if (id) ids.add(id);
   }
-  return [...ids].slice(0, 200);
+  return [...ids].slice(0, MOST_SUBS);
 }
+const hintsOf = element => (element.dataset.hints || "").split(" ").filter(Boolean);
 
+/* A swap of a fragment announces each of its elements: look once, a moment later. */
+let scanning = 0;
 export function rescan() {
-  const subs = wanted();
-  if (subs.join("\n") === page.subs.join("\n")) return;
-  page.subs = subs;
-  send({ t: "subs", subs });
+  clearTimeout(scanning);
+  scanning = setTimeout(() => {
+    const subs = wanted();
+    if (subs.join("\n") === page.subs.join("\n")) return;
+    page.subs = subs;
+    send({ t: "subs", subs });
+  }, 150);
 }
 
 // --- the socket -------------------------------------------------------------------------------------------
@@ -48,18 +58,26 @@ function send(message) {
 
 export function connect() {
   clearTimeout(page.timer);
+  const old = page.socket;
+  page.socket = null; // so that its end is not taken for a loss
+  old?.close();
   if (document.hidden && page.tries > 3) return; // a hidden tab does not knock for ever
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(`${scheme}//${location.host}${body.dataset.socket}`);
   page.socket = socket;
+  page.heardAt = Date.now();
   socket.onopen = () => {
     page.subs = wanted();
     send({ t: "hello", subs: page.subs, seq: page.seq });
   };
-  socket.onmessage = event => receive(JSON.parse(event.data));
+  socket.onmessage = event => {
+    if (page.socket === socket) receive(JSON.parse(event.data));
+  };
   socket.onclose = event => {
     if (page.socket !== socket) return;
-    if (event.code === 4401) { location.reload(); return; }
+    page.socket = null;
+    if (event.code === 4401) { location.reload(); return; } // signed out: the server shows the way back in
+    if (event.code === 4003) console.warn(`the live socket was refused: ${event.reason}`);
     become("reconnecting");
     const base = RETRY_MS[Math.min(page.tries++, RETRY_MS.length - 1)];
     page.retryAt = Date.now() + base * (0.7 + 0.6 * Math.random());
@@ -70,6 +88,7 @@ export function connect() {
 function receive(frame) {
   if (frame.now) page.offset = frame.now - Date.now() / 1000;
   page.tries = 0;
+  page.heardAt = Date.now();
   if (page.state !== "live") become("live");
   if (frame.t === "state") {
     if (page.paused) page.held = merge(page.held, frame);
@@ -78,12 +97,19 @@ function receive(frame) {
     page.seq = frame.seq ?? page.seq;
     if (frame.reload) say("sg:reload", {});
     if (frame.items.length || frame.reload) say("sg:events", frame);
-  } else if (frame.t === "ping") send({ t: "pong" });
+  }
   if (frame.n !== undefined) send({ t: "ack", n: frame.n });
 }
 
 const merge = (old, frame) =>
-  old ? { ...frame, rows: { ...old.rows, ...frame.rows }, hint: [...new Set([...old.hint, ...frame.hint])] } : frame;
+  old
+    ? {
+        ...frame,
+        rows: { ...old.rows, ...frame.rows },
+        clusters: { ...old.clusters, ...frame.clusters },
+        hint: [...new Set([...old.hint, ...frame.hint])],
+      }
+    : frame;
 
 // --- putting values in ------------------------------------------------------------------------------------
 
@@ -103,20 +129,36 @@ function apply(frame) {
     const row = rows[table.dataset.rowsSub];
     if (row) putRows(table, row[table.dataset.rows] || []);
   }
-  for (const id of frame.hint || []) {
+  if (frame.hint?.length) {
     for (const element of document.querySelectorAll("[data-hints]")) {
-      if (element.dataset.hints === id) element.dispatchEvent(new CustomEvent("sg:hint"));
+      if (hintsOf(element).some(id => frame.hint.includes(id))) hint(element);
     }
   }
   say("sg:state", frame);
   tick();
 }
 
-function tint(element, row) {
-  if (!row.verdict || !element.classList.contains("sg-head")) return;
-  for (const name of [...element.classList]) if (name.startsWith("is-")) element.classList.remove(name);
-  element.classList.add(look(row.verdict).tone);
+/* Tell an element to fetch itself anew, at most every 5 s; the last of several hints is not lost, only later. */
+const hints = new WeakMap(); // element -> {at, timer}
+export function hint(element) {
+  const told = hints.get(element) || { at: -HINT_MS, timer: 0 };
+  hints.set(element, told);
+  clearTimeout(told.timer);
+  told.timer = setTimeout(() => {
+    if (!element.isConnected) return;
+    told.at = performance.now();
+    element.dispatchEvent(new CustomEvent("sg:hint"));
+  }, Math.max(0, told.at + HINT_MS + 100 - performance.now()));
 }
+
+/* Heads and table rows carry the colour of their verdict. */
+function tint(element, row) {
+  const state = row.verdict ?? row.reach;
+  if (!state || !element.matches(".sg-head, tr") || !TONES.some(tone => element.classList.contains(tone))) return;
+  element.classList.remove(...TONES);
+  element.classList.add(look(state).tone);
+}
+const TONES = ["is-ok", "is-warn", "is-bad", "is-info", "is-unknown", "is-quiet"];
 
 function putRows(table, parts) {
   const byKey = new Map([...table.querySelectorAll("tr[data-key]")].map(tr => [tr.dataset.key, tr]));
@@ -199,11 +241,18 @@ const late = one => (now() - one.taken_at) / (one.interval || 5);
 
 function tick() {
   const button = document.querySelector("[data-live]"), banner = document.getElementById("sg-banner");
+  if (page.socket && Date.now() - page.heardAt > SILENT_MS) {
+    page.heardAt = Date.now();
+    become("reconnecting");
+    connect();
+    return;
+  }
   const one = oldest(), age = one ? now() - one.taken_at : null;
   const stale = one !== null && late(one) > LATE_INTERVALS;
   document.documentElement.classList.toggle("sg-stale", stale || page.state === "reconnecting");
   if (button) {
-    const word = page.paused ? "paused" : page.state !== "live" ? page.state : stale ? "old data" : "live";
+    const zoomed = body.classList.contains("sg-zoomed");
+    const word = page.paused ? "paused" : page.state !== "live" ? page.state : stale ? "old data" : zoomed ? "zoomed" : "live";
     button.classList.toggle("is-warn", page.state !== "live" || stale);
     button.classList.toggle("is-paused", page.paused);
     const strong = document.createElement("b");
@@ -232,12 +281,13 @@ export function start() {
   connect();
   setInterval(tick, 1000);
   document.addEventListener("visibilitychange", () => {
-    if (!document.hidden && page.socket?.readyState !== WebSocket.OPEN) connect();
+    if (!document.hidden && !page.socket) connect();
   });
   document.addEventListener("htmx:afterSwap", rescan);
   document.addEventListener("click", event => {
     if (event.target.closest('[data-do="reconnect"]')) { page.tries = 0; connect(); }
-    if (event.target.closest("[data-live]")) {
+    if (event.target.closest("[data-live]") && body.classList.contains("sg-zoomed")) say("sg:unzoom", {});
+    else if (event.target.closest("[data-live]")) {
       page.paused = !page.paused;
       if (!page.paused && page.held) { const frame = page.held; page.held = null; apply(frame); }
       tick();

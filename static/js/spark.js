@@ -1,7 +1,8 @@
 /* Sparklines on canvas: <canvas class="sp" data-points="1 2 - 4">. "-" is a gap and is drawn as one.
    The colour is the element's CSS colour. Drawn only while in view, all in one animation frame. */
 const parse = text => (text || "").trim().split(/\s+/).filter(Boolean).map(v => (v === "-" ? null : Number(v)));
-const MOST_POINTS = 120;
+const POINTS = 60; // of a server's line: 15 minutes, a point each 15 s
+const STEP_SECONDS = 15;
 const waiting = new Set();
 const states = new WeakMap();
 
@@ -68,21 +69,24 @@ function runs(points) {
 
 export function mount(root = document) {
   for (const canvas of root.querySelectorAll("canvas.sp")) {
-    if (!states.has(canvas)) states.set(canvas, { points: parse(canvas.dataset.points), stale: true, inView: false, at: 0 });
+    if (!states.has(canvas)) {
+      const points = parse(canvas.dataset.points);
+      states.set(canvas, { points, first: points.length, stale: true, inView: false, at: 0 });
+    }
     seen.observe(canvas);
   }
 }
 
-/* The newest point; at most one per `step` seconds, so that the line keeps its span. */
+/* The newest point; one per step, so that the line keeps its span. */
 export function push(canvas, value, at) {
   const state = states.get(canvas);
   if (!state) return;
-  const step = Number(canvas.dataset.step || 30);
+  const step = STEP_SECONDS;
   if (at - state.at < step && state.points.length) state.points[state.points.length - 1] = value;
   else {
     state.at = at;
     state.points.push(value);
-    if (state.points.length > MOST_POINTS) state.points.shift();
+    if (state.points.length > Math.max(POINTS, state.first)) state.points.shift();
   }
   state.stale = true;
   if (state.inView) queue(canvas);

@@ -421,23 +421,21 @@ class KilledError(BaseException):
 
 
 def outage(stage: Stage) -> None:
-    """Five cycles in which a broker falls, dead letters come, a group begins to stand still, and a broker is back."""
+    """Three cycles in which a broker falls, dead letters come, a group stops to read, and the broker is back."""
     stage.dead_letters("orders-dlt", "orders")
     stage.ends["orders-dlt"] = [0]
     stage.cycle()
     stage.brokers["2"] = Reach.DOWN
     stage.cycle()
     stage.ends["orders-dlt"] = [3]
-    freeze(stage, 2)
     stage.brokers["2"] = Reach.UP
-    stage.cycle()
+    freeze(stage, 1)
 
 
 OUTAGE = [
     ("broker_down", "", "firing"),
     ("group_no_progress", "", "pending"),
     ("dead_letters_arriving", "", "firing"),
-    ("dead_letters_arriving", "firing", "recovering"),
     ("broker_down", "firing", "resolved"),
 ]
 TOLD = [
@@ -478,7 +476,7 @@ def test_a_kill_at_any_statement_loses_and_doubles_nothing() -> None:
         assert sorted(told()) == sorted(TOLD), f"killed at statement {fatal}"
         assert Judgement.objects.get().judged_cycle == last
         fatal += 1
-    assert fatal > 50
+    assert fatal > 40
 
 
 def dying_at(fatal: int) -> Callable[..., Any]:

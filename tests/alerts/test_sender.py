@@ -17,7 +17,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from django.utils import timezone
 
 from collectors import secrets
@@ -445,4 +444,3 @@ def test_an_answer_whose_claim_has_lapsed_is_nobodys(db: None) -> None:
     assert outbox.claim(lapsed, holder="b") is not None
     answer = Answer(Outcome.DELIVERED, 200)
     assert outbox.record(first, answer, now=timezone.now(), jitter=random.Random()) is None
-    assert django_settings.INSTANCE_KEY

@@ -42,7 +42,7 @@ CASES: list[tuple[str, list[int | None], list[int | None], int | None, Verdict]]
     ("commits in a sawtooth", [1000 + 40 * i - s for i, s in enumerate(SAW)], rising(12, 40, 1000), 1, Verdict.OK),
     ("stands still for 20 s while records arrive", [50, 100, *[100] * 4], rising(6, 50, 50), 1, Verdict.NO_PROGRESS),
     ("stands still for only 10 s", [50, 100, 100, 100], rising(4, 50, 50), 1, Verdict.OK),
-    ("stood still from the first sample on", [100] * 5, rising(5, 50, 150), 1, Verdict.NO_PROGRESS),
+    ("stood still from the first sample on", [100, 100, 100, 100, 100], rising(5, 50, 150), 1, Verdict.NO_PROGRESS),
     ("stands still, but was caught up 10 s ago", [100] * 6, [100, 100, 100, 100, 101, 102], 1, Verdict.OK),
     ("one record came 20 s ago and is not read", [100] * 6, [100, *[101] * 5], 1, Verdict.NO_PROGRESS),
     ("moves again after standing still", [100] * 6 + [400], rising(7, 50, 150), 1, Verdict.OK),

@@ -26,7 +26,7 @@ def last(band: Band) -> list[float | None]:
     return [round(value, 6) if known else None for value, known in values]
 
 
-# Pure: buckets and gaps
+# What needs no database: reduction to points, and holes
 
 
 @given(

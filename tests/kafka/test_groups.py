@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka.protocol.admin import DescribeGroupsResponse
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
@@ -30,6 +30,7 @@ def assignment_bytes(found: dict[str, set[int]], version: int = 3) -> bytes:
 
 
 @given(assignments, st.integers(0, 3))
+@settings(deadline=None)
 def test_an_assignment_is_read_in_every_version(found: dict[str, set[int]], version: int) -> None:
     expected = tuple((topic, tuple(sorted(found[topic]))) for topic in sorted(found))
     assert groups.decode_assignment(assignment_bytes(found, version)) == expected
@@ -42,6 +43,7 @@ def test_an_assignment_is_read_as_the_library_reads_it() -> None:
 
 
 @given(st.binary(max_size=60), st.integers(0, 60))
+@settings(deadline=None)
 def test_damaged_assignments_raise_a_value_error_and_take_no_memory(noise: bytes, cut: int) -> None:
     whole = assignment_bytes({"topic": {1, 2, 3}})
     for damaged in (noise, whole[:cut], whole[:cut] + noise, b"\0\1\x7f\xff\xff\xff" + noise):

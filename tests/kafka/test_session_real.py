@@ -69,6 +69,22 @@ def layout_of(metadata: Metadata, *names: str) -> Layout:
 
 
 @contextmanager
+def surveying(session: Session) -> Iterator[Survey]:
+    survey = Survey(session)
+    survey.start()
+    try:
+        assert survey.wait_first(20)
+        yield survey
+    finally:
+        survey.stop(5)
+
+
+def listed_by(survey: Survey) -> set[int]:
+    metadata = survey.newest().metadata
+    return {node.node_id for node in metadata.brokers} if metadata else set()
+
+
+@contextmanager
 def consuming(bootstrap: str, group: str, topic: str, protocol: str = "classic") -> Iterator[Consumer]:
     consumer = Consumer(
         {
@@ -209,11 +225,9 @@ def test_the_survey_knows_members_of_every_type(kafka: KafkaCluster, new_topic: 
         consuming(kafka.bootstrap, f"classic-{stamp}", topic) as classic,
         consuming(kafka.bootstrap, f"consumer-{stamp}", topic, "consumer") as consumer,
         session_to(kafka.bootstrap) as session,
+        surveying(session) as survey,
     ):
-        survey = Survey(session)
-        survey.start()
         try:
-            assert survey.wait_first(10)
 
             def members() -> Any:
                 share.poll(0.1)
@@ -229,7 +243,6 @@ def test_the_survey_knows_members_of_every_type(kafka: KafkaCluster, new_topic: 
             groups = eventually(members, 40)
             state = eventually(lambda: (s := survey.newest()).sizes is not None and s.starts and s.versions and s, 20)
         finally:
-            survey.stop(5)
             share.close()
     for kind in ("classic", "consumer", "share"):
         group = groups[f"{kind}-{stamp}"]
@@ -275,7 +288,7 @@ def test_a_killed_broker_is_suspect_at_once_and_the_others_keep_answering(
         assert session.reach()[victim].state is Reach.SUSPECT
         began = time.monotonic()
         answer = session.ask_end_offsets(layout, metadata, budget_seconds=2)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 1.5
         assert answer.column.numbers.known.tolist() == (leaders != victim).tolist()
         assert {(e.part, e.broker) for e in answer.errors} == {("end_offsets", victim)}
         assert session.reach()[victim].reason in ("refused", "closed")
@@ -290,10 +303,16 @@ def test_a_killed_broker_is_suspect_at_once_and_the_others_keep_answering(
         assert session.ask_end_offsets(layout, later, budget_seconds=2).column.numbers.known.all()
         shrunk = [p for t in later.topics if t.name == topic for p in t.partitions]
         assert all(p.is_under_replicated for p in shrunk)
-    finally:
+        with session_to(kafka.bootstrap) as other, surveying(other) as survey:
+            assert victim not in listed_by(survey)
+            kafka.restart(victim)
+            kafka.wait_ready()
+            # not on the 30 s of quiet times: replicas are named on a broker that is missing
+            eventually(lambda: victim in listed_by(survey), 10)
+    except BaseException:
         kafka.restart(victim)
         kafka.wait_ready()
-    eventually(lambda: victim in {b.node_id for b in metadata_of(session).brokers}, 20)
+        raise
     fresh = metadata_of(session)
     eventually(
         lambda: session.ask_end_offsets(layout, fresh, budget_seconds=2) and session.reach()[victim].state is Reach.UP,
@@ -309,7 +328,8 @@ def test_a_hung_broker_gets_no_second_request_and_holds_nobody_up(
     metadata = metadata_of(session)
     layout = layout_of(metadata, topic)
     assert session.ask_end_offsets(layout, metadata, budget_seconds=2).column.numbers.known.all()
-    victim = metadata.brokers[0].node_id
+    quorum = eventually(lambda: session.ask_quorum(budget_seconds=3).value, 10)
+    victim = quorum.leader_id  # the worst one: other brokers forward questions to it and wait
     leaders = np.array([p.leader for t in metadata.topics if t.name == topic for p in t.partitions])
     kafka.pause(victim)
     try:
@@ -319,9 +339,10 @@ def test_a_hung_broker_gets_no_second_request_and_holds_nobody_up(
         assert [(e.reason, e.broker) for e in first.errors] == [("timeout", victim)]
         assert session.reach()[victim].state is Reach.SUSPECT
         for _ in range(5):
+            session.ask_quorum(budget_seconds=0.1)
             began = time.monotonic()
             again = session.ask_end_offsets(layout, metadata, budget_seconds=2)
-            assert time.monotonic() - began < 0.7
+            assert time.monotonic() - began < 1.5
             assert again.requests == 2
             assert again.column.numbers.known.tolist() == (leaders != victim).tolist()
         dirs = session.ask_log_dirs(layout, metadata, budget_seconds=2)

@@ -4,34 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its stubs re-export nothing
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from collectors.demo import jars
 from collectors.demo.acts import ACTS
-from collectors.demo.company import TOPICS
 from collectors.demo.director import Director
 from collectors.demo.nodes import KafkaCluster, KafkaFailedError
 from collectors.demo.processes import FolderInUseError, PidFile
+from collectors.demo.topics import TopicsRefusedError, create_topics
 from collectors.kafka.settings import ConnectionSettings
 from collectors.models import Cluster
 from collectors.secrets import encrypt
 
 SLUG = "demo"
-TOPICS_SECONDS = 30.0
 
 
 class Command(BaseCommand):
@@ -53,7 +50,7 @@ class Command(BaseCommand):
         try:
             with KafkaCluster(folder, cache_dir=settings.CACHE_DIR, say=self._say) as nodes:
                 self._run(nodes, folder, options)
-        except (KafkaFailedError, FolderInUseError, jars.DownloadFailedError) as error:
+        except (KafkaFailedError, FolderInUseError, TopicsRefusedError, jars.DownloadFailedError) as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
             pass
@@ -69,11 +66,20 @@ class Command(BaseCommand):
         with traffic(nodes, folder) as tell:
             director = Director(cluster.pk, tell, first=ACTS[options["act"]] if options["act"] else None)
             director.start()
+            ending = threading.Thread(target=self._end, args=(nodes, director, tell), daemon=True)
             try:
-                call_command("serve", port=options["port"], on_ready=self._ready)
+                # Kafka and the traffic end beside the web and the collectors, not after them
+                call_command("serve", port=options["port"], on_ready=self._ready, on_stopping=ending.start)
             finally:
-                director.stop()
-                self._say("Stopping Kafka and the traffic ...")
+                if ending.ident is None:
+                    ending.start()
+                ending.join(8.0)
+
+    def _end(self, nodes: KafkaCluster, director: Director, tell: Tell) -> None:
+        self._say("Stopping ...")
+        director.stop()
+        tell.end()
+        nodes.stop()
 
     def _ready(self, port: int) -> None:
         link = call_command("signinlink", port=port, reusable_until_exit=True, stdout=open(os.devnull, "w"))  # noqa: SIM115
@@ -94,26 +100,6 @@ def _end(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def create_topics(bootstrap: str) -> None:
-    """Create the company's topics that are not there yet; CommandError when the cluster refuses one."""
-    quiet = logging.getLogger("demo.admin")
-    admin = AdminClient({"bootstrap.servers": bootstrap}, logger=quiet)
-    deadline = time.monotonic() + TOPICS_SECONDS
-    there = set(admin.list_topics(timeout=10).topics)
-    wanted = [NewTopic(t.name, t.partitions, 3, config=t.config) for t in TOPICS if t.name not in there]
-    while wanted:
-        failed = {}
-        for name, future in admin.create_topics(wanted, operation_timeout=10).items():
-            try:
-                future.result(15)
-            except Exception as error:  # noqa: BLE001 - the library raises its own and plain ones; both are told
-                failed[name] = error
-        there = set(admin.list_topics(timeout=10).topics)
-        wanted = [topic for topic in wanted if topic.topic not in there]
-        if wanted and time.monotonic() > deadline:
-            raise CommandError(f"topics could not be made: {failed}")
-
-
 def register(bootstrap: str) -> Cluster:
     """The demo's row; its address is brought up to date, its history kept."""
     stored = encrypt(
@@ -125,9 +111,32 @@ def register(bootstrap: str) -> Cluster:
     return cluster
 
 
+class Tell:
+    """Sends orders to the traffic's process."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+
+    def __call__(self, order: dict[str, Any]) -> None:
+        if self.process.stdin is not None and self.process.poll() is None:
+            self.process.stdin.write(json.dumps(order).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def end(self) -> None:
+        """Close its input, which is its sign to end; kill it when it does not."""
+        with contextlib.suppress(OSError, ValueError):
+            if self.process.stdin is not None:
+                self.process.stdin.close()
+        try:
+            self.process.wait(4.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(2.0)
+
+
 @contextlib.contextmanager
-def traffic(nodes: KafkaCluster, folder: Path) -> Iterator[Any]:
-    """The traffic's process while the block runs; gives the function that sends it an order."""
+def traffic(nodes: KafkaCluster, folder: Path) -> Iterator[Tell]:
+    """The traffic's process while the block runs; gives what sends it orders."""
     pids = PidFile(folder / "traffic-pids", marker=nodes.marker)
     pids.end_left_over()
     log_file = folder / "logs" / "traffic.log"
@@ -146,20 +155,9 @@ def traffic(nodes: KafkaCluster, folder: Path) -> Iterator[Any]:
         )
     pids.add("traffic", process.pid)
 
-    def tell(order: dict[str, Any]) -> None:
-        if process.stdin is not None and process.poll() is None:
-            process.stdin.write(json.dumps(order).encode() + b"\n")
-            process.stdin.flush()
-
+    tell = Tell(process)
     try:
         yield tell
     finally:
-        with contextlib.suppress(OSError):
-            if process.stdin is not None:
-                process.stdin.close()
-        try:
-            process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(2.0)
+        tell.end()
         pids.remove("traffic")

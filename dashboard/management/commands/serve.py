@@ -36,7 +36,7 @@ def free_port(host: str, first: int) -> int:
 
 class Command(BaseCommand):
     help = "Run everything in this process: pages, live updates, collectors, alerts, scheduler."
-    stealth_options = ("on_ready",)
+    stealth_options = ("on_ready", "on_stopping")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default=settings.HOST, help=f"address to listen on (default {settings.HOST})")
@@ -47,7 +47,13 @@ class Command(BaseCommand):
             help=f"port; a taken one is stepped over (default {settings.PORT})",
         )
 
-    def handle(self, *args: Any, on_ready: Callable[[int], None] | None = None, **options: Any) -> None:
+    def handle(
+        self,
+        *args: Any,
+        on_ready: Callable[[int], None] | None = None,
+        on_stopping: Callable[[], None] | None = None,
+        **options: Any,
+    ) -> None:
         host, port = options["host"], free_port(options["host"], options["port"])
         call_command("migrate", interactive=False, verbosity=0)
         from dashboard.alerts.defaults import install_default_rules
@@ -57,7 +63,7 @@ class Command(BaseCommand):
         collect()
         # one busy Python thread must not make a page wait 20 times longer
         sys.setswitchinterval(0.0005)
-        Process(host, port, on_ready or self._say).run()
+        Process(host, port, on_ready or self._say, on_stopping or (lambda: None)).run()
 
     def _say(self, port: int) -> None:
         self.stdout.write(f"Streamgauge listens on http://{settings.HOST}:{port}/  (Ctrl-C stops it)")
@@ -70,8 +76,9 @@ class Command(BaseCommand):
 class Process:
     """Daphne on the main thread, the Celery worker (with the resident loops) and beat in threads beside it."""
 
-    def __init__(self, host: str, port: int, on_ready: Callable[[int], None]) -> None:
-        self.host, self.port, self.on_ready = host, port, on_ready
+    def __init__(self, host: str, port: int, on_ready: Callable[[int], None], on_stopping: Callable[[], None]) -> None:
+        self.host, self.port = host, port
+        self.on_ready, self.on_stopping = on_ready, on_stopping
         self.exit_code = 0
 
     def run(self) -> None:
@@ -94,6 +101,7 @@ class Process:
         )
         self.hub = get_hub()
         server.run()
+        self.on_stopping()
         self._stop_threads()
         if self.exit_code:
             sys.exit(self.exit_code)
@@ -105,7 +113,9 @@ class Process:
         from celery.worker import WorkController
 
         from dashboard.celery import app
+        from dashboard.loops import LoopsStep
 
+        app.steps["worker"].add(LoopsStep)
         self.hub.start(asyncio.get_event_loop())
         self.worker = WorkController(
             app=app, pool="threads", concurrency=2, without_gossip=True, without_mingle=True, without_heartbeat=True
@@ -123,7 +133,7 @@ class Process:
         except Exception:
             log.exception("the worker died: the process ends")
             self.exit_code = 70
-            self.reactor.callFromThread(self.reactor.stop)
+            self.reactor.callFromThread(self.reactor.stop)  # type: ignore[misc]  # Twisted installs it at run time
 
     def _stop_threads(self) -> None:
         from celery.worker import state

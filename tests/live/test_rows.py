@@ -1,0 +1,155 @@
+"""Rows as pages and sockets show them, from a stored company."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from collectors.domain.verdicts import Verdict
+from collectors.history import queries
+from collectors.models import Cluster, Group
+from dashboard.live import findings, leaders, rows
+from dashboard.live.reading import DatabaseReader
+from dashboard.live.wire import parse_subject
+from tests.pages.seed import Company, make_cluster, make_company
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    findings.forget()
+    leaders.forget()
+
+
+def test_a_frozen_group_is_told_with_its_sentence_and_its_numbers() -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"})))
+    now = queries.cluster_at(cluster.pk)
+    row = rows.group_row(cluster, now, "payment-service")
+    assert row is not None
+    assert (row["verdict"], row["lag_state"], row["consumed"]) == ("no_progress", "known", 0.0)
+    assert row["sentence"].startswith("No progress since ")
+    assert row["lag"] > 0
+    assert row["spark"] == row["lag"]
+    healthy = rows.group_row(cluster, now, "analytics")
+    assert healthy is not None
+    assert healthy["verdict"] == "ok"
+    assert healthy["consumed"] > 100
+
+
+def test_a_group_that_never_committed_has_no_lag_rather_than_zero() -> None:
+    cluster = make_company(Company(never_committed=frozenset({"shipping"})))
+    row = rows.group_detail(cluster, queries.cluster_at(cluster.pk), "shipping")
+    assert row is not None
+    assert (row["lag"], row["lag_state"]) == (None, "no_commit")
+    assert {(part["lag"], part["committed"], part["lag_state"]) for part in row["partitions"]} == {
+        (None, None, "no_commit")
+    }
+    assert all(part["end"] > 0 for part in row["partitions"])
+
+
+def test_the_detail_of_a_group_has_its_partitions_by_lag_and_the_newest_point() -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"})))
+    now = queries.cluster_at(cluster.pk)
+    row = rows.group_detail(cluster, now, "payment-service")
+    assert row is not None
+    assert now is not None
+    lags = [part["lag"] for part in row["partitions"]]
+    assert lags == sorted(lags, reverse=True)
+    assert sum(lags) == row["lag"]
+    assert row["points"] == {"t": now.taken_at, "lag": row["lag"], "arriving": row["arriving"], "consumed": 0.0}
+    assert (row["partitions_total"], row["waiting"]) == (4, "")
+
+
+def test_the_same_rows_cost_the_same_queries_for_one_group_and_for_all() -> None:
+    cluster = make_company(Company())
+    now = queries.cluster_at(cluster.pk)
+    rows.group_rows(cluster, now)  # fills the window
+    with CaptureQueriesContext(connection, ) as one:
+        rows.group_rows(cluster, now, ["analytics"])
+    with CaptureQueriesContext(connection) as every:
+        rows.group_rows(cluster, now)
+    assert len(one) == len(every) <= 3
+
+
+def test_topics_know_their_worst_reader() -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"})))
+    now = queries.cluster_at(cluster.pk)
+    found = rows.topic_rows(cluster, now)
+    group = rows.group_row(cluster, now, "payment-service")
+    assert group is not None
+    assert found["orders"]["lag"] == group["lag"]
+    assert found["orders-dlt"]["lag"] is None
+    assert found["clicks"]["rate"] > 100
+    assert found["clicks"]["size"] > 0
+    detail = rows.topic_detail(cluster, now, "clicks")
+    assert detail is not None
+    assert [part["partition"] for part in detail["partition_rows"]] == list(range(6))
+    assert all(part["end"] >= part["start"] for part in detail["partition_rows"])
+    assert detail["points"]["rate"] == found["clicks"]["rate"]
+
+
+def test_what_the_cluster_does_not_have_has_no_row() -> None:
+    cluster = make_company(Company())
+    now = queries.cluster_at(cluster.pk)
+    assert rows.group_row(cluster, now, "nobody") is None
+    assert rows.group_detail(cluster, now, "nobody") is None
+    assert rows.topic_detail(cluster, now, "nothing") is None
+    assert rows.broker_row(cluster, now, "77") is None
+    Group.objects.filter(name="analytics").delete()
+    assert "analytics" not in rows.group_rows(cluster, now)
+
+
+def test_before_the_first_cycle_everything_is_unknown_and_says_what_it_waits_for() -> None:
+    cluster = make_cluster()
+    row = rows.cluster_row(cluster, None)
+    assert (row["verdict"], row["rate"], row["taken_at"], row["cycle_ms"]) == ("unknown", None, None, None)
+    assert row["sentence"] == "Waiting for the first cycle"
+    assert row["waiting"].startswith("0 of 2 samples")
+
+
+def test_a_cluster_says_the_worst_thing_first() -> None:
+    calm = make_company(Company(slug="calm", name="calm"))
+    frozen = make_company(Company(slug="frozen", name="frozen", frozen=frozenset({"payment-service"})))
+    down = make_company(Company(slug="down", name="down", down=frozenset({2})))
+    clusters = [calm, frozen, down, make_cluster("new", "new")]
+    nows = {cluster.pk: queries.cluster_at(cluster.pk) for cluster in clusters}
+    found = rows.cluster_rows(clusters, nows)
+    assert {slug: row["verdict"] for slug, row in found.items()} == {
+        "calm": "ok",
+        "frozen": "warn",
+        "down": "bad",
+        "new": "unknown",
+    }
+    assert found["frozen"]["worst_group"] == "payment-service"
+    assert "payment-service: no progress" in found["frozen"]["sentence"]
+    assert (found["down"]["brokers_up"], found["down"]["brokers"]) == (2, 3)
+    assert "1 of 3 brokers" in found["down"]["sentence"]
+
+
+def test_the_window_of_sentences_reads_only_what_came_since() -> None:
+    cluster = make_company(Company(cycles=30))
+    now = queries.cluster_at(cluster.pk)
+    rows.group_rows(cluster, now)
+    with CaptureQueriesContext(connection) as again:
+        rows.group_rows(cluster, now)
+    assert not any("collectors_frame" in query["sql"] for query in again)
+
+
+def test_the_database_reader_gives_a_row_for_each_subject_and_prints_for_lists() -> None:
+    cluster = make_company(Company())
+    reader = DatabaseReader()
+    head = reader.heads()[0]
+    assert (head.slug, head.cycle) == ("demo", cluster.last_cycle)
+    ids = ["c/demo", "g/demo/analytics", "t/demo/clicks", "b/demo/1", "G/demo/analytics", "T/demo/clicks", "g/demo", "b/demo"]
+    ids += ["g/demo/nobody", "b/demo/x"]
+    subjects = [subject for id in ids if (subject := parse_subject(id))]
+    update = reader.update(head, subjects)
+    assert set(update.rows) == set(ids) - {"g/demo", "b/demo"}
+    assert {id for id, row in update.rows.items() if row is None} == {"g/demo/nobody", "b/demo/x"}
+    assert {"g/demo", "b/demo", "c/demo", "G/demo/analytics", "T/demo/clicks"} <= set(update.fingerprints)
+    assert reader.update(head, subjects).fingerprints == update.fingerprints
+    Group.objects.filter(cluster=cluster, name="analytics").update(verdict=int(Verdict.NO_MEMBERS))
+    assert reader.update(head, subjects).fingerprints["g/demo"] != update.fingerprints["g/demo"]
+    assert Cluster.objects.count() == 1
