@@ -122,7 +122,7 @@ class Sampler:
     def _loop(self, stop: threading.Event) -> None:
         due = self.monotonic()
         skipped = 0
-        offset = self.clock() - self.monotonic()
+        offset = self._clock_offset()
         stepped = 0.0
         while not stop.is_set():
             try:
@@ -140,12 +140,20 @@ class Sampler:
                 stop.wait(min(LOOK_SECONDS, max(0.0, due - self.monotonic())))
                 if self.monotonic() - done >= EARLY_CYCLE_AFTER_SECONDS and self._brokers_look() != brokers:
                     due = self.monotonic()
-            drift = self.clock() - self.monotonic() - offset
+            drift = self._clock_offset() - offset
             stepped = drift if abs(drift) > CLOCK_STEP_SECONDS else 0.0
             if stepped:
                 offset += drift
                 due, skipped = self.monotonic(), 0
                 self._window = Window()
+
+    def _clock_offset(self) -> float:
+        """Wall clock less monotonic clock; read again when this thread was put aside between the two readings."""
+        while True:
+            before = self.monotonic()
+            offset = self.clock() - before
+            if self.monotonic() - before < CLOCK_STEP_SECONDS / 10:
+                return offset
 
     def _brokers_look(self) -> tuple[object, ...]:
         """What makes a cycle come early when it changes: who answers, and whom the cluster lists."""
@@ -314,7 +322,7 @@ class Sampler:
                 self.cluster.pk,
                 requests=seen.requests,
                 skipped=skipped,
-                errors=[(e.part, e.reason, e.count) for e in self._new_errors(state, seen)],
+                errors=[(e.part, e.reason, 1) for e in self._new_errors(state, seen)],
                 succeeded_at=_aware(seen.taken_at) if seen.is_reachable else None,
             )
             if state.metadata is not None and state.metadata.cluster_id not in (None, self.cluster.kafka_cluster_id):

@@ -30,6 +30,8 @@ STALL_SECONDS = 15.0
 STALL_SAMPLES = 3
 TREND_SAMPLES = 9
 TREND_SECONDS = 30.0
+UNREAD_SHARE = 0.04
+"""Of what arrived in the window this share stayed unread, or the lag does not climb (the arrivals swing)."""
 
 
 class Verdict(IntEnum):
@@ -127,6 +129,16 @@ def stands_still(facts: Positions, *, interval_seconds: float) -> NDArray[np.boo
     )
 
 
+def is_undecided(facts: Positions, *, interval_seconds: float) -> NDArray[np.bool_]:
+    """Positions where records wait and nothing was seen yet that says whether they are read.
+
+    So it is in the first seconds after a start, a step of the clock or a gap: neither "ok" nor "no progress".
+    """
+    long_enough = facts.waiting_seconds >= max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
+    seen_enough = long_enough & (facts.samples_since >= STALL_SAMPLES)
+    return facts.known & (facts.lag > 0) & ~facts.base_is_seen & ~seen_enough
+
+
 def never_commits(facts: Positions, *, interval_seconds: float) -> NDArray[np.bool_]:
     """Positions that are assigned and get records, and for which no offset was ever committed."""
     long_enough = facts.uncommitted_seconds >= max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
@@ -166,8 +178,13 @@ def trends(window: Window) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     last_high = np.where(whole[last], lag[last], low).max(axis=0)
     step_known = whole[1:] & whole[:-1]
     steps = np.where(step_known, np.abs(np.diff(lag, axis=0)), 0).sum(axis=0) / np.maximum(step_known.sum(axis=0), 1)
+    # a swing of the arrivals swings the lag that lies between two commits: that is not falling behind
+    arrived = np.zeros(count)
+    moved = np.where(end_known[-1] & end_known[0], end[-1] - end[0], 0)
+    arrived[filled] = np.add.reduceat(moved, starts[filled])
+    left_unread = lag[last].mean(axis=0) - lag[first].mean(axis=0)
     # compared, not subtracted: the sentinels of groups that are not `enough` would overflow
-    climbs = enough & (last_low > np.where(enough, first_high, 0) + steps)
+    climbs = enough & (last_low > np.where(enough, first_high, 0) + steps) & (left_unread > UNREAD_SHARE * arrived)
     falls = enough & (last_high < np.where(enough, first_low, 0) - steps)
     return climbs, falls
 
@@ -181,9 +198,8 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     climbs, _ = trends(window)
     stuck = _any_by_owner(stands_still(facts, interval_seconds=interval_seconds), window.layout)
     silent = _any_by_owner(never_commits(facts, interval_seconds=interval_seconds), window.layout)
-    unknown = _any_by_owner(~(facts.known | facts.uncommitted), window.layout)
-    first_sample = len(window.samples) < 2
-    waits = _any_by_owner(facts.lag > 0, window.layout)
+    unanswered = ~(facts.known | facts.uncommitted)
+    unknown = _any_by_owner(unanswered | is_undecided(facts, interval_seconds=interval_seconds), window.layout)
     verdicts = np.zeros(len(layout), dtype=np.int64)
     for i, name in enumerate(layout.owners):
         row = groups[name]
@@ -194,7 +210,7 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
             stuck=at is not None and bool(stuck[at]),
             climbs=at is not None and bool(climbs[at]),
             silent=at is not None and bool(silent[at]),
-            unknown=at is None or bool(unknown[at]) or (first_sample and bool(waits[at])),
+            unknown=at is None or bool(unknown[at]),
         )
     return Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_)))
 
@@ -354,6 +370,8 @@ def _unknown(facts: Positions, window: Window, reason: str) -> str:
         return f"Unknown: {missing} of {words.counted(len(facts.known), 'partition')} not answered{because}"
     if len(window.samples) < 2:
         return "Unknown yet: 1 of 2 samples taken"
+    if not facts.base_is_seen[facts.lag > 0].all():
+        return "Unknown yet: records wait, and too few samples show whether they are read"
     return f"Unknown: {reason or 'its members could not be described'}"
 
 

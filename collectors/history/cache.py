@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+_all: weakref.WeakSet[LeastRecent[Any, Any]] = weakref.WeakSet()
+
+
+def clear_caches() -> None:
+    """Forget everything read so far: for tests that damage what is stored, and after a database was replaced."""
+    for cache in list(_all):
+        cache.clear()
 
 
 class LeastRecent(Generic[K, V]):
@@ -19,6 +29,7 @@ class LeastRecent(Generic[K, V]):
         self._entries: OrderedDict[K, V] = OrderedDict()
         self._weight = 0
         self._lock = threading.Lock()
+        _all.add(self)
 
     def get(self, key: K) -> V | None:
         with self._lock:

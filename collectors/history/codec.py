@@ -8,6 +8,7 @@ import threading
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import zstandard
@@ -48,7 +49,7 @@ def checksum_of(body: bytes) -> int:
 
 def _seal(flags: int, width: int, positions: int, key_checksum: int, payload: bytes) -> bytes:
     head = _HEADER.pack(VERSION, flags, width, 0, positions, 0, key_checksum)
-    checksum = zlib.crc32(payload, zlib.crc32(head))
+    checksum = zlib.crc32(payload, zlib.crc32(head[12:], zlib.crc32(head[:8])))
     return head[:8] + checksum.to_bytes(4, "little") + head[12:] + payload
 
 
@@ -108,8 +109,7 @@ def _widths(folded: NDArray[np.uint64], ends: Ints) -> list[int]:
     return [(number.bit_length() + 7) // 8 for number in joined.tolist()]
 
 
-@dataclass(frozen=True, slots=True)
-class _Opened:
+class _Opened(NamedTuple):
     """A checked and inflated body."""
 
     is_key: bool
@@ -120,37 +120,32 @@ class _Opened:
     known: Bools | None  # None: all
     raw: bytes  # width planes of bytes, one byte per known value
 
-    @property
-    def count(self) -> int:
-        return self.positions if self.known is None else int(np.count_nonzero(self.known))
-
 
 def _open(body: bytes) -> _Opened:
     if len(body) < HEADER_BYTES:
         raise BadBodyError(f"segment body of {len(body)} bytes is shorter than its header")
-    version, flags, width, spare, positions, checksum, key_checksum = _HEADER.unpack_from(body)
+    version, flags, width, _, positions, checksum, key_checksum = _HEADER.unpack_from(body)
     if version != VERSION:
         raise BadBodyError(f"segment body has codec version {version}, this program reads {VERSION}")
-    payload = body[HEADER_BYTES:]
-    if zlib.crc32(payload, zlib.crc32(_HEADER.pack(version, flags, width, spare, positions, 0, key_checksum))) != (
-        checksum
-    ):
+    view = memoryview(body)
+    if zlib.crc32(view[12:], zlib.crc32(view[:8])) != checksum:
         raise BadBodyError("segment body does not match its checksum")
     if width > 8 or positions > _MAX_POSITIONS:
         raise BadBodyError(f"segment body states {positions} positions of {width} bytes")
     try:
-        raw = _zstd.decompress(payload, positions * 8 + positions // 8 + 1)
+        raw = _zstd.decompress(view[HEADER_BYTES:], positions * 8 + positions // 8 + 1)
     except zstandard.ZstdError as error:
         raise BadBodyError(f"segment body cannot be decompressed: {error}") from None
-    known = None
+    known, count = None, positions
     if flags & _MASK:
         mask_bytes = (positions + 7) // 8
-        known = np.unpackbits(np.frombuffer(raw, np.uint8, min(mask_bytes, len(raw))), count=positions).view(np.bool_)
+        mask = np.frombuffer(raw[:mask_bytes].ljust(mask_bytes, b"\0"), np.uint8)
+        known = np.unpackbits(mask, count=positions).view(np.bool_)
+        count = int(np.count_nonzero(known))
         raw = raw[mask_bytes:]
-    opened = _Opened(bool(flags & _KEY), width, positions, checksum, key_checksum, known, raw)
-    if len(raw) != width * opened.count:
-        raise BadBodyError(f"segment body holds {len(raw)} bytes, {width * opened.count} expected")
-    return opened
+    if len(raw) != width * count:
+        raise BadBodyError(f"segment body holds {len(raw)} bytes, {width * count} expected")
+    return _Opened(bool(flags & _KEY), width, positions, checksum, key_checksum, known, raw)
 
 
 def _unfold(planes: NDArray[np.uint8]) -> Ints:
@@ -171,7 +166,8 @@ def _unfold(planes: NDArray[np.uint8]) -> Ints:
 
 
 def _values(opened: _Opened) -> Ints:
-    numbers = _unfold(np.frombuffer(opened.raw, np.uint8).reshape(opened.width, opened.count))
+    count = opened.positions if opened.known is None else int(np.count_nonzero(opened.known))
+    numbers = _unfold(np.frombuffer(opened.raw, np.uint8).reshape(opened.width, count))
     return np.cumsum(numbers, dtype=np.int64) if opened.is_key else numbers
 
 

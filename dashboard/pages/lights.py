@@ -20,6 +20,7 @@ class Light:
     arriving: float | None
     consumed: float | None
     members: int | None
+    has_commit: bool = True
 
     @property
     def word(self) -> str:
@@ -58,6 +59,7 @@ def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int, int | Non
                 now.groups.arriving_per_second.at(at),
                 now.groups.consumed_per_second.at(at),
                 members,
+                now.groups.lag_state[at] != "no_commit",
             )
         )
     return out

@@ -40,6 +40,7 @@ class Cell:
     tone: str
     glyph: str
     lag: float | None
+    has_commit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,7 @@ def _cell(one: Summary, light: Light) -> Cell:
         tone,
         glyph,
         light.lag,
+        light.has_commit,
     )
 
 

@@ -120,8 +120,15 @@ def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:
     if here.now is not None and names:
         since, until = spark_range(here.now.taken_at)
         sparks = queries.sparklines(here.cluster.pk, "topic_rate", names, since, until)
+    read = set(here.now.groups.gt_topic_names) if here.now is not None else set()
     return [
-        {"name": name, "row": made[name], "spark": sparks.get(name), "state": replication(made[name])}
+        {
+            "name": name,
+            "row": made[name],
+            "spark": sparks.get(name),
+            "state": replication(made[name]),
+            "has_reader": name in read,
+        }
         for name in names
         if name in made
     ]

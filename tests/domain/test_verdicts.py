@@ -47,9 +47,17 @@ CASES: list[tuple[str, list[int | None], list[int | None], int | None, Verdict]]
     ("one record came 20 s ago and is not read", [100] * 6, [100, *[101] * 5], 1, Verdict.NO_PROGRESS),
     ("moves again after standing still", [100] * 6 + [400], rising(7, 50, 150), 1, Verdict.OK),
     (
-        "unanswered samples are no evidence of standing still",
+        "unanswered samples are no evidence, neither of reading nor of standing still",
         [100, None, None, None, 100],
         rising(5, 9, 110),
+        1,
+        Verdict.UNKNOWN,
+    ),
+    ("records wait since the first sample, 10 s ago: undecided", [100] * 3, rising(3, 50, 150), 1, Verdict.UNKNOWN),
+    (
+        "arrivals swing, and with them the lag between two commits",
+        [int(sum(100 + 2 * k for k in range(i)) * 1) for i in range(24)],
+        [int(sum(100 + 2 * k for k in range(i + 1))) for i in range(24)],
         1,
         Verdict.OK,
     ),

@@ -66,7 +66,9 @@ def test_the_same_rows_cost_the_same_queries_for_one_group_and_for_all() -> None
     cluster = make_company(Company())
     now = queries.cluster_at(cluster.pk)
     rows.group_rows(cluster, now)  # fills the window
-    with CaptureQueriesContext(connection, ) as one:
+    with CaptureQueriesContext(
+        connection,
+    ) as one:
         rows.group_rows(cluster, now, ["analytics"])
     with CaptureQueriesContext(connection) as every:
         rows.group_rows(cluster, now)
@@ -142,7 +144,16 @@ def test_the_database_reader_gives_a_row_for_each_subject_and_prints_for_lists()
     reader = DatabaseReader()
     head = reader.heads()[0]
     assert (head.slug, head.cycle) == ("demo", cluster.last_cycle)
-    ids = ["c/demo", "g/demo/analytics", "t/demo/clicks", "b/demo/1", "G/demo/analytics", "T/demo/clicks", "g/demo", "b/demo"]
+    ids = [
+        "c/demo",
+        "g/demo/analytics",
+        "t/demo/clicks",
+        "b/demo/1",
+        "G/demo/analytics",
+        "T/demo/clicks",
+        "g/demo",
+        "b/demo",
+    ]
     ids += ["g/demo/nobody", "b/demo/x"]
     subjects = [subject for id in ids if (subject := parse_subject(id))]
     update = reader.update(head, subjects)
