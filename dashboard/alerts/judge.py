@@ -65,18 +65,16 @@ class Judge:
         self,
         *,
         announce: Announce | None = None,
-        on_told: Callable[[], None] | None = None,
         read: ReadCluster = queries.cluster_at,
         recent: RecentColumns = queries.recent_columns,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         interval: float = 1.0,
     ) -> None:
-        """`announce("alert", {...})` is called after each commit with transitions, `on_told` when messages wait."""
+        """After each commit `announce` gets "alert" when there are transitions and "delivery" when messages wait."""
         self.interval = interval
         self.last_turn = time.monotonic()
         self._announce = announce
-        self._on_told = on_told
         self._read = read
         self._recent = recent
         self._clock = clock
@@ -334,10 +332,12 @@ class Judge:
 
     def _tell(self, cluster: Cluster, written: Written) -> None:
         """Announce what is committed; a hint that is lost is made up for by those who look themselves."""
-        if written.transitions and self._announce is not None:
-            self._announce("alert", {"cluster": cluster.pk, "transitions": list(written.transitions)})
-        if written.messages and self._on_told is not None:
-            self._on_told()
+        if self._announce is None:
+            return
+        if written.transitions:
+            self._announce("alert", {"cluster": cluster.pk, "transitions": len(written.transitions)})
+        if written.messages:
+            self._announce("delivery", {"cluster": cluster.pk, "messages": written.messages})
 
 
 def _first_error(cycle: Cycle) -> str:

@@ -128,7 +128,7 @@ def acknowledge(
         if not taken:
             return False
         alert = Alert.objects.select_related("rule", "cluster").get(pk=alert_id)
-        row = Transition.objects.create(
+        Transition.objects.create(
             alert=alert, at=now, old_state=alert.state, new_state=ACKNOWLEDGED, reason=f"acknowledged by {who}"
         )
         AuditEntry.objects.create(
@@ -139,5 +139,5 @@ def acknowledge(
             detail={"rule": alert.rule.key, "cluster": alert.cluster.slug, "subject": alert.subject},
         )
     if announce is not None:
-        announce("alert", {"cluster": alert.cluster_id, "transitions": [row.pk]})
+        announce("alert", {"cluster": alert.cluster_id, "transitions": 1})
     return True

@@ -103,7 +103,7 @@ def _save(request: HttpRequest, form: WebhookForm, webhook: WebhookSettings) -> 
     channel.is_enabled = form.cleaned_data["is_enabled"]
     outbox.store_webhook(channel, webhook).save()
     action = "channel changed" if form.channel else "channel made"
-    audit.record_of(request, action, channel.name, target=channel.target, enabled=channel.is_enabled)
+    audit.record_of(request, action, channel.name, address=channel.target, enabled=channel.is_enabled)
     messages.success(request, f"Saved {channel.name}. Send a test to see whether it arrives.")
     return redirect("channels")
 
@@ -116,7 +116,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         name, target = channel.name, channel.target
         channel.delete()
-        audit.record_of(request, "channel deleted", name, target=target)
+        audit.record_of(request, "channel deleted", name, address=target)
         messages.success(request, f"Deleted {name}.")
         return redirect("channels")
     context = {"section": "channels", "channel": channel, "count": channel.deliveries.count()}

@@ -71,7 +71,8 @@ class Program:
                 stdout=log,
                 stderr=log,
             )
-        wait_for(f"serve answers; its log is {self.log}", self._is_up, seconds=60)
+        # the first start in a new folder compresses the static files, which takes a while on a busy machine
+        wait_for(f"serve answers; its log is {self.log}", self._is_up, seconds=180)
 
     def _is_up(self) -> bool:
         assert self.process is not None

@@ -45,7 +45,7 @@ CASES: list[tuple[str, list[int | None], list[int | None], int | None, Verdict]]
     ("stood still from the first sample on", [100, 100, 100, 100, 100], rising(5, 50, 150), 1, Verdict.NO_PROGRESS),
     ("stands still, but was caught up 10 s ago", [100] * 6, [100, 100, 100, 100, 101, 102], 1, Verdict.OK),
     ("one record came 20 s ago and is not read", [100] * 6, [100, *[101] * 5], 1, Verdict.NO_PROGRESS),
-    ("moves again after standing still", [100] * 6 + [400], rising(7, 50, 150), 1, Verdict.OK),
+    ("moves again after standing still", [100, 100, 100, 100, 100, 100, 400], rising(7, 50, 150), 1, Verdict.OK),
     (
         "unanswered samples are no evidence, neither of reading nor of standing still",
         [100, None, None, None, 100],

@@ -1,0 +1,115 @@
+"""Chart JSON: what Plotly accepts, with gaps as gaps and bad questions answered in words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import plotly.graph_objects as go
+import pytest
+from django.contrib.staticfiles import finders
+from django.test import Client
+
+from dashboard.charts.bundle import NAME
+from dashboard.charts.figures import Chart, Gap, Line, Mark, chart_json
+
+from .seed import Company, make_company
+
+pytestmark = pytest.mark.django_db
+BASE = "/clusters/demo/series/"
+FULL = {"subject": "g", "name": "payment-service", "what": "lag", "from": "now-1h", "to": "now"}
+
+
+def resolved(value: Any) -> Any:
+    """The figure with colours in place of tokens, as the page's script puts them in."""
+    if isinstance(value, str) and value.startswith("var("):
+        return "rgba(1,2,3,0.5)"
+    if isinstance(value, list):
+        return [resolved(item) for item in value]
+    return {key: resolved(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize(
+    ("subject", "name", "what", "keys"),
+    [
+        ("g", "payment-service", "lag", {"lag"}),
+        ("g", "payment-service", "rates", {"arriving", "consumed"}),
+        ("t", "orders", "rate", {"rate"}),
+        ("t", "orders", "size", {"size"}),
+    ],
+)
+def test_a_chart_is_a_figure_that_plotly_takes(
+    subject: str, name: str, what: str, keys: set[str], viewer: Client
+) -> None:
+    make_company(Company(cycles=60, gap=(20, 30), frozen=frozenset({"payment-service"})))
+    response = viewer.get(BASE, {**FULL, "subject": subject, "name": name, "what": what})
+    assert response.status_code == 200
+    answer = json.loads(response.content)
+    figure = go.Figure(resolved(answer["figure"]))
+    lines = [trace for trace in figure.data if trace.meta["role"] == "line"]
+    assert {line.meta["key"] for line in lines} == keys
+    assert answer["unit"]
+    assert len(answer["gaps"]) == 1
+    for line in lines:
+        assert None in line.y  # the gap breaks the line
+        assert len(line.x) == len(line.y)
+        assert all(value is None or value >= 0 for value in line.y)
+    assert list(lines[0].x) == sorted(lines[0].x)
+
+
+def test_marks_of_the_subject_and_of_the_cluster_come_along(viewer: Client) -> None:
+    make_company(Company(cycles=60, frozen=frozenset({"payment-service"})))
+    answer = viewer.get(BASE, FULL).json()
+    assert "ok to no progress" in [mark["text"] for mark in answer["marks"]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "field"),
+    [
+        ({"what": "nonsense"}, 400, "what"),
+        ({"subject": "x"}, 400, "what"),
+        ({"from": "now-1x"}, 400, "from"),
+        ({"from": "now", "to": "now-1h"}, 400, "from"),
+        ({"to": "tomorrow"}, 400, "to"),
+        ({"name": None}, 400, "name"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_names_its_field(
+    changes: dict[str, Any], status: int, field: str, viewer: Client
+) -> None:
+    make_company(Company(cycles=3))
+    asked = {key: value for key, value in {**FULL, **changes}.items() if value is not None}
+    response = viewer.get(BASE, asked)
+    assert (response.status_code, response.json()["field"]) == (status, field)
+
+
+@pytest.mark.parametrize("name", ["nobody", "", "<script>", "a/b"])
+def test_a_subject_without_samples_has_an_empty_chart(name: str, viewer: Client) -> None:
+    make_company(Company(cycles=3))
+    answer = viewer.get(BASE, {**FULL, "name": name}).json()
+    assert answer["empty"] is True
+
+
+def test_points_are_bounded(viewer: Client) -> None:
+    make_company(Company(cycles=100))
+    answer = viewer.get(BASE, {**FULL, "points": "25"}).json()
+    assert len(answer["figure"]["data"][-1]["x"]) <= 26
+    assert "minimum to maximum shaded" in answer["resolution"]
+    assert viewer.get(BASE, {**FULL, "points": "9" * 30}).status_code == 200
+
+
+def test_an_unknown_value_is_null_and_a_band_needs_both_edges() -> None:
+    line = Line("lag", "lag", "s6", [1.0, 2.0, 3.0], [1, None, 3], [0, None, 2], [2, None, 4])
+    chart = Chart("Lag", "records", 0, 10, [line], [Mark(2, "<b>x</b>", "i-flag", "is-bad")], [Gap(1, 3, "why")], 5)
+    answer = chart_json(chart)
+    assert [trace["meta"]["role"] for trace in answer["figure"]["data"]] == ["band", "band", "line"]
+    assert answer["figure"]["data"][2]["y"] == [1, None, 3]
+    go.Figure(resolved(answer["figure"]))
+
+
+def test_plotly_s_own_bundle_is_found_and_nothing_beside_it() -> None:
+    found = finders.find(NAME)
+    assert found
+    assert str(found).endswith("plotly/package_data/plotly.min.js")
+    assert finders.find("plotly/../datasets/x.csv") is None
+    assert finders.find("plotly/other.js") is None

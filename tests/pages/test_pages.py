@@ -1,0 +1,247 @@
+"""Every page, with data, without any, with hostile names, and with a number of queries that does not grow."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from pytest_django import Settings
+
+from collectors.models import Cluster, Event, Frame
+from dashboard.live import findings, leaders
+from dashboard.models import Alert, AuditEntry, Rule, Transition
+from dashboard.names import group_path, topic_path
+from dashboard.pages import sparks
+
+from .seed import Company, make_cluster, make_company
+
+pytestmark = pytest.mark.django_db
+
+MOST_QUERIES = 70
+HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "a'b\"c", "\u202egnp.exe", "two\nlines", "..", "%2F", "a/b", ""]
+
+
+def company(count: int = 3, **changes: object) -> Company:
+    topics = {f"topic-{i}": (2, 20.0) for i in range(count)}
+    groups = {f"group-{i}": (f"topic-{i}",) for i in range(count)}
+    return Company(topics=topics, groups=groups, cycles=14, freeze_cycles=8, **changes)  # type: ignore[arg-type]  # fields
+
+
+PAGES = [
+    "/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/groups/group-0/", "/clusters/demo/topics/",
+    "/clusters/demo/topics/topic-0/", "/alerts/",
+]  # fmt: skip
+FRAGMENTS = [
+    "/?fragment=rows", "/?fragment=wall", "/?fragment=attention", "/?fragment=changed",
+    "/clusters/demo/?fragment=brokers", "/clusters/demo/?fragment=groups", "/clusters/demo/?fragment=topics",
+    "/clusters/demo/?fragment=changed", "/clusters/demo/groups/?fragment=rows", "/clusters/demo/topics/?fragment=rows",
+    "/clusters/demo/groups/group-0/?fragment=partitions", "/clusters/demo/groups/group-0/?fragment=members",
+    "/clusters/demo/groups/group-0/?fragment=changed", "/clusters/demo/topics/topic-0/?fragment=partitions",
+    "/clusters/demo/topics/topic-0/?fragment=readers", "/alerts/?fragment=rows",
+]  # fmt: skip
+
+
+def text_of(content: bytes) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", content.decode()))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_shows_data(path: str, viewer: Client) -> None:
+    make_company(company(frozen=frozenset({"group-0"})))
+    response = viewer.get(path)
+    assert response.status_code == 200
+    page = response.content.decode()
+    assert "<h1" in page
+    assert " style=" not in page  # the policy forbids them
+    assert "onclick" not in page
+    assert "None" not in text_of(response.content)
+
+
+@pytest.mark.parametrize("path", FRAGMENTS)
+def test_a_fragment_is_only_its_part(path: str, viewer: Client) -> None:
+    make_company(company(frozen=frozenset({"group-0"})))
+    response = viewer.get(path, headers={"HX-Request": "true"})
+    assert response.status_code == 200
+    assert b"<html" not in response.content
+    assert response.content.strip()
+
+
+def test_the_group_page_says_why(viewer: Client) -> None:
+    make_company(company(frozen=frozenset({"group-0"})))
+    page = text_of(viewer.get("/clusters/demo/groups/group-0/").content)
+    assert "No progress since" in page
+    assert "stand still" in page
+
+
+@pytest.mark.parametrize("path", ["/", "/alerts/"])
+def test_without_a_cluster_pages_say_what_to_do(path: str, viewer: Client) -> None:
+    response = viewer.get(path)
+    assert response.status_code == 200
+    if path == "/":
+        assert b"Connect your first cluster" in response.content
+        assert b"manage.py addcluster" in response.content
+
+
+@pytest.mark.parametrize("path", ["/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/topics/", "/alerts/"])
+def test_a_cluster_that_was_never_sampled_has_pages(path: str, viewer: Client) -> None:
+    make_cluster()
+    response = viewer.get(path)
+    assert response.status_code == 200
+    if path == "/clusters/demo/":
+        assert "waiting for the first cycle" in text_of(response.content)
+        assert "unknown" in text_of(response.content)
+
+
+def test_after_one_sample_pages_say_what_they_wait_for(viewer: Client) -> None:
+    make_company(Company(cycles=1))
+    page = text_of(viewer.get("/clusters/demo/groups/analytics/").content)
+    assert re.search(r"1 of 2 samples; rates in \d+", page)
+
+
+def test_numbers_of_a_stale_cluster_are_not_sold_as_present(viewer: Client) -> None:
+    make_company(company(), now=time.time() - 600)
+    page = text_of(viewer.get("/").content)
+    assert "No new samples for 10" in page
+    assert "0 of 1 clusters known" in page
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_from_strangers_stay_text(name: str, viewer: Client) -> None:
+    topic = name or "t"
+    make_company(Company(topics={topic: (1, 5.0)}, groups={name: (topic,)}, cycles=6, frozen=frozenset({name})))
+    for path in ("/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/topics/", group_path("demo", name), topic_path("demo", topic)):
+        response = viewer.get(path)
+        assert response.status_code == 200, path
+        assert b"<script>alert" not in response.content
+        assert b"<img src=x" not in response.content
+
+
+@pytest.mark.parametrize("path", PAGES + FRAGMENTS)
+def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(path: str, viewer: Client) -> None:
+    """The first request of a cycle computes what the process then keeps; the second is what people mostly get."""
+    counts = []
+    for number in (3, 300):
+        Frame.objects.all().delete()  # their layouts are protected from the cluster's cascade
+        Cluster.objects.all().delete()
+        findings.forget()
+        leaders.forget()
+        sparks.forget()
+        make_company(company(number, frozen=frozenset(f"group-{i}" for i in range(number // 2))))
+        viewer.get("/clusters/demo/series/")  # nothing but the session's own queries
+        with CaptureQueriesContext(connection) as first:
+            viewer.get(path)
+        with CaptureQueriesContext(connection) as second:
+            viewer.get(path)
+        counts.append((len(first), len(second)))
+    assert counts[0] == counts[1]
+    assert max(counts[0]) <= MOST_QUERIES, counts
+
+
+def test_lists_sort_filter_search_and_page_by_their_address(viewer: Client) -> None:
+    make_company(company(120, frozen=frozenset({"group-77"})))
+    path = "/clusters/demo/groups/"
+    names = lambda query: [line["name"] for line in viewer.get(path + query).context["lines"]]  # noqa: E731 - a shorthand
+    assert names("")[0] == "group-77"  # worst first
+    assert len(names("")) == 50
+    assert len(names("?page=3")) == 20
+    assert names("?page=99") == names("?page=3")
+    assert names("?q=GROUP-11&sort=name") == ["group-11", *(f"group-11{i}" for i in range(10))]
+    assert names("?show=troubled") == ["group-77"]
+    assert names("?sort=name")[0] == "group-0"
+    assert names("?sort=-name")[0] == "group-99"
+    assert names("?sort=nonsense&page=x&show=y")[0] == "group-77"
+    assert b"No group matches" in viewer.get(path + "?q=nothing").content
+    assert viewer.get(path + "?q=<b>").content.count(b"<b>nothing") == 0
+    lags = [line["row"]["lag"] for line in viewer.get(path + "?sort=-lag").context["lines"]]
+    assert lags == sorted(lags, reverse=True)
+
+
+def test_a_bad_range_is_a_message_beside_its_field(viewer: Client) -> None:
+    make_company(company())
+    response = viewer.get("/clusters/demo/groups/group-0/?from=now-1x&to=<b>")
+    assert response.status_code == 200
+    page = response.content.decode()
+    assert 'id="from-err"' in page
+    assert 'id="to-err"' in page
+    assert "&lt;b&gt;" in page
+
+
+def test_the_demo_s_strip_is_on_every_page_while_the_act_lasts(viewer: Client, settings: Settings) -> None:
+    cluster = make_company(company())
+    event = Event.objects.create(
+        cluster=cluster, at=timezone.now(), kind=Event.Kind.ACT, text="x",
+        data={"act": "freeze", "title": "payment service frozen on purpose", "ends_at": time.time() + 42.5,
+              "subject_kind": "group", "subject": "group-0"},
+    )  # fmt: skip
+    assert b"data-demo-strip" not in viewer.get("/").content
+    settings.DEMO = True
+    for path in PAGES:
+        page = viewer.get(path).content.decode()
+        assert "payment service frozen on purpose" in page, path
+        assert re.search(r">0:4\d<", page)
+        assert 'href="/clusters/demo/groups/group-0/"' in page
+    event.data["ends_at"] = time.time() - 1
+    event.save()
+    assert b"data-demo-strip" not in viewer.get("/").content
+
+
+def make_alert(**changes: object) -> Alert:
+    cluster = make_company(company())
+    rule = Rule.objects.create(
+        key="no-progress", name="No progress", quantity="group_verdict", comparison=">=", threshold=5, severity="critical"
+    )
+    now = timezone.now()
+    alert = Alert.objects.create(
+        rule=rule, cluster=cluster, subject_kind="group", subject="group-0", state="firing", severity="critical",
+        sentence="<b>group-0</b> stands still", started_at=now - timedelta(minutes=2), fired_at=now - timedelta(minutes=1),
+        changed_at=now, **changes,
+    )  # fmt: skip
+    Transition.objects.create(alert=alert, at=now - timedelta(minutes=1), new_state="firing", reason="held for 60 s")
+    return alert
+
+
+def test_an_operator_acknowledges_and_a_second_one_does_not_take_it_over(operator: Client, admin: Client) -> None:
+    alert = make_alert()
+    assert b"Acknowledge" in operator.get("/alerts/").content
+    assert operator.post(f"/alerts/{alert.pk}/acknowledge/").status_code == 302
+    admin.post(f"/alerts/{alert.pk}/acknowledge/")
+    alert.refresh_from_db()
+    assert alert.acknowledged_by == "otto"
+    assert alert.state == "firing"
+    assert AuditEntry.objects.filter(action="acknowledge").count() == 1
+    assert operator.get(f"/alerts/{alert.pk}/acknowledge/").status_code == 405
+    assert operator.post("/alerts/999999/acknowledge/").status_code == 404
+
+
+def test_the_alerts_page_says_why_and_links_to_the_chart(viewer: Client) -> None:
+    make_alert()
+    page = viewer.get("/alerts/").content.decode()
+    assert "&lt;b&gt;group-0&lt;/b&gt; stands still" in page
+    assert "held for 60 s" in page
+    assert 'href="/clusters/demo/groups/group-0/"' in page
+    assert "/acknowledge/" not in page  # a viewer may not
+    assert "a group is judged “no progress”" in page
+
+
+def test_both_themes_without_a_choice_and_with_one_have_the_same_tokens() -> None:
+    from django.conf import settings as real
+
+    css = (real.BASE_DIR / "static/css/tokens.css").read_text()
+    chosen = re.search(r'\n\[data-bs-theme="light"\] \{(.*?)\n\}', css, re.S)
+    system = re.search(r":root:not\(\[data-bs-theme\]\) \{(.*?)\n\}", css, re.S)
+    assert chosen and system
+    assert chosen[1].split() == system[1].split()
+
+
+def test_the_theme_comes_from_the_address_then_the_cookie(viewer: Client) -> None:
+    assert b'data-bs-theme="light"' in viewer.get("/?theme=light").content
+    viewer.cookies["sg_theme"] = "dark"
+    assert b'data-bs-theme="dark"' in viewer.get("/").content
+    viewer.cookies["sg_theme"] = '"><script>'
+    assert b"data-bs-theme=" not in viewer.get("/").content
