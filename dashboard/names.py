@@ -1,4 +1,4 @@
-"""Names of topics and groups as one piece of an address, and back; they are text from strangers and may hold anything."""
+"""Names of topics and groups, which may hold anything, as one piece of an address, and back."""
 
 from __future__ import annotations
 

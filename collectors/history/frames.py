@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from django.db.models import Exists, F, OuterRef
 from numpy.typing import NDArray
 
 from collectors.domain.numbers import Column
@@ -125,7 +126,10 @@ def delete_older_than(cluster_id: int, taken_before: float, limit: int) -> int:
         boundary = _first_kept_key(cluster_id, kind, taken_before)
         if boundary is None:
             continue
-        doomed = Frame.objects.filter(cluster_id=cluster_id, kind=kind.value, cycle__lt=boundary)
+        # what is below the boundary was taken before the moment anyway; saying so lets an index find it
+        doomed = Frame.objects.filter(
+            cluster_id=cluster_id, kind=kind.value, cycle__lt=boundary, taken_at__lt=taken_before
+        )
         slice_ids = doomed.order_by("key_cycle", "-cycle").values("pk")[: limit - deleted]
         deleted += Frame.objects.filter(pk__in=slice_ids).delete()[0]
     if deleted < limit:
@@ -136,14 +140,16 @@ def delete_older_than(cluster_id: int, taken_before: float, limit: int) -> int:
 def _first_kept_key(cluster_id: int, kind: Kind, taken_before: float) -> int | None:
     """Key cycle of the oldest frame that stays. Key cycles grow with cycles, also when the clock steps back."""
     heads = Frame.objects.filter(cluster_id=cluster_id, kind=kind.value, segment=0)
-    kept = heads.filter(taken_at__gte=taken_before).order_by("cycle").values_list("key_cycle", flat=True).first()
+    # the sum keeps the planner off the index of moments: by cycle, only the frames that go are walked over
+    moments = heads.annotate(moment=F("taken_at") + 0.0).filter(moment__gte=taken_before)
+    kept = moments.order_by("cycle").values_list("key_cycle", flat=True).first()
     if kept is not None:
         return kept
     return heads.order_by("-cycle").values_list("key_cycle", flat=True).first()
 
 
 def _delete_unused_layouts(cluster_id: int) -> None:
-    # a layout per statement would race with a writer that is about to use it again; the foreign key (PROTECT in
-    # Django, a constraint in the database) makes the loser of that race fail, forget, and write it anew
-    used = Frame.objects.filter(cluster_id=cluster_id).values("layout_id")
-    LayoutRow.objects.filter(cluster_id=cluster_id).exclude(pk__in=used).delete()
+    # a writer may be about to use one again: the foreign key then makes the loser of that race fail, and a writer
+    # whose insert fails forgets and writes the layout anew
+    used = Exists(Frame.objects.filter(layout=OuterRef("pk")))
+    LayoutRow.objects.filter(~used, cluster_id=cluster_id).delete()

@@ -124,28 +124,30 @@ def read(
     known = np.zeros((len(heads), count), dtype=np.bool_)
     usable = {row for row in np.unique(heads.layouts).tolist() if row in layouts and row in positions}
     segments = {row: _segments(layouts[row], positions[row]) for row in usable}
-    wanted = sorted({segment for own in segments.values() for segment in np.unique(own[own >= 0]).tolist()})
+    wanted = sorted({segment for each in segments.values() for segment in np.unique(each[each >= 0]).tolist()})
     if not wanted or not len(heads):
         return values, known
-    bodies: dict[tuple[int, int], tuple[int, bytes]] = {}
+    bodies: dict[int, dict[int, tuple[int, bytes]]] = {segment: {} for segment in wanted}
     for segment, cycle, layout, body in _rows(cluster_id, kind, heads, wanted):
-        bodies[segment, cycle] = layout, bytes(body)
+        bodies[segment][cycle] = layout, bytes(body)
+    cycles, key_cycles = heads.cycles.tolist(), heads.key_cycles.tolist()
     problems = _Problems(cluster_id, kind)
     for row in usable:
         at = np.flatnonzero(heads.layouts == row)
         for segment in np.unique(segments[row][segments[row] >= 0]).tolist():
             columns = np.flatnonzero(segments[row] == segment)
             first, end = layouts[row].cuts[segment : segment + 2].tolist()
-            found = [i for i in at.tolist() if bodies.get((segment, int(heads.cycles[i])), (0, b""))[0] == row]
-            keys = _keys(problems, bodies, segment, np.unique(heads.key_cycles[found]).tolist(), end - first)
+            own = bodies[segment]
+            found = [i for i in at.tolist() if own.get(cycles[i], (0, b""))[0] == row]
+            keys = _keys(problems, own, segment, {key_cycles[i] for i in found}, end - first)
             got, got_known, bad = codec.decode_many(
-                [bodies[segment, int(heads.cycles[i])][1] for i in found],
-                [keys.get(int(heads.key_cycles[i])) for i in found],
+                [own[cycles[i]][1] for i in found],
+                [keys.get(key_cycles[i]) for i in found],
                 end - first,
                 _as_slice(positions[row][columns] - first),
             )
             for i, error in bad:
-                problems.add(int(heads.cycles[found[i]]), segment, error)
+                problems.add(cycles[found[i]], segment, error)
             where = np.ix_(np.array(found, dtype=np.int64), columns)
             values[where], known[where] = got, got_known
     problems.report()
@@ -185,14 +187,14 @@ def _rows(
 
 def _keys(
     problems: _Problems,
-    bodies: Mapping[tuple[int, int], tuple[int, bytes]],
+    bodies: Mapping[int, tuple[int, bytes]],
     segment: int,
     cycles: Iterable[int],
     positions: int,
 ) -> dict[int, codec.Segment]:
     out = {}
     for cycle in cycles:
-        stored = bodies.get((segment, cycle))
+        stored = bodies.get(cycle)
         if stored is None:
             continue
         try:

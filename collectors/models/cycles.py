@@ -23,7 +23,7 @@ class Cycle(models.Model):
     skipped = models.IntegerField(default=0)  # due times passed over right before this cycle
     completeness = models.FloatField(default=0.0)  # share of positions known, 0..1
     errors = models.JSONField(default=list)  # [{"part": "commits", "reason": "timeout", "count": 2, "broker": 3}]
-    ages = models.JSONField(default=dict)  # {"metadata": taken_at, "groups": ..., "log_dirs": ...}, unix seconds
+    ages = models.JSONField(default=dict)  # {"metadata": ..., "groups": ...}: seconds since the survey's newest answer
 
     class Meta:
         ordering = ["cluster", "number"]

@@ -17,10 +17,10 @@ from prometheus_client.openmetrics.exposition import generate_latest as as_openm
 
 from collectors.models import CollectorTotals
 from dashboard import __version__
+from dashboard.alerts.outbox import notification_counts
 from dashboard.models import Alert, Rule
 
 from . import rows
-from .notified import notification_counts
 from .parts import Part, Parts
 from .registry import FAMILIES, Section, family
 from .text import clean_labels, sample
@@ -145,7 +145,7 @@ def _scraped(clusters: list[rows.ClusterRow], now: float, *, openmetrics: bool) 
         "collector_skipped_cycles_total": lambda: (((slugs[i],), t.skipped) for i, t in totals.items() if i in slugs),
         "collector_errors_total": lambda: _errors(totals, slugs),
         "alerts_firing": lambda: _firing(slugs),
-        "notifications_total": notification_counts,
+        "notifications_total": _notifications,
         "build_info": lambda: [((__version__, platform.python_version()), 1)],
     }
     for each in FAMILIES:
@@ -186,3 +186,10 @@ def _firing(slugs: dict[int, str]) -> Lines:
         if cluster_id in slugs:
             counts[(slugs[cluster_id], key, severity)] += count
     return counts.items()
+
+
+def _notifications() -> Lines:
+    counts = notification_counts()
+    names = list(dict.fromkeys(name for name, _, _ in counts))
+    text_of = dict(zip(names, clean_labels(names), strict=True))
+    return [((text_of[name], outcome), count) for name, outcome, count in counts]

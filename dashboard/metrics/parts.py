@@ -39,7 +39,12 @@ class Renderer:
         """Lines by full family name. `now` is None for a cycle that stored no frames."""
         out = self._of_rows(cycle, facts)
         if now is not None:
-            out |= self._of_partitions(now) | self._of_topics(now, facts) | self._of_groups(now) | self._of_brokers(now)
+            out |= (
+                self._of_partitions(now, facts)
+                | self._of_topics(now, facts)
+                | self._of_groups(now)
+                | self._of_brokers(now)
+            )
         return {family(name).name: lines for name, lines in out.items()}
 
     def _of_rows(self, cycle: rows.CycleRow, facts: rows.SlowFacts) -> dict[str, bytes]:
@@ -66,11 +71,12 @@ class Renderer:
             "collector_cycle_duration_seconds": self._one("collector_cycle_duration_seconds", cycle.duration_seconds),
         }
 
-    def _of_partitions(self, now: ClusterNow) -> dict[str, bytes]:
+    def _of_partitions(self, now: ClusterNow, facts: rows.SlowFacts) -> dict[str, bytes]:
         committed = now.committed.numbers
+        start = now.start if facts.has_starts else _nothing_known(now.start)
         has_commit = Numbers(committed.values, committed.known & (committed.values != NO_COMMIT))
         return {
-            "partition_start_offset": self._by_partition("partition_start_offset", now.start),
+            "partition_start_offset": self._by_partition("partition_start_offset", start),
             "partition_end_offset": self._by_partition("partition_end_offset", now.end),
             "group_committed_offset": self._by_group_partition(
                 "group_committed_offset", now.committed.layout, has_commit
@@ -82,12 +88,13 @@ class Renderer:
         topics = now.topics
         dead = tuple(t.name for t in facts.topics if t.dead_letters_of and t.name in topics.index)
         arriving = [topics.messages_per_second.at(topics.index[name]) for name in dead]
-        held = [_records_held(now, name) for name in dead]
+        held = [_records_held(now, name) if facts.has_starts else None for name in dead]
+        sizes = topics.size_bytes if facts.has_sizes else Numbers.unknown(len(topics.names))
         return {
             "topic_messages_per_second": self._by_topic(
                 "topic_messages_per_second", topics.names, topics.messages_per_second
             ),
-            "topic_size_bytes": self._by_topic("topic_size_bytes", topics.names, topics.size_bytes),
+            "topic_size_bytes": self._by_topic("topic_size_bytes", topics.names, sizes),
             "dead_letter_messages": self._by_topic("dead_letter_messages", dead, Numbers.of(held)),
             "dead_letter_messages_per_second": self._by_topic(
                 "dead_letter_messages_per_second", dead, Numbers.of(arriving, np.float64)
@@ -235,6 +242,10 @@ def _records_held(now: ClusterNow, topic: str) -> int | None:
     if not (end.known.all() and start.known.all()):
         return None
     return int(np.maximum(end.values - start.values, 0).sum())
+
+
+def _nothing_known(column: Column) -> Column:
+    return Column(column.layout, Numbers.unknown(len(column.layout)))
 
 
 def _ints(values: Iterable[int]) -> Numbers:

@@ -83,8 +83,8 @@ FAMILIES: tuple[Family, ...] = (
     _counter("collector_skipped_cycles_total", "cluster", "Due times passed over because a cycle was late."),
     _gauge("alerts_firing", "cluster rule severity", "Alerts of the rule that fire now, acknowledged ones too.",
            Section.SCRAPE),
-    _counter("notifications_total", "channel outcome", "Messages to a channel by outcome: delivered, or dead (given "
-             "up); failed_attempt counts each try that got no or a bad answer."),
+    _counter("notifications_total", "channel outcome", "Attempts to send a message by outcome: delivered, retried "
+             "(failed, tried again later), dead (given up), unanswered (sent again, no answer was recorded)."),
     _gauge("build_info", "version python", "1; the labels say which Streamgauge runs.", Section.SCRAPE),
 )  # fmt: skip  # one family a paragraph reads better than one argument a line
 
@@ -99,6 +99,6 @@ def readme_table() -> str:
     """The Markdown table of all families, as the README carries it."""
     rows = ["| name | type | labels | meaning |", "|---|---|---|---|"]
     for each in FAMILIES:
-        labels = ", ".join(f"`{label}`" for label in each.labels)
+        labels = ", ".join(each.labels)
         rows.append(f"| `{each.name}` | {each.type} | {labels} | {each.help} |")
     return "\n".join(rows) + "\n"

@@ -11,9 +11,10 @@ from collectors.models import Cluster, Cycle, Group, LogDir, Topic
 
 STALE_AFTER_INTERVALS = 3
 
-# Seconds between two answers of the survey. A slow fact is left out when three of them (or three cycles, where
-# these are longer) brought no newer one.
-SURVEY_SECONDS = {"metadata": 30.0, "groups": 15.0, "log_dirs": 60.0}
+# How often the survey asks (collectors.kafka.survey.EVERY_SECONDS; not imported, since a web process needs no Kafka
+# client, but compared by a test). A slow fact is left out when three times that, or three cycles where these are
+# longer, brought no newer one.
+SURVEY_SECONDS = {"metadata": 30.0, "groups": 15.0, "start_offsets": 60.0, "log_dirs": 60.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,14 @@ class CycleRow:
     taken_at: float
     duration_seconds: float
     is_reachable: bool
-    ages: dict[str, float]  # part of the survey -> unix time of its newest answer
+    ages: dict[str, float]  # part of the survey -> seconds since its newest answer, as of `taken_at`
 
     def is_fresh(self, now: float, interval: float) -> bool:
         return now - self.taken_at <= STALE_AFTER_INTERVALS * interval
 
     def has_recent(self, part: str, interval: float) -> bool:
         """Whether a part of the survey still says what is: a cluster that is out of reach says nothing of today."""
-        limit = STALE_AFTER_INTERVALS * max(SURVEY_SECONDS[part], interval)
-        answered_at = self.ages.get(part)
-        return self.is_reachable and (answered_at is None or self.taken_at - answered_at <= limit)
+        return self.is_reachable and self.ages.get(part, 0.0) <= _patience(part, interval)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,8 @@ class SlowFacts:
     topics: tuple[TopicRow, ...] = ()
     members: tuple[tuple[str, int], ...] = ()  # (group, members), described groups only
     log_dirs: tuple[LogDirRow, ...] = ()
+    has_starts: bool = False  # whether the stored log starts are recent
+    has_sizes: bool = False  # likewise the sizes
 
 
 def clusters() -> list[ClusterRow]:
@@ -122,7 +123,7 @@ def slow_facts(cluster: ClusterRow) -> SlowFacts:
             if count is not None
         )
     if cycle.has_recent("log_dirs", cluster.interval):
-        limit = STALE_AFTER_INTERVALS * max(SURVEY_SECONDS["log_dirs"], cluster.interval)
+        limit = _patience("log_dirs", cluster.interval)
         log_dirs = tuple(
             LogDirRow(broker, path, size, free)
             for broker, path, size, free, taken_at in LogDir.objects.filter(
@@ -132,8 +133,19 @@ def slow_facts(cluster: ClusterRow) -> SlowFacts:
             .values_list("broker__node_id", "path", "size_bytes", "usable_bytes", "taken_at")
             if cycle.taken_at - taken_at.timestamp() <= limit  # one broker may have stopped answering
         )
-    return SlowFacts(topics, members, log_dirs)
+    return SlowFacts(
+        topics,
+        members,
+        log_dirs,
+        has_starts=cycle.has_recent("start_offsets", cluster.interval),
+        has_sizes=cycle.has_recent("log_dirs", cluster.interval),
+    )
+
+
+def _patience(part: str, interval: float) -> float:
+    """Seconds after which an answer of the survey is no longer believed."""
+    return STALE_AFTER_INTERVALS * max(SURVEY_SECONDS[part], interval)
 
 
 def _numbers_only(ages: Any) -> dict[str, float]:
-    return {part: float(at) for part, at in dict(ages or {}).items() if isinstance(at, int | float)}
+    return {part: float(age) for part, age in dict(ages or {}).items() if isinstance(age, int | float)}

@@ -41,7 +41,9 @@ class WebhookForm(forms.Form):
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
-        same = Channel.objects.filter(name=name).exclude(pk=self.channel.pk if self.channel else None)
+        same = Channel.objects.filter(name=name)
+        if self.channel is not None:
+            same = same.exclude(pk=self.channel.pk)
         if same.exists():
             raise forms.ValidationError(f"There is already a channel “{name}”.")
         return name

@@ -30,7 +30,9 @@ class ListState:
         return self.sort.startswith("-")
 
 
-def read_state(params: Mapping[str, str], *, columns: Sequence[str], default_sort: str, shows: Sequence[str]) -> ListState:
+def read_state(
+    params: Mapping[str, str], *, columns: Sequence[str], default_sort: str, shows: Sequence[str]
+) -> ListState:
     """The state of a list; what cannot be read is as if it had not been given."""
     sort = params.get("sort", "")
     page = params.get("page", "1")

@@ -188,5 +188,3 @@ def _attention(clusters: Sequence[Summary], troubled: Sequence[tuple[Summary, Li
             row = found[light.name]
             out.append({"cluster": one, "name": light.name, "row": row, "spark": lags.get(light.name)})
     return out
-
-

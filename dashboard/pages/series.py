@@ -65,14 +65,11 @@ def series(request: HttpRequest, slug: str) -> HttpResponse:
     return json_answer(chart_json(chart))
 
 
-def _chart(
-    cluster: Cluster, subject: str, what: str, name: str, since: float, until: float, points: int
-) -> Chart:
+def _chart(cluster: Cluster, subject: str, what: str, name: str, since: float, until: float, points: int) -> Chart:
     marks = marks_of(cluster, subject, name, since, until)
     interval = cluster.interval_seconds
     if subject == "g":
-        parts = "topic" if what == "lag" else None
-        group = queries.group_history(cluster.pk, name, since, until, points, parts=parts)
+        group = queries.group_history(cluster.pk, name, since, until, points, parts="topic" if what == "lag" else None)
         draw = histories.group_lag if what == "lag" else histories.group_rates
         return draw(group, since, until, marks=marks, interval=interval)
     topic = queries.topic_history(cluster.pk, name, since, until, points)

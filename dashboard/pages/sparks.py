@@ -20,8 +20,3 @@ def cluster_rate(one: Summary) -> list[float | None]:
     if found is None:
         found = _kept.put(key, queries.cluster_sparkline(one.cluster.pk, *spark_range(one.now.taken_at)))
     return found
-
-
-def forget() -> None:
-    """Drop what is kept (tests, and databases that were replaced)."""
-    _kept.clear()

@@ -155,9 +155,7 @@ def moment(at: datetime | None, style: str = "time") -> SafeString:
     text = f"{at:%H:%M:%S}" if style == "time" else f"{at:%H:%M}"
     if not today:
         text = f"{at:%b %d} {at:%H:%M}"
-    return format_html(
-        '<time datetime="{}" title="{}">{}</time>', at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S} UTC", text
-    )
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S} UTC", text)
 
 
 @register.simple_tag
@@ -186,10 +184,8 @@ def spark(points: Iterable[float | None] | None, label: str, extra: str = "", fi
 @register.simple_tag
 def meter(value: float | None, most: float | None, label: str = "") -> SafeString:
     """A bar of `value` out of `most`, as SVG since style attributes are forbidden; nothing when either is unknown."""
-    if value is None or not most or most <= 0:
-        width = 0.0
-    else:
-        width = max(0.0, min(100.0, 100.0 * value / most))
+    is_known = value is not None and most is not None and most > 0
+    width = max(0.0, min(100.0, 100.0 * (value or 0) / most)) if is_known and most else 0.0
     return format_html(
         '<svg class="sg-meter" viewBox="0 0 100 8" preserveAspectRatio="none" role="img" aria-label="{}">'
         '<rect width="{}" height="8"/></svg>',

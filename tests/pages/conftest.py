@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import Settings
 
+from collectors.history.cache import clear_caches
 from dashboard.live import findings, leaders
 from dashboard.models import Person, Role
-from dashboard.pages import sparks
 
 
 @pytest.fixture(autouse=True)
-def _plain(settings: Settings) -> Iterator[None]:
+def _plain(settings: Settings) -> None:
     """Static names without collectstatic; and the caches are emptied, since tests reuse ids of clusters and cycles."""
     settings.STORAGES = {
         **settings.STORAGES,
@@ -24,8 +22,7 @@ def _plain(settings: Settings) -> Iterator[None]:
     settings.DEMO = False
     findings.forget()
     leaders.forget()
-    sparks.forget()
-    yield
+    clear_caches()
 
 
 def sign_in(role: Role, name: str = "ada") -> Client:

@@ -84,12 +84,14 @@ def make_company(company: Company, *, now: float | None = None) -> Cluster:
     ends = (1000 + random.integers(0, 400, len(topics))).astype(np.int64)
     starts = np.zeros(len(topics), dtype=np.int64)
     place = topics.position
-    at_end = np.array([place[(t, t, int(p))] for t, p in zip(committed_layout.topics, committed_layout.partitions)])
+    read = zip(committed_layout.topics, committed_layout.partitions.tolist(), strict=True)
+    at_end = np.array([place[(t, t, p)] for t, p in read])
     owner = committed_layout.owner_of_position
     frozen = np.array([name in company.frozen for name in committed_layout.owners], dtype=np.bool_)[owner]
     never = np.array([name in company.never_committed for name in committed_layout.owners], dtype=np.bool_)[owner]
     committed = ends[at_end].copy()
-    writer, cycles = FrameWriter(cluster.pk), []
+    writer = FrameWriter(cluster.pk)
+    cycles: list[Cycle] = []
     verdict_now = np.array([_verdict(company, name, company.cycles) for name in verdicts.owners])
     for i in range(company.cycles):
         taken = first_at + INTERVAL * i
@@ -106,7 +108,8 @@ def make_company(company: Company, *, now: float | None = None) -> Cluster:
             Kind.COMMITTED: Column(committed_layout, _known(stored)),
             Kind.VERDICT: Column(verdicts, _known(verdict_now)),
             Kind.BROKER: Column(
-                brokers, _known(np.array([int(Reach.DOWN if int(b) in company.down else Reach.UP) for b in brokers.owners]))
+                brokers,
+                _known(np.array([int(Reach.DOWN if int(b) in company.down else Reach.UP) for b in brokers.owners])),
             ),
         }
         if i % 12 == 0:

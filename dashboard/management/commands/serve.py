@@ -55,6 +55,7 @@ class Command(BaseCommand):
         **options: Any,
     ) -> None:
         host, port = options["host"], free_port(options["host"], options["port"])
+        settings.HOST, settings.PORT = host, port  # links in messages name the port that is really used
         call_command("migrate", interactive=False, verbosity=0)
         from dashboard.alerts.defaults import install_default_rules
         from dashboard.static_files import collect
