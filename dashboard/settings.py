@@ -106,10 +106,11 @@ STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
     "dashboard.charts.bundle.PlotlyFinder",  # plotly.py's own plotly.min.js
 ]
-STATIC_ROOT = DATA_DIR / "staticfiles"
+STATIC_ROOT = CACHE_DIR / "static"  # made from the program, not data: instances share it
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True  # half the files to compress at the first start
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "dashboard.static_storage.HashedStorage"},
 }
 
 CHANNEL_LAYERS = (

@@ -83,7 +83,7 @@ FAMILIES: tuple[Family, ...] = (
     _counter("collector_skipped_cycles_total", "cluster", "Due times passed over because a cycle was late."),
     _gauge("alerts_firing", "cluster rule severity", "Alerts of the rule that fire now, acknowledged ones too.",
            Section.SCRAPE),
-    _counter("notifications_total", "channel outcome", "Attempts to send a message by outcome: delivered, retried "
+    _counter("notifications_total", "channel outcome", "What came of sending messages: delivered, retried "
              "(failed, tried again later), dead (given up), unanswered (sent again, no answer was recorded)."),
     _gauge("build_info", "version python", "1; the labels say which Streamgauge runs.", Section.SCRAPE),
 )  # fmt: skip  # one family a paragraph reads better than one argument a line

@@ -93,7 +93,7 @@ class Served:
             return False
 
     def wait_alive(self) -> None:
-        wait_for("/healthz answers", self.is_alive, seconds=90)
+        wait_for("/healthz answers", self.is_alive, seconds=150)
 
     def kill(self) -> None:
         assert self.process is not None

@@ -30,7 +30,7 @@ def test_twenty_kills_leave_no_half_cycle_and_no_doubled_transition(served: Serv
 
 
 def wait_for_cycle(served: Served, number: int) -> None:
-    wait_for(f"cycle {number}", lambda: served.last_cycle() >= number, seconds=60)
+    wait_for(f"cycle {number}", lambda: served.last_cycle() >= number, seconds=120)
 
 
 def assert_whole(served: Served) -> None:
