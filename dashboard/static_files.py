@@ -27,7 +27,7 @@ def collect() -> bool:
 
 
 def _digest() -> str:
-    seen = hashlib.sha256()
+    seen = hashlib.sha256(repr(settings.STORAGES["staticfiles"]).encode())
     for finder in get_finders():
         for path, storage in finder.list([]):
             modified = storage.get_modified_time(path).timestamp()

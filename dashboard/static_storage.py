@@ -20,8 +20,12 @@ class QuickCompressor(Compressor):  # type: ignore[misc]  # whitenoise is untype
 
 
 class HashedStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # as above
-    # the scripts are ES modules that import each other: their names in `import` become the hashed ones
-    support_js_module_import_aggregation = True
+    # Our scripts are ES modules that import each other: the names in their `import` become the hashed ones. Django's
+    # switch for this would do it to every package's files, and fails on one that only mentions an import in a comment.
+    patterns = (
+        *CompressedManifestStaticFilesStorage.patterns,
+        ("js/*.js", CompressedManifestStaticFilesStorage._js_module_import_aggregation_patterns[1]),
+    )
 
     def create_compressor(self, **kwargs: Any) -> QuickCompressor:
         return QuickCompressor(**kwargs)

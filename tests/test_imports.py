@@ -107,12 +107,13 @@ def complaints(module: str, source: str, *, is_package: bool = False) -> list[st
         for package, rooms in ROOMS.items():
             if is_in(f"{target}.{name}", package) and not is_in(module, *rooms):
                 out.append(f"{what}: only {', '.join(rooms)} may")
-        if is_in(target, "collectors.models") and (name in SAMPLE_TABLES or is_in(target, "collectors.models.samples")):
-            if not is_in(module, "collectors.history", "collectors.models"):
-                out.append(f"{what}: only collectors.history touches the sample tables")
-        if top in ("collectors", "dashboard") and module.split(".")[:2] != target.split(".")[:2]:
-            if floor(target) > floor(module):
-                out.append(f"{what}: from floor {floor(module)} up to {floor(target)}")
+        is_sample = name in SAMPLE_TABLES or is_in(target, "collectors.models.samples")
+        is_at_home = is_in(module, "collectors.history", "collectors.models")
+        if is_in(target, "collectors.models") and is_sample and not is_at_home:
+            out.append(f"{what}: only collectors.history touches the sample tables")
+        is_other_room = top in ("collectors", "dashboard") and module.split(".")[:2] != target.split(".")[:2]
+        if is_other_room and floor(target) > floor(module):
+            out.append(f"{what}: from floor {floor(module)} up to {floor(target)}")
     return out
 
 

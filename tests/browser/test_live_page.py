@@ -6,90 +6,124 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.e2e.served import Life, Served, wait_for
-from tests.screenshots import BROWSER_ARGUMENTS, sign_in
+
+from .conftest import Notes
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
-
-@pytest.fixture
-def browser(chromium: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=chromium, args=BROWSER_ARGUMENTS)
-        yield made
-        made.close()
+LIVE = "[data-live] b"
+PLOT = "document.querySelector('figure[data-drawn] .plot')"
 
 
-@pytest.fixture
-def page(browser: Browser, served: Served, life: Life) -> Iterator[Page]:
-    """A signed-in page; any error on the console fails the test, but for the socket's own while the server is away."""
-    served.start()
-    served.wait_alive()
-    wait_for("the first cycles", lambda: served.last_cycle() > 3, seconds=60)
-    context = browser.new_context()
-    made = context.new_page()
-    complaints: list[str] = []
-    made.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
-    made.on("pageerror", lambda error: complaints.append(str(error)))
-    sign_in(made, served.manage("signinlink", "--port", str(served.port)).splitlines()[-1])
-    yield made
-    context.close()
-    assert [text for text in complaints if "WebSocket" not in text] == []
-
-
-def group_page(served: Served, life: Life) -> str:
-    return f"{served.base}/clusters/test/groups/{quote(life.group, safe='')}/"
-
-
-def test_a_number_changes_without_a_reload_and_charts_stream(page: Page, served: Served, life: Life) -> None:
-    page.goto(group_page(served, life))
-    page.evaluate("window.marked = true")
+def test_a_group_appears_in_an_open_list_and_its_numbers_change_without_a_reload(
+    page: Page, served: Served, life: Life, notes: Notes
+) -> None:
+    page.goto(f"{served.base}/clusters/test/groups/")
+    row = page.locator("tr", has_text=life.group)
+    expect(row).to_be_visible(timeout=40_000)  # it comes by itself, by a hint
+    row.get_by_role("link").first.click()
+    expect(page.locator(LIVE)).to_have_text("live", timeout=20_000)
+    documents = notes.documents
     end = page.locator("#partitions tr[data-key] [data-f=end]").first
-    before = end.text_content()
-    expect(end).not_to_have_text(before or "", timeout=20_000)
-    expect(page.locator("[data-live] b")).to_have_text("live", timeout=20_000)
+    expect(end).not_to_have_text("unknown", timeout=40_000)
+    before = end.inner_text()
+    expect(end).not_to_have_text(before, timeout=20_000)
     page.wait_for_selector("figure[data-chart=lag][data-drawn]", timeout=40_000)
-    assert page.evaluate("window.marked") is True, "the page was loaded again"
+    newest = f"() => Math.max(...{PLOT}.data.flatMap(line => line.x))"
+    seen = page.evaluate(newest)
+    page.wait_for_function(f"seen => ({newest})() > seen", arg=seen, timeout=20_000)
+    assert notes.documents == documents
 
 
-def test_the_frozen_consumers_toast_comes_and_goes_and_is_told_once_each(
-    page: Page, served: Served, life: Life, receiver: list[dict[str, object]], receiver_url: str
+def test_a_frozen_consumer_is_told_once_and_its_end_too_across_a_crash_of_the_server(
+    page: Page,
+    served: Served,
+    life: Life,
+    notes: Notes,
+    group_page: str,
+    receiver: list[dict[str, object]],
+    receiver_url: str,
 ) -> None:
     page.goto(f"{served.base}/settings/channels/new/")
     page.fill("input[name=name]", "Receiver")
     page.fill("input[name=url]", receiver_url)
     page.locator("main form button[type=submit], main form button.btn-primary").first.click()
-    page.goto(group_page(served, life))
+    page.goto(group_page)
+    expect(page.locator(LIVE)).to_have_text("live", timeout=20_000)
+    documents = notes.documents
+    page.evaluate("() => { window.before = 'the same page' }")
+
     life.frozen.set()
-    expect(page.locator(".sg-head h1")).to_contain_text("No progress since", timeout=45_000)
-    toast = page.locator("#sg-toasts [data-state=firing]")
-    expect(toast).to_contain_text(life.group, timeout=90_000)
-    wait_for("the webhook's request", lambda: len(receiver) >= 1, seconds=15)
-    life.frozen.clear()
-    expect(page.locator("#sg-toasts [data-state=resolved]")).to_be_visible(timeout=60_000)
-    wait_for("the webhook's second request", lambda: len(receiver) >= 2, seconds=15)
-    events = [message["event"] for message in receiver]
-    assert events == ["firing", "resolved"]
+    try:
+        expect(page.locator(".sg-head h1")).to_contain_text("No progress since", timeout=45_000)
+        toast = page.locator("#sg-toasts [data-state=firing]")
+        expect(toast).to_contain_text(life.group, timeout=45_000)
+        expect(toast).to_have_attribute("role", "alert")
+        expect(page.locator(".sg-bell .n")).to_have_text("1")
+        assert page.title().startswith("(1) ")
+        wait_for("the webhook's request", lambda: len(receiver) >= 1, seconds=15)
 
-
-def test_the_socket_comes_back_after_a_restart_of_the_server(page: Page, served: Served, life: Life) -> None:
-    page.goto(group_page(served, life))
-    expect(page.locator("[data-live] b")).to_have_text("live", timeout=20_000)
-    served.kill()
-    expect(page.locator("[data-live] b")).to_have_text("reconnecting", timeout=20_000)
-    expect(page.locator("#sg-banner")).to_contain_text("Connection lost")
+        notes.server_is_away = True
+        served.kill()
+        expect(page.locator(LIVE)).to_have_text("reconnecting", timeout=20_000)
+        expect(page.locator("#sg-banner")).to_contain_text("Connection lost")
+    finally:
+        life.frozen.clear()
     served.start()
     served.wait_alive()
-    expect(page.locator("[data-live] b")).to_have_text("live", timeout=60_000)
-    end = page.locator("#partitions tr[data-key] [data-f=end]").first
-    before = end.text_content()
-    expect(end).not_to_have_text(before or "", timeout=30_000)
+    expect(page.locator(LIVE)).to_have_text("live", timeout=60_000)
+    notes.server_is_away = False
+
+    expect(page.locator("#sg-toasts [data-state=resolved]")).to_be_visible(timeout=60_000)
+    expect(page.locator(".sg-bell .n")).to_be_hidden(timeout=20_000)
+    expect(page.locator(".sg-head .sg-v")).to_have_text("ok", timeout=45_000)
+    wait_for("the webhook's second request", lambda: len(receiver) >= 2, seconds=15)
+    assert [message["event"] for message in receiver] == ["firing", "resolved"]
+    assert page.evaluate("() => window.before") == "the same page"
+    assert notes.documents == documents
+
+    # no hole and nothing twice: what came over both sockets is what is stored
+    stored = served.rows(
+        "select t.alert_id, t.new_state from dashboard_transition t join dashboard_alert a on a.id = t.alert_id"
+        " where a.subject = ? order by t.id",
+        life.group,
+    )
+    wait_for("all transitions in the page", lambda: len(notes.alerts()) >= len(stored), seconds=10)
+    assert notes.alerts() == stored
+    assert notes.sockets >= 2
+
+
+def test_a_zoomed_view_stays_while_data_stream_in(page: Page, group_page: str) -> None:
+    page.goto(group_page)
+    page.wait_for_selector("figure[data-chart=lag][data-drawn]", timeout=40_000)
+    expect(page.locator(LIVE)).to_have_text("live", timeout=20_000)
+    layer = page.locator("figure[data-drawn] .nsewdrag").first
+    box = layer.bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.4, y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.9, y, steps=5)
+    page.mouse.up()
+    page.wait_for_url("**from=*to=*")
+    expect(page.locator(LIVE)).to_have_text("zoomed")
+    shown = f"() => {PLOT}.layout.xaxis.range.map(Number)"
+    sought = page.evaluate("() => ['from', 'to'].map(name => Number(new URL(location.href).searchParams.get(name)))")
+    page.wait_for_function(
+        f"sought => ({shown})().every((t, i) => Math.abs(t - sought[i]) < 1000)", arg=sought, timeout=20_000
+    )
+    zoomed = page.evaluate(shown)
+    page.evaluate("() => { window.cycles = 0; document.addEventListener('sg:state', () => window.cycles++) }")
+    page.wait_for_function("() => window.cycles > 3", timeout=20_000)
+    assert page.evaluate(shown) == zoomed
+    layer.dblclick()
+    expect(page.locator(LIVE)).to_have_text("live")
+    page.wait_for_function(f"zoomed => ({shown})()[1] > zoomed[1]", arg=zoomed, timeout=20_000)
 
 
 @pytest.fixture

@@ -58,7 +58,8 @@ def test_metrics_answers_in_openmetrics_and_gzip_when_asked() -> None:
     text = gzip.decompress(response.content).decode()
     assert text.endswith("# EOF\n")
     assert text.count("# EOF") == 1
-    assert len(list(parse_openmetrics(text))) > 28
+    parsed = parse_openmetrics(text)  # type: ignore[no-untyped-call]  # has no annotations in 0.26
+    assert {"streamgauge_group_lag_messages", "process_cpu_seconds"} <= {family.name for family in parsed}
 
 
 @pytest.mark.django_db
@@ -98,19 +99,20 @@ def test_healthz_needs_nothing_but_the_process() -> None:
 def test_readyz_names_the_loop_that_is_older_than_three_intervals(
     no_loops: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = time.monotonic()
-    loop.register(Still("sampler demo", interval=5.0, last_turn=0.0))
-    loop.register(Still("judge", interval=1.0, last_turn=0.0))
+    sampler, judge = Still("sampler demo", 5.0, 0.0), Still("judge", 1.0, 0.0)
+    loop.register(sampler)
+    loop.register(judge)
     assert Client().get("/readyz").status_code == 200, "a loop that just began is not late"
-    clock = [start + 10]
-    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
-    response = Client().get("/readyz")
-    assert response.status_code == 503
-    told = response.json()
-    assert [late["name"] for late in told["late_loops"]] == ["judge"]
-    assert told["late_loops"][0]["age_seconds"] == pytest.approx(10, abs=0.5)
-    clock[0] = start + 16
-    assert [late["name"] for late in Client().get("/readyz").json()["late_loops"]] == ["judge", "sampler demo"]
+
+    def as_if_begun(seconds_ago: float) -> dict[str, object]:
+        since = time.monotonic() - seconds_ago
+        monkeypatch.setattr(loop, "_running", {each.name: (each, since) for each in (sampler, judge)})
+        response = Client().get("/readyz")
+        assert response.status_code == 503
+        return {late["name"]: late["age_seconds"] for late in response.json()["late_loops"]}
+
+    assert as_if_begun(10) == {"judge": pytest.approx(10, abs=2)}
+    assert set(as_if_begun(16)) == {"judge", "sampler demo"}
 
 
 @pytest.mark.django_db

@@ -1,0 +1,1 @@
+"""Measurements: `python -m tests.bench` prints tables and writes var/bench/<name>.json."""
