@@ -59,7 +59,8 @@ def venv_python(venv: Path) -> Path:
 
 def find_uv() -> str:
     """uv of the system, or one installed into a small environment of its own below .cache."""
-    if found := shutil.which("uv"):
+    found = shutil.which("uv")
+    if found:
         return found
     own = TOOLS / ("Scripts/uv.exe" if sys.platform == "win32" else "bin/uv")
     if not own.exists():

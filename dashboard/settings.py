@@ -19,6 +19,7 @@ CACHE_DIR = Path(env.str("STREAMGAUGE_CACHE_DIR", str(BASE_DIR / ".cache"))).abs
 DEMO = env.bool("STREAMGAUGE_DEMO", False)
 HOST = env.str("STREAMGAUGE_HOST", "127.0.0.1")
 PORT = env.int("STREAMGAUGE_PORT", 8000)
+PUBLIC_URL = env.str("STREAMGAUGE_PUBLIC_URL", "")  # links in messages; "": the address it listens on
 METRICS_TOKEN = env.str("STREAMGAUGE_METRICS_TOKEN", "")
 ALLOWED_NETWORKS: list[str] = env.list("STREAMGAUGE_ALLOWED_NETWORKS", [])
 REDIS_URL = env.str("REDIS_URL", "")

@@ -14,7 +14,7 @@ from django.db import close_old_connections
 
 from collectors.models import Cluster, Event
 
-from .acts import CALM, LOOP, Act
+from .acts import ACTS, CALM, LOOP, Act
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +67,7 @@ class Director:
 
     def _run(self) -> None:
         try:
+            self._close_open_act()
             if not self._wait_first_cycle():
                 return
             for act, seconds in self.sequence():
@@ -85,14 +86,23 @@ class Director:
                 return True
         return False
 
+    def _close_open_act(self) -> None:
+        """Mark as over what a killed demo had left under way: the traffic of this run does not play it."""
+        newest = Event.objects.filter(cluster_id=self.cluster_id, kind=Event.Kind.ACT).order_by("-at", "-id").first()
+        if newest is not None and newest.data.get("phase") == "begin" and newest.data.get("ends_at", 0) > self.clock():
+            name = str(newest.data.get("act"))
+            act = ACTS.get(name) or Act(name, str(newest.data.get("title")), 0.0, newest.subject_kind, newest.subject)
+            self._mark(act, "end", f"Demo: cut short: {act.title}", self.clock())
+
     def play(self, act: Act, seconds: float) -> bool:
         """Play one act to its end; False when told to stop before."""
         self._mark(act, "begin", f"Demo: {act.title}", self.clock() + seconds)
         self.tell({"act": act.name, **act.order})
         ended = not self._stop.wait(seconds)
-        if ended and not act.is_calm:
-            self.tell({"act": CALM.name})
-            self._mark(act, "end", f"Demo: over: {act.title}", self.clock())
+        if not act.is_calm:
+            if ended:
+                self.tell({"act": CALM.name})
+            self._mark(act, "end", f"Demo: {'over' if ended else 'cut short'}: {act.title}", self.clock())
         return ended
 
     def _mark(self, act: Act, phase: str, text: str, ends_at: float) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -116,8 +117,10 @@ def _fetch_all(
 ) -> None:
     failed: list[str] = []
     done_bytes = 0
-    with ThreadPoolExecutor(4, thread_name_prefix="jars") as pool:
-        running = {pool.submit(_fetch_one, jar, folder, say, fetch, pause): jar for jar in todo}
+    given_up = threading.Event()
+    pool = ThreadPoolExecutor(4, thread_name_prefix="jars")
+    try:
+        running = {pool.submit(_fetch_one, jar, folder, say, fetch, pause, given_up): jar for jar in todo}
         for number, future in enumerate(as_completed(running), start=1):
             jar = running[future]
             problem = future.result()
@@ -129,6 +132,9 @@ def _fetch_all(
                 f"  [{number:2}/{len(todo)}] {jar.file_name} {jar.size / 1e6:.1f} MB"
                 f" ({done_bytes / 1e6:.0f} of {total / 1e6:.0f} MB)"
             )
+    finally:
+        given_up.set()  # Ctrl-C: what waits is not begun, what runs is not tried again
+        pool.shutdown(cancel_futures=True)
     if failed:
         raise DownloadFailedError(
             f"{len(failed)} of {len(todo)} jars could not be fetched after {ATTEMPTS} tries each:\n  "
@@ -137,7 +143,9 @@ def _fetch_all(
         )
 
 
-def _fetch_one(jar: Jar, folder: Path, say: Say, fetch: Fetch, pause: Callable[[float], None]) -> str:
+def _fetch_one(
+    jar: Jar, folder: Path, say: Say, fetch: Fetch, pause: Callable[[float], None], given_up: threading.Event
+) -> str:
     """Fetch one jar into `folder`; returns "" or why it did not work."""
     problem = ""
     for attempt in range(1, ATTEMPTS + 1):
@@ -154,6 +162,8 @@ def _fetch_one(jar: Jar, folder: Path, say: Say, fetch: Fetch, pause: Callable[[
         finally:
             with contextlib.suppress(OSError):
                 shutil.rmtree(staging)
+        if given_up.is_set():
+            return problem
         if attempt < ATTEMPTS:
             wait = 2.0 ** (attempt - 1)
             say(f"  {jar.file_name}: {problem}; trying again in {wait:.0f} s ({attempt} of {ATTEMPTS} tries)")
@@ -176,6 +186,6 @@ def _fetch_with_jgo(jar: Jar, folder: Path) -> Path:
     # own cache and takes a half file for a whole one next time, hence one empty cache per try.
     from jgo.maven import MavenContext
 
-    context = MavenContext(repo_cache=folder, timeout=30)
+    context = MavenContext(repo_cache=folder, timeout=10)
     artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
     return Path(artifact.resolve())

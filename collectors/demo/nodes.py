@@ -34,6 +34,7 @@ JVM_FLAGS = (
     "-XX:ReservedCodeCacheSize=64m",
     "-XX:TieredStopAtLevel=1",
     "-Djava.awt.headless=true",
+    "-XX:-UsePerfData",  # its file lies in the system's temporary folder, and stays there after a kill
 )
 CLUSTER_PROPERTIES = {
     "process.roles": "broker,controller",
@@ -200,6 +201,10 @@ class KafkaCluster:
         logs.mkdir(parents=True, exist_ok=True)
         # Both begin anew with each start: what is quoted when a node fails must be of this start.
         self.log_file(node).unlink(missing_ok=True)
+        # The compression libraries unpack themselves there and tidy up only when the end is a polite one.
+        scratch = self.data_dir / "scratch" / f"node-{node}"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
         with (logs / "console.log").open("wb") as console:
             process = subprocess.Popen(
                 [
@@ -207,6 +212,7 @@ class KafkaCluster:
                     *JVM_FLAGS,
                     f"-Dlog4j2.configurationFile={Path(__file__).parent / 'log4j2.xml'}",
                     f"-Dkafka.logs.dir={logs}",
+                    f"-Djava.io.tmpdir={scratch}",
                     self.marker,
                     "-cp",
                     class_path(self.cache_dir),

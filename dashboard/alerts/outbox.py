@@ -84,7 +84,7 @@ def payload_of(alert: Alert, event: str, *, sentence: str, numbers: dict[str, An
 
 def public_url() -> str:
     """Where people reach this instance: STREAMGAUGE_PUBLIC_URL, else the address it listens on."""
-    told = str(getattr(settings, "PUBLIC_URL", "")).rstrip("/")
+    told = settings.PUBLIC_URL.rstrip("/")
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
     return told or f"http://{host}:{settings.PORT}"
 

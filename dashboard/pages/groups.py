@@ -17,7 +17,7 @@ from .lights import Light, lights_of
 from .lists import arrange, headings, read_state
 from .overview import recent_events
 from .ranges import QUICK, read_range
-from .shell import page, shell_of
+from .shell import page, rows_page, shell_of
 from .summaries import Summary
 from .times import history_since, spark_range
 
@@ -68,8 +68,9 @@ def groups(request: HttpRequest, slug: str) -> HttpResponse:
         "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
         "troubled": [one for one in every if _is_wanted(one, "troubled")],
     }
-    template = "pages/_groups_rows.html" if request.GET.get("fragment") == "rows" else "pages/groups.html"
-    return page(request, template, context, shell=shell)
+    if request.GET.get("fragment") == "rows":
+        return rows_page(request, "pages/_groups_rows.html", context, shell=shell)
+    return page(request, "pages/groups.html", context, shell=shell)
 
 
 def _is_wanted(one: Light, show: str) -> bool:

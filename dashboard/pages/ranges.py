@@ -68,6 +68,10 @@ class TimeRange:
 
     @property
     def query(self) -> str:
+        """As parameters for charts: what was typed, or the range shown in its place when that cannot be read."""
+        if self.errors:
+            since, until = (round(at.timestamp() * 1000) for at in (self.since, self.until))
+            return urlencode({"from": since, "to": until})
         return urlencode({"from": self.from_text, "to": self.to_text})
 
 

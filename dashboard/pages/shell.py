@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote, urlencode
 
 import orjson
 from django.conf import settings
@@ -88,6 +89,17 @@ def page(
 ) -> HttpResponse:
     """Render a page with its surroundings."""
     return render(request, template, {"shell": shell, "theme": theme_of(request), **context}, status=status)
+
+
+def rows_page(request: HttpRequest, template: str, context: dict[str, Any], *, shell: Shell) -> HttpResponse:
+    """The rows of a list; the address in the browser follows what was searched, so that it can be shared."""
+    response = page(request, template, context, shell=shell)
+    if request.headers.get("HX-Request") == "true":
+        params = request.GET.copy()
+        params.pop("fragment", None)
+        kept = urlencode([(key, value) for key, value in params.items() if value])
+        response["HX-Replace-Url"] = quote(request.path) + (f"?{kept}" if kept else "")
+    return response
 
 
 def json_answer(value: Any) -> HttpResponse:

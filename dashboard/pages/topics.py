@@ -19,7 +19,7 @@ from . import words
 from .lists import arrange, headings, read_state
 from .overview import recent_events
 from .ranges import QUICK, read_range
-from .shell import page, shell_of
+from .shell import page, rows_page, shell_of
 from .summaries import Summary
 from .times import history_since, spark_range
 
@@ -84,8 +84,9 @@ def topics(request: HttpRequest, slug: str) -> HttpResponse:
         "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
         "degraded": [one for one in every if one.under_replicated or one.offline],
     }
-    template = "pages/_topics_rows.html" if request.GET.get("fragment") == "rows" else "pages/topics.html"
-    return page(request, template, context, shell=shell)
+    if request.GET.get("fragment") == "rows":
+        return rows_page(request, "pages/_topics_rows.html", context, shell=shell)
+    return page(request, "pages/topics.html", context, shell=shell)
 
 
 def _is_wanted(one: Light, show: str) -> bool:

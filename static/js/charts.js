@@ -146,6 +146,7 @@ async function paint(library_, chart) {
   layout.font.family = getComputedStyle(document.body).fontFamily;
   layout.xaxis.range = [chart.data.from * 1000, chart.data.to * 1000];
   layout.height = chart.box.clientHeight || 240;
+  layout.uirevision = zoom ? zoom.join() : "live"; // else Plotly keeps the range that was dragged, for ever
   if (!chart.drawn) chart.plot.replaceChildren();
   await library_.react(chart.plot, data, layout, { displayModeBar: false, responsive: true, doubleClick: false });
   if (!chart.drawn) listen(chart);

@@ -110,12 +110,11 @@ class Stage:
 
     def add_cycle(self, taken_at: float) -> None:
         self.ends = self.ends + self.random.poisson(40.0, len(self.ends))
+        lag = self.random.integers(0, 500, LAG_ROWS)
         columns = {
             Kind.END: _column(self.ends_layout, self.ends),
             Kind.START: _column(self.ends_layout, np.zeros(len(self.ends), dtype=np.int64)),
-            Kind.COMMITTED: _column(
-                self.commits_layout, self.ends[self.at_end] - self.random.integers(0, 500, LAG_ROWS)
-            ),
+            Kind.COMMITTED: _column(self.commits_layout, self.ends[self.at_end] - lag),
             Kind.VERDICT: _column(self.verdict_layout, np.full(GROUPS, int(Verdict.OK))),
         }
         self.number += 1

@@ -116,4 +116,7 @@ def page(browser: Browser, served: Served, notes: Notes) -> Iterator[Page]:
 
 @pytest.fixture
 def group_page(served: Served, life: Life) -> str:
+    """The address of the group's page, once the collector knows the group."""
+    known = "select 1 from collectors_group where name = ?"
+    wait_for("the group is known", lambda: served.rows(known, life.group), seconds=60)
     return f"{served.base}/clusters/test/groups/{quote(life.group, safe='')}/"

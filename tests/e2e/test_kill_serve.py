@@ -9,7 +9,7 @@ import pytest
 
 from .served import Life, Served, wait_for
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.long]
 KILLS = 20
 
 

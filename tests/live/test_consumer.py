@@ -221,7 +221,7 @@ async def test_a_signed_in_browser_gets_through_the_whole_application(reader: Fa
         client.force_login(get_user_model().objects.create_user("ann"))
         return client.cookies[settings.SESSION_COOKIE_NAME].value
 
-    cookie = await sign_in()
+    cookie = await database_sync_to_async(sign_in)()
     reader.sessions[cookie] = reader.sessions["session"]
     headers = [
         (b"host", b"localhost:8000"),

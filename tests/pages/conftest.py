@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
@@ -13,12 +15,13 @@ from dashboard.models import Person, Role
 
 
 @pytest.fixture(autouse=True)
-def _plain(settings: Settings) -> None:
+def _plain(settings: Settings, tmp_path: Path) -> None:
     """Static names without collectstatic; and the caches are emptied, since tests reuse ids of clusters and cycles."""
     settings.STORAGES = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
+    settings.STATIC_ROOT = tmp_path  # else whitenoise walks a folder that a server may be filling
     settings.DEMO = False
     findings.forget()
     leaders.forget()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from datetime import timedelta
@@ -171,6 +172,14 @@ def test_lists_sort_filter_search_and_page_by_their_address(viewer: Client) -> N
     assert lags == sorted(lags, reverse=True)
 
 
+def test_the_address_follows_a_search(viewer: Client) -> None:
+    make_company(company())
+    query = "?fragment=rows&q=group-1&show=all&sort=-lag&page="
+    response = viewer.get("/clusters/demo/groups/" + query, headers={"HX-Request": "true"})
+    assert response["HX-Replace-Url"] == "/clusters/demo/groups/?q=group-1&show=all&sort=-lag"
+    assert "HX-Replace-Url" not in viewer.get("/clusters/demo/groups/" + query)
+
+
 def test_a_bad_range_is_a_message_beside_its_field(viewer: Client) -> None:
     make_company(company())
     response = viewer.get("/clusters/demo/groups/group-0/?from=now-1x&to=<b>")
@@ -179,6 +188,10 @@ def test_a_bad_range_is_a_message_beside_its_field(viewer: Client) -> None:
     assert 'id="from-err"' in page
     assert 'id="to-err"' in page
     assert "&lt;b&gt;" in page
+    sources = re.findall(r'data-src="([^"]+)"', page)
+    assert len(sources) == 2
+    for source in sources:  # the charts show the range that stands in for it
+        assert viewer.get(html.unescape(source)).status_code == 200
 
 
 def test_the_demo_s_strip_is_on_every_page_while_the_act_lasts(viewer: Client, settings: Settings) -> None:
