@@ -84,12 +84,6 @@ class MetricsPage:
         tail = b"".join(_scraped(clusters, now, openmetrics=openmetrics)) + own
         return Page(self._join(parts, openmetrics=openmetrics), tail + EOF_LINE if openmetrics else tail)
 
-    def render_ahead(self, now: float) -> None:
-        """Render parts of new cycles before someone asks; for a hint from the live side."""
-        for cluster in rows.clusters():
-            if cluster.is_fresh(now):
-                self._parts.part(cluster)
-
     def _join(self, parts: list[Part], *, openmetrics: bool) -> Joined:
         key = tuple(part.key for part in parts)
         with self._lock:

@@ -64,7 +64,8 @@ async function load(chart) {
   const label = chart.figure.querySelector("[data-resolution]");
   if (label) label.textContent = `${answer.unit}, ${answer.resolution}`;
   if (answer.empty && !chart.lines().some(line => line.y.some(v => v !== null))) {
-    wait(chart, chart.wait?.textContent.startsWith("Drawing") ? "No samples in this range." : chart.wait?.textContent);
+    const waits = chart.wait?.querySelector("[data-f=waiting]")?.textContent; // the first minute says what it waits for
+    wait(chart, waits || "No samples in this range.");
   }
   if (!chart.drawn) first(chart);
   draw(chart);
@@ -136,8 +137,8 @@ async function next() {
 async function paint(library_, chart) {
   const { figure } = chart.data, some = chart.lines().some(line => line.y.some(v => v !== null));
   legend(chart);
-  if (!some) return;
-  if (chart.wait) chart.wait.hidden = true;
+  if (!some && !chart.drawn) return;
+  if (chart.wait && some) chart.wait.hidden = true;
   const data = figure.data.map(trace => {
     const hidden = chart.solo && trace.meta.key !== chart.solo || chart.off.has(trace.meta.key);
     return { ...coloured({ ...trace, x: null, y: null }), x: trace.x, y: trace.y, visible: !hidden };
