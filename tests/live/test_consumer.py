@@ -215,7 +215,6 @@ async def test_foreign_origins_and_unknown_addresses_are_refused_at_the_door(pat
 async def test_a_signed_in_browser_gets_through_the_whole_application(reader: FakeReader) -> None:
     from dashboard.asgi import application
 
-    @database_sync_to_async  # type: ignore[untyped-decorator]  # channels has no types
     def sign_in() -> str:
         client = Client()
         client.force_login(get_user_model().objects.create_user("ann"))
