@@ -30,10 +30,10 @@ check: lint
 	$(BIN)/pytest -q -m "not kafka and not browser and not promtool and not long" $(ARGS)
 
 test: lint
-	$(BIN)/pytest -q -m "not long" --durations=10 $(ARGS)
+	$(BIN)/pytest -q -m "not long and not kafka and not browser" --durations=10 $(ARGS)
 
 test-long: install
-	$(BIN)/pytest -q -m long --durations=10 $(ARGS)
+	$(BIN)/pytest -q -m "long or kafka or browser" --durations=10 $(ARGS)
 
 bench: install
 	$(RUN) -m tests.bench

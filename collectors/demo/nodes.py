@@ -149,14 +149,16 @@ class KafkaCluster:
             known = {plan["node_id"]: NodePlan(**plan) for plan in stored["nodes"]}
         else:
             self.cluster_id = _random_id()
+        # Remembered ports belong to their nodes: one that has to move must not take its neighbour's.
+        remembered = {port for plan in known.values() for port in (plan.port, plan.controller_port)}
         taken: set[int] = set()
         self._plans = {}
         for index in range(self.node_count):
             node = index + 1
             plan = known.get(node)
             preferred = self.base_ports[index] if self.base_ports else FIRST_PORT + PORT_STEP * index
-            port = _free_port(plan.port if plan else preferred, taken)
-            controller_port = _free_port(plan.controller_port if plan else port + 1, taken)
+            port = _free_port(plan.port if plan else preferred, taken, remembered)
+            controller_port = _free_port(plan.controller_port if plan else port + 1, taken, remembered)
             directory_id = plan.directory_id if plan else _random_id()
             self._plans[node] = NodePlan(node, port, controller_port, directory_id)
         stored = {
@@ -228,7 +230,7 @@ class KafkaCluster:
         self._processes[node] = process
         self.pid_file.add(f"node-{node}", process.pid)
 
-    def wait_ready(self, *, seconds: float = 45.0, nodes: int | None = None) -> float:
+    def wait_ready(self, *, seconds: float = 90.0, nodes: int | None = None) -> float:
         """Wait until Metadata names `nodes` brokers (default: all); returns how many seconds it took.
 
         A node that ends meanwhile is told at once with the lines of its log that say why. When the reason is a port
@@ -305,8 +307,8 @@ class KafkaCluster:
     # -- trouble on purpose ------------------------------------------------------------------------------------
 
     def kill(self, node: int) -> None:
-        """SIGKILL: the node is gone without a word."""
-        process = self._processes[node]
+        """SIGKILL: the node is gone without a word, and `wait_ready` does not take that for a failure."""
+        process = self._processes.pop(node)
         send(process.pid, signal.SIGKILL)
         process.wait(10)
         self.pid_file.remove(f"node-{node}")
@@ -320,8 +322,8 @@ class KafkaCluster:
 
     def restart(self, node: int) -> None:
         """Start a node again with the same ports and data, ending it first if it runs; `wait_ready` waits for it."""
-        process = self._processes[node]
-        if process.poll() is None:
+        process = self._processes.get(node)
+        if process is not None and process.poll() is None:
             send(process.pid, signal.SIGCONT)
             send(process.pid, signal.SIGTERM)
             if not wait_until_gone([process.pid], seconds=6.0):
@@ -432,9 +434,11 @@ def _random_id() -> str:
             return made
 
 
-def _free_port(preferred: int, taken: set[int]) -> int:
+def _free_port(preferred: int, taken: set[int], remembered: set[int]) -> int:
+    """The first free port from `preferred` on, but for those that others remember; added to `taken`."""
     for port in range(preferred, min(preferred + 1000, 65536)):
-        if port not in taken and _can_bind(port):
+        is_anothers = port in taken or (port in remembered and port != preferred)
+        if not is_anothers and _can_bind(port):
             taken.add(port)
             return port
     raise KafkaFailedError(f"no free port from {preferred} to {preferred + 999} on {HOST}")

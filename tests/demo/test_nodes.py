@@ -141,8 +141,10 @@ def test_a_command_ends_its_node_also_when_that_hangs(tmp_path: Path, sign: sign
 def command_for(folder: Path) -> subprocess.Popen[str]:
     """The room's own command with one node, started and ready."""
     command = subprocess.Popen(
-        [sys.executable, "-m", "collectors.demo.nodes", "--nodes", "1", "--base-port", str(PREFERRED)]
-        + ["--data", str(folder / "kafka"), "--cache", str(settings.CACHE_DIR)],
+        [
+            *(sys.executable, "-m", "collectors.demo.nodes", "--nodes", "1", "--base-port", str(PREFERRED)),
+            *("--data", str(folder / "kafka"), "--cache", str(settings.CACHE_DIR)),
+        ],
         stdout=subprocess.PIPE,
         text=True,
         # a shell that starts this in the background leaves SIGINT ignored, and children inherit that
@@ -160,12 +162,12 @@ def test_a_node_that_does_not_start_says_why(one_node: KafkaCluster) -> None:
     one_node.start()
     one_node.stop()
     identity = one_node.data_dir / "node-1" / "meta.properties"
-    identity.write_text(identity.read_text().replace(one_node.cluster_id, "AAAAAAAAAAAAAAAAAAAAAA"))
+    identity.write_text(identity.read_text().replace("node.id=1", "node.id=7"))
     one_node.start()
     with pytest.raises(KafkaFailedError) as failed:
         one_node.wait_ready()
     assert "Kafka node 1 ended with code 1" in str(failed.value)
-    assert "cluster.id" in str(failed.value) or "cluster id" in str(failed.value)
+    assert "node id 7" in str(failed.value)
     assert str(one_node.log_file(1).parent) in str(failed.value)
 
 
