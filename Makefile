@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python
 ARGS ?=
+# Where an environment forbids bytecode files, each start would compile all modules again: 8 s.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help install demo check lint test test-long bench screenshots clean
 
@@ -27,13 +29,13 @@ lint: install
 	$(RUN) manage.py makemigrations --check --dry-run
 
 check: lint
-	$(BIN)/pytest -q -m "not kafka and not browser and not promtool and not long" $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not kafka and not browser and not promtool and not long" $(ARGS)
 
 test: lint
-	$(BIN)/pytest -q -m "not long and not kafka and not browser" --durations=10 $(ARGS)
+	$(BIN)/pytest -q -m "not long" --durations=10 $(ARGS)
 
 test-long: install
-	$(BIN)/pytest -q -m "long or kafka or browser" --durations=10 $(ARGS)
+	$(BIN)/pytest -q -m long --durations=10 $(ARGS)
 
 bench: install
 	$(RUN) -m tests.bench

@@ -34,7 +34,8 @@ def main() -> None:
     if not venv_python(VENV).exists():
         run([uv, "venv", "--quiet", "--python", sys.executable, str(VENV)])
     retry(
-        [uv, "pip", "sync", "--python", str(venv_python(VENV)), "--require-hashes", str(LOCK)],
+        # compiled now, on all cores, and not by each first start of the demo
+        [uv, "pip", "sync", "--compile-bytecode", "--python", str(venv_python(VENV)), "--require-hashes", str(LOCK)],
         "fetching the locked packages",
     )
     STAMP.write_text(digest)

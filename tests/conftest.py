@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its stubs re-export nothing
 from django.conf import settings
 
@@ -22,11 +23,51 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
     """Three real nodes, no traffic, started once a run. A test that breaks a node mends it again before it ends."""
-    cluster = KafkaCluster(tmp_path_factory.mktemp("kafka"), cache_dir=settings.CACHE_DIR)
+    # Ports of this run's own: a node that a test killed must find its port free, whatever else runs on the machine.
+    first_port = 20_000 + os.getpid() % 1000 * 10
+    cluster = KafkaCluster(
+        tmp_path_factory.mktemp("kafka"),
+        cache_dir=settings.CACHE_DIR,
+        base_ports=[first_port, first_port + 2, first_port + 4],
+    )
     with cluster:
         cluster.start()
         cluster.wait_ready()
         yield cluster
+
+
+@pytest.fixture(autouse=True)
+def _leave_kafka_whole(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After a test that had the run's Kafka: wait until every node again says that all replicas are in sync."""
+    cluster = request.getfixturevalue("kafka") if "kafka" in request.fixturenames else None
+    yield
+    if cluster is not None:
+        wait_until_whole(cluster)
+
+
+def wait_until_whole(cluster: KafkaCluster, *, seconds: float = 60.0) -> None:
+    """Until each node, asked by a client of its own, names all brokers and a full ISR for all partitions."""
+    deadline = time.monotonic() + seconds
+    for address in cluster.bootstrap.split(","):
+        admin = AdminClient({"bootstrap.servers": address}, logger=logging.getLogger("tests.kafka"))
+        while missing := _missing_replicas(admin, len(cluster.node_ids)):
+            assert time.monotonic() < deadline, f"{address} still says after {seconds:.0f} s: {missing}"
+            time.sleep(0.2)
+
+
+def _missing_replicas(admin: AdminClient, nodes: int) -> str:
+    try:
+        metadata = admin.list_topics(timeout=3)
+    except KafkaException as error:
+        return str(error)
+    if len(metadata.brokers) < nodes:
+        return f"brokers {sorted(metadata.brokers)}"
+    return ", ".join(
+        f"{topic.topic}/{partition.id} has ISR {sorted(partition.isrs)} of {sorted(partition.replicas)}"
+        for topic in metadata.topics.values()
+        for partition in topic.partitions.values()
+        if partition.leader < 0 or len(partition.isrs) < len(partition.replicas)
+    )
 
 
 @pytest.fixture

@@ -94,6 +94,7 @@ class KafkaCluster:
         self._plans: dict[int, NodePlan] = {}
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._held = contextlib.ExitStack()
+        self._is_known = False  # whether somebody may use `bootstrap` already
 
     @property
     def marker(self) -> str:
@@ -126,6 +127,7 @@ class KafkaCluster:
             left = self.pid_file.end_left_over()
             if left:
                 self.say(f"Ended what an earlier run had left: {', '.join(f'{n} (pid {p})' for n, p in left.items())}")
+            self._is_known = False
             self._plan()
             self._format()
             for node in self._plans:
@@ -231,21 +233,21 @@ class KafkaCluster:
         self.pid_file.add(f"node-{node}", process.pid)
 
     def wait_ready(self, *, seconds: float = 90.0, nodes: int | None = None) -> float:
-        """Wait until Metadata names `nodes` brokers (default: all); returns how many seconds it took.
+        """Wait until Metadata names `nodes` brokers (default: all, each by its own answer); returns seconds.
 
         A node that ends meanwhile is told at once with the lines of its log that say why. When the reason is a port
-        that another process took between our look and the node's bind, ports are chosen anew, once.
+        that another process took between our look and the node's bind, ports are chosen anew, once and only as long
+        as nobody was told where the nodes listen.
         """
         wanted = nodes or self.node_count
         began = time.monotonic()
-        moved = False
         while True:
             try:
                 self._wait_for_brokers(wanted, began + seconds)
             except _PortTakenError as taken:
-                if moved:
+                if self._is_known:
                     raise KafkaFailedError(str(taken)) from None
-                moved = True
+                self._is_known = True
                 self.say("A port was taken meanwhile; starting Kafka again on others")
                 self._end_processes()
                 self._plan()
@@ -253,14 +255,23 @@ class KafkaCluster:
                 for node in self._plans:
                     self._spawn(node)
             else:
+                self._is_known = True
                 return time.monotonic() - began
 
     def _wait_for_brokers(self, wanted: int, deadline: float) -> None:
+        self._wait_for_metadata(self.bootstrap, wanted, deadline)
+        if wanted == self.node_count:
+            # For some seconds others still name a node that was killed: one that was started again has to answer
+            # for itself. A fresh client knows nobody but the one it is given.
+            for plan in self._plans.values():
+                self._wait_for_metadata(f"{HOST}:{plan.port}", wanted, deadline)
+
+    def _wait_for_metadata(self, bootstrap: str, wanted: int, deadline: float) -> None:
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 
         settings: dict[str, str | int | float | bool] = {
-            "bootstrap.servers": self.bootstrap,
+            "bootstrap.servers": bootstrap,
             "reconnect.backoff.ms": 100,
             "reconnect.backoff.max.ms": 300,
             "log_level": 0,
@@ -275,7 +286,7 @@ class KafkaCluster:
                 if len(seen) >= wanted:
                     return
             if time.monotonic() > deadline:
-                missing = [node for node in self._plans if node not in seen]
+                missing = [node for node in self._plans if node not in seen] or list(self._plans)
                 raise KafkaFailedError(
                     f"Kafka is not ready: {len(seen)} of {wanted} nodes are up.\n"
                     + "\n".join(self._why(node) for node in missing)

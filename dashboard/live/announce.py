@@ -75,7 +75,8 @@ class _Publisher:
 
     async def _send(self, message: dict[str, Any]) -> None:
         try:
-            await asyncio.wait_for(get_channel_layer().group_send(GROUP, message), SEND_SECONDS)
+            async with asyncio.timeout(SEND_SECONDS):
+                await get_channel_layer().group_send(GROUP, message)
             self._failures = 0
         except Exception as error:  # noqa: BLE001 - whatever Redis answers, a hint may be lost
             self._failures += 1

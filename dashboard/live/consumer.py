@@ -93,19 +93,23 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
 
     async def write(self, outlet: Outlet) -> None:
         """One frame in flight: the next waits for the page's acknowledgement, and newer state replaces older."""
+        # asyncio.timeout throughout: up to Python 3.11 wait_for loses a cancellation that comes with its result
         try:
-            await asyncio.wait_for(self.greeted.wait(), self.ack_seconds)
+            async with asyncio.timeout(self.ack_seconds):
+                await self.greeted.wait()
         except TimeoutError:
             await self.end(Close.TOO_FAST_OR_DEAF, f"no hello for {self.ack_seconds:g} s")
             return
         while True:
             try:
-                await asyncio.wait_for(outlet.acknowledged.wait(), self.ack_seconds)
+                async with asyncio.timeout(self.ack_seconds):
+                    await outlet.acknowledged.wait()
             except TimeoutError:
                 await self.end(Close.TOO_FAST_OR_DEAF, f"no acknowledgement for {self.ack_seconds:g} s")
                 return
             with contextlib.suppress(TimeoutError):  # then an empty frame says that the line is alive, and the time
-                await asyncio.wait_for(outlet.something.wait(), self.heartbeat_seconds)
+                async with asyncio.timeout(self.heartbeat_seconds):
+                    await outlet.something.wait()
             if outlet.is_signed_out:
                 await self.end(Close.SIGNED_OUT, "signed out")
                 return

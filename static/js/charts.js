@@ -277,6 +277,9 @@ function extend(chart, points) {
     if (newest !== undefined && at <= newest) continue;
     const value = points[trace.meta.key];
     if (value === undefined) continue;
+    // new arrays: Plotly takes one that it has seen for unchanged
+    trace.x = trace.x.slice();
+    trace.y = trace.y.slice();
     if (newest !== undefined && at - newest > 2500 * Math.max(chart.data.interval, chart.data.step || 0)) {
       trace.x.push(newest + 1); // a gap until the server says what was in it
       trace.y.push(null);

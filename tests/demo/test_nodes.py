@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from collectors.demo.nodes import HOST, KafkaCluster, KafkaFailedError
 from collectors.demo.processes import FolderInUseError, is_running, wait_until_gone
 from tests.conftest import create_topic, produce
 
-PREFERRED = 23192
+PREFERRED = 31_000 + os.getpid() % 500 * 2  # each run its own
 
 
 @pytest.fixture
@@ -195,6 +196,8 @@ def test_a_killed_node_comes_back_with_its_place(kafka: KafkaCluster) -> None:
         assert sorted(kafka.pids) == [1, 3]
         assert kafka.pid_file.read().keys() == {"node-1", "node-3"}
         kafka.wait_ready(nodes=2)
+        with pytest.raises(KafkaFailedError):
+            kafka.wait_ready(seconds=0.5)
     finally:
         kafka.restart(2)
         kafka.wait_ready()

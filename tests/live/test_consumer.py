@@ -106,6 +106,17 @@ async def test_a_page_that_comes_back_gets_the_events_it_missed(reader: FakeRead
     await page.socket.disconnect()
 
 
+async def test_a_socket_that_is_closed_leaves_no_writer_behind() -> None:
+    """The end may come at any moment of the writer's waking up: up to Python 3.11 wait_for would miss it there."""
+    for _ in range(60):
+        page = Page()
+        await page.open(["g/demo/a"])
+        await page.say({"t": "hello", "subs": []})
+        await page.closed()
+    await asyncio.sleep(0.3)
+    assert [task for task in asyncio.all_tasks() if "LiveConsumer.write" in repr(task)] == []
+
+
 async def test_an_idle_line_gets_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LiveConsumer, "heartbeat_seconds", 0.1)
     page = Page()
