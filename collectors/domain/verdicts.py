@@ -32,6 +32,9 @@ TREND_SAMPLES = 9
 TREND_SECONDS = 30.0
 UNREAD_SHARE = 0.04
 """Of what arrived in the window this share stayed unread, or the lag does not climb (the arrivals swing)."""
+BEAT_SECONDS = 5.0
+"""Commits and samples of nearly the same interval beat: the lag seen drifts through all that arrives in one commit
+interval (Kafka's default) without anybody falling behind. A climb of less than that is no climb."""
 
 
 class Verdict(IntEnum):
@@ -184,7 +187,8 @@ def trends(window: Window) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     arrived[filled] = np.add.reduceat(moved, starts[filled])
     left_unread = lag[last].mean(axis=0) - lag[first].mean(axis=0)
     # compared, not subtracted: the sentinels of groups that are not `enough` would overflow
-    climbs = enough & (last_low > np.where(enough, first_high, 0) + steps) & (left_unread > UNREAD_SHARE * arrived)
+    tolerated = steps + arrived * BEAT_SECONDS / (times[-1] - times[0])
+    climbs = enough & (last_low > np.where(enough, first_high, 0) + tolerated) & (left_unread > UNREAD_SHARE * arrived)
     falls = enough & (last_high < np.where(enough, first_low, 0) - steps)
     return climbs, falls
 
