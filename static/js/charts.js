@@ -89,9 +89,12 @@ function wait(chart, message) {
 
 // --- drawing ----------------------------------------------------------------------------------------------
 
+/* The stylesheet's height: the box itself holds more than the plot, and would grow with each drawing. */
+const heightOf = chart => parseFloat(getComputedStyle(chart.box).minHeight) || 240;
+
 /* The first picture: lines on a canvas in the place where Plotly will draw them. */
 function first(chart) {
-  const width = chart.box.clientWidth, height = chart.box.clientHeight || 240, scale = devicePixelRatio || 1;
+  const width = chart.box.clientWidth, height = heightOf(chart), scale = devicePixelRatio || 1;
   const values = chart.lines().flatMap(line => line.y.filter(v => v !== null));
   if (!values.length) return;
   const canvas = document.createElement("canvas"), g = canvas.getContext("2d");
@@ -146,7 +149,7 @@ async function paint(library_, chart) {
   const layout = coloured(figure.layout);
   layout.font.family = getComputedStyle(document.body).fontFamily;
   layout.xaxis.range = [chart.data.from * 1000, chart.data.to * 1000];
-  layout.height = chart.box.clientHeight || 240;
+  layout.height = heightOf(chart);
   layout.uirevision = zoom ? zoom.join() : "live"; // else Plotly keeps the range that was dragged, for ever
   if (!chart.drawn) chart.plot.replaceChildren();
   await library_.react(chart.plot, data, layout, { displayModeBar: false, responsive: true, doubleClick: false });

@@ -36,7 +36,11 @@ def test_a_group_appears_in_an_open_list_and_its_numbers_change_without_a_reload
     page.wait_for_selector("figure[data-chart=lag][data-drawn]", timeout=40_000)
     line = f"() => {PLOT}.querySelector('path.js-line').getAttribute('d')"
     drawn = page.evaluate(line)
+    heights = "() => [...document.querySelectorAll('figure[data-drawn]')].map(figure => figure.offsetHeight)"
+    tall = page.evaluate(heights)
     page.wait_for_function(f"drawn => ({line})() !== drawn", arg=drawn, timeout=20_000)
+    page.wait_for_timeout(2500)  # two cycles more
+    assert page.evaluate(heights) == tall, "a chart grows with each drawing"
     assert notes.documents == documents
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from collectors.demo.director import Director
 from collectors.demo.nodes import KafkaCluster, KafkaFailedError
 from collectors.demo.processes import FolderInUseError, PidFile
 from collectors.demo.topics import TopicsRefusedError, create_topics
+from collectors.kafka import librarylog
 from collectors.kafka.settings import ConnectionSettings
 from collectors.models import Cluster
 from collectors.secrets import encrypt
@@ -77,6 +79,7 @@ class Command(BaseCommand):
 
     def _end(self, nodes: KafkaCluster, director: Director, tell: Tell) -> None:
         self._say("Stopping ...")
+        logging.getLogger(librarylog.log.name).setLevel(logging.ERROR)  # the brokers go away on purpose now
         director.stop()
         tell.end()
         nodes.stop()
