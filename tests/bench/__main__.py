@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-NAMES = ("history_frames", "metrics_page")
+NAMES = ("cycle", "history_frames", "metrics_page")
 
 
 def main() -> None:
