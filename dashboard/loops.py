@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from celery import bootsteps
@@ -18,10 +18,10 @@ from django.db import DatabaseError, close_old_connections, connection
 
 from collectors import loop, sampler
 from collectors.kafka.session import Session
-from collectors.kafka.settings import ConnectionSettings
+from collectors.kafka.settings import ConnectionSettings, SettingsError
 from collectors.kafka.survey import Survey
 from collectors.models import Cluster, Lease
-from collectors.secrets import decrypt
+from collectors.secrets import SecretUnreadableError, decrypt
 from dashboard.alerts.judge import Judge
 from dashboard.alerts.sender import Sender
 from dashboard.live.announce import announce
@@ -46,8 +46,6 @@ class Running:
     loop: loop.Loop
     stop: threading.Event
     thread: threading.Thread
-    failed: bool = False
-    deaths: list[float] = field(default_factory=list)
 
 
 class ResidentLoops:
@@ -60,6 +58,7 @@ class ResidentLoops:
         self._thread = threading.Thread(target=self._supervise, name="loops", daemon=True)
         self._running: dict[str, Running] = {}
         self._clusters: dict[int, tuple[str, int, tuple[object, ...]]] = {}  # pk -> (loop name, epoch, settings)
+        self._refused: dict[int, tuple[object, ...]] = {}  # pk -> the settings that could not be read
         self._deaths: dict[str, list[float]] = {}
 
     def start(self) -> None:
@@ -112,18 +111,24 @@ class ResidentLoops:
                 self._end(name)
                 sampler.release(f"cluster:{pk}", holder=self.holder, epoch=epoch)
                 del self._clusters[pk]
-        for pk in sampler.lapsed_or_free(pk for pk in wanted if pk not in self._clusters):
-            self._take(wanted[pk])
+        free = [pk for pk in wanted if pk not in self._clusters and self._refused.get(pk) != _made_with(wanted[pk])]
+        for pk in sampler.lapsed_or_free(free):
+            try:
+                self._take(wanted[pk])
+            except (SecretUnreadableError, SettingsError) as error:
+                # one cluster's settings are no reason to end the others'; a change of them is a new try
+                log.error("cluster not sampled slug=%s reason=%s", wanted[pk].slug, error)
+                self._refused[pk] = _made_with(wanted[pk])
 
     def _take(self, cluster: Cluster) -> None:
+        connection_settings = ConnectionSettings.from_stored(
+            decrypt(bytes(cluster.settings_encrypted), settings.INSTANCE_KEY)
+        )
         seconds = sampler.lease_seconds(cluster.interval_seconds)
         epoch = Lease.objects.acquire(f"cluster:{cluster.pk}", holder=self.holder, seconds=seconds)
         if epoch is None:
             return
         cluster.refresh_from_db()  # cycles stored by the former holder count
-        connection_settings = ConnectionSettings.from_stored(
-            decrypt(bytes(cluster.settings_encrypted), settings.INSTANCE_KEY)
-        )
         session = Session(connection_settings)
         made = sampler.Sampler(
             cluster, session, Survey(session), holder=self.holder, epoch=epoch, announce=self._announce

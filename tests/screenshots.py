@@ -1,16 +1,21 @@
-"""Makes pictures of a running demo: `python -m tests.screenshots LINK [FOLDER]`, in both themes and at 390 px.
+"""Makes pictures of a running demo, in both themes and at 390 px.
 
-LINK is the sign-in link that the demo printed. Without a folder only docs/screenshot.png is made.
+Without arguments: docs/screenshot.png, the page of the group that stands still, as soon as its alert fires; start
+`make demo ARGS="--act freeze"` first. With a folder: every page. The sign-in link is made by `manage.py signinlink`
+of the same data folder, or given.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 PAGES = {
     "overview": "/",
@@ -22,7 +27,12 @@ PAGES = {
     "alerts": "/alerts/",
     "channels": "/settings/channels/",
 }
-LOOKS = {"dark": (1440, 1000, "dark"), "light": (1440, 1000, "light"), "phone": (390, 844, "dark")}
+LOOKS: dict[str, tuple[int, int, Literal["dark", "light"]]] = {
+    "dark": (1440, 1000, "dark"),
+    "light": (1440, 1000, "light"),
+    "phone": (390, 844, "dark"),
+}
+
 BROWSER_ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -39,31 +49,63 @@ def sign_in(page: Page, link: str) -> None:
 
 
 def main() -> None:
-    link, folder = sys.argv[1], Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    parser = argparse.ArgumentParser(prog="python -m tests.screenshots", description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="where the pictures of all pages go")
+    parser.add_argument("--link", help="a sign-in link of the demo (default: a new one)")
+    parser.add_argument("--only", default="", help="names of pages, with commas")
+    options = parser.parse_args()
+    link = options.link or new_link()
     base = "{0.scheme}://{0.netloc}".format(urlsplit(link))
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    only = set(sys.argv[3].split(",")) if len(sys.argv) > 3 else set(PAGES)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=BROWSER_ARGUMENTS)
-        for look, (width, height, theme) in LOOKS.items() if folder else [("dark", LOOKS["dark"])]:
-            context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]  # a plain str
-            page = context.new_page()
-            page.on("console", lambda message: print("console", message.type, message.text[:300]))
-            page.on("pageerror", lambda error: print("error", error))
-            sign_in(page, link)
-            for name, path in PAGES.items() if folder else [("group", PAGES["group"])]:
-                if name not in only:
-                    continue
-                page.goto(base + path)
-                page.wait_for_timeout(4000)
-                wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-                if wide > 0:
-                    print(f"{name} {look}: {wide} px too wide")
-                target = folder / f"{name}-{look}.png" if folder else Path("docs/screenshot.png")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                page.screenshot(path=target, full_page=look != "phone" and folder is not None)
-            context.close()
+        if options.folder is None:
+            picture_for_readme(browser, link, base)
+        else:
+            only = set(options.only.split(",")) if options.only else set(PAGES)
+            all_pages(browser, link, base, options.folder, only)
         browser.close()
+
+
+def new_link() -> str:
+    command = [sys.executable, "manage.py", "signinlink"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]
+
+
+def watched(context: BrowserContext, link: str) -> Page:
+    """A signed-in page whose complaints are printed."""
+    page = context.new_page()
+    page.on("console", lambda message: print("console", message.type, message.text[:300]))
+    page.on("pageerror", lambda error: print("error", error))
+    sign_in(page, link)
+    return page
+
+
+def picture_for_readme(browser: Browser, link: str, base: str) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, color_scheme="dark")
+    page = watched(context, link)
+    page.goto(base + PAGES["group"])
+    page.locator("#sg-toasts [data-state=firing]").wait_for(timeout=300_000)
+    page.wait_for_timeout(1000)
+    target = Path("docs/screenshot.png")
+    target.parent.mkdir(exist_ok=True)
+    page.screenshot(path=target)
+    print(f"made {target}")
+
+
+def all_pages(browser: Browser, link: str, base: str, folder: Path, only: set[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for look, (width, height, theme) in LOOKS.items():
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+        page = watched(context, link)
+        for name in only & set(PAGES):
+            page.goto(base + PAGES[name])
+            page.wait_for_timeout(4000)
+            wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            if wide > 0:
+                print(f"{name} {look}: {wide} px too wide")
+            page.screenshot(path=folder / f"{name}-{look}.png", full_page=look != "phone")
+        context.close()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,14 +67,16 @@ class Command(BaseCommand):
         with traffic(nodes, folder) as tell:
             director = Director(cluster.pk, tell, first=ACTS[options["act"]] if options["act"] else None)
             director.start()
-            ending = threading.Thread(target=self._end, args=(nodes, director, tell), daemon=True)
             try:
                 # Kafka and the traffic end beside the web and the collectors, not after them
-                call_command("serve", port=options["port"], on_ready=self._ready, on_stopping=ending.start)
+                call_command(
+                    "serve",
+                    port=options["port"],
+                    on_ready=self._ready,
+                    on_stopping=lambda: self._end(nodes, director, tell),
+                )
             finally:
-                if ending.ident is None:
-                    ending.start()
-                ending.join(8.0)
+                director.stop()
 
     def _end(self, nodes: KafkaCluster, director: Director, tell: Tell) -> None:
         self._say("Stopping ...")

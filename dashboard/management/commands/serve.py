@@ -18,7 +18,8 @@ from django.core.management.base import BaseCommand, CommandError
 log = logging.getLogger(__name__)
 
 PORTS_TRIED = 50
-WORKER_STOP_SECONDS = 8.0
+WORKER_STOP_SECONDS = 6.0
+OTHERS_STOP_SECONDS = 8.0
 
 
 def free_port(host: str, first: int) -> int:
@@ -102,8 +103,12 @@ class Process:
         )
         self.hub = get_hub()
         server.run()
-        self.on_stopping()
-        self._stop_threads()
+        others = threading.Thread(target=self.on_stopping, name="stopping", daemon=True)
+        others.start()
+        has_stopped = self._stop_threads()
+        others.join(OTHERS_STOP_SECONDS)
+        if not has_stopped:
+            os._exit(self.exit_code)  # the worker's threads would be waited for without end
         if self.exit_code:
             sys.exit(self.exit_code)
 
@@ -136,15 +141,17 @@ class Process:
             self.exit_code = 70
             self.reactor.callFromThread(self.reactor.stop)  # type: ignore[misc]  # Twisted installs it at run time
 
-    def _stop_threads(self) -> None:
+    def _stop_threads(self) -> bool:
+        """Whether all ended in time."""
         from celery.worker import state
 
         if not hasattr(self, "worker_thread"):
-            return
+            return True
         self.hub.stop()
         self.beat.stop(wait=False)
         state.should_stop = 0
         self.worker_thread.join(WORKER_STOP_SECONDS)
         if self.worker_thread.is_alive():
             log.warning("the worker did not stop within %s s", WORKER_STOP_SECONDS)
-            os._exit(self.exit_code)
+            return False
+        return True
