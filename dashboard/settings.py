@@ -107,7 +107,7 @@ STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
     "dashboard.charts.bundle.PlotlyFinder",  # plotly.py's own plotly.min.js
 ]
-STATIC_ROOT = CACHE_DIR / "static"  # made from the program, not data: instances share it
+STATIC_ROOT = CACHE_DIR / "static"  # `static_files.collect` moves on to the folder of these files' version
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True  # half the files to compress at the first start
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -35,6 +35,7 @@ def test_a_group_appears_in_an_open_list_and_its_numbers_change_without_a_reload
     expect(end).not_to_have_text(before, timeout=20_000)
     page.wait_for_selector("figure[data-chart=lag][data-drawn]", timeout=40_000)
     line = f"() => {PLOT}.querySelector('path.js-line').getAttribute('d')"
+    page.wait_for_selector("figure[data-chart=lag] path.js-line", state="attached", timeout=20_000)
     drawn = page.evaluate(line)
     heights = "() => [...document.querySelectorAll('figure[data-drawn]')].map(figure => figure.offsetHeight)"
     tall = page.evaluate(heights)

@@ -67,7 +67,7 @@ def test_deaths_long_ago_are_forgiven(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_end_of_the_process_is_not_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
     codes: list[int] = []
-    monkeypatch.setattr(loops.os, "_exit", codes.append)
+    monkeypatch.setattr("os._exit", codes.append)
     loops._end_process("judge")
     assert codes
     assert codes[0] != 0
