@@ -7,7 +7,7 @@ from django.urls import URLPattern, URLResolver, path, register_converter
 from dashboard.access import views as access
 from dashboard.metrics import views as machines
 from dashboard.names import NameConverter
-from dashboard.pages import alerts, channels, clusters, groups, overview, series, topics
+from dashboard.pages import alerts, channels, clusters, groups, overview, series, surroundings, topics
 
 register_converter(NameConverter, "name")
 
@@ -20,6 +20,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("clusters/<slug:slug>/topics/", topics.topics, name="topics"),
     path("clusters/<slug:slug>/topics/<name:name>/", topics.topic, name="topic"),
     path("clusters/<slug:slug>/series/", series.series, name="series"),
+    path("surroundings/side/", surroundings.side, name="side"),
+    path("surroundings/strip/", surroundings.strip, name="strip"),
     path("alerts/", alerts.alerts, name="alerts"),
     path("alerts/<int:pk>/acknowledge/", alerts.acknowledge, name="acknowledge"),
     path("settings/channels/", channels.channels, name="channels"),

@@ -310,7 +310,7 @@ def _no_progress(
     when = f" since {words.moment(began, now=now)}" if began is not None else ""
     names = sorted(
         {
-            owners[key]
+            words.visible(owners[key])
             for key, is_still in zip(
                 zip(window.layout.topics[where], window.layout.partitions[where].tolist(), strict=True),
                 still,
@@ -343,7 +343,7 @@ def _evidence(
     for i in sorted(still, key=lambda i: -int(facts.lag[i]))[:3]:
         committed = window.samples[-1].committed.values[where][i]
         lines.append(
-            f"{topics[i]}-{int(partitions[i])}: {int(facts.samples_since[i])} samples at offset "
+            f"{words.visible(topics[i])}-{int(partitions[i])}: {int(facts.samples_since[i])} samples at offset "
             f"{words.count(int(committed))} while {words.counted(int(facts.arrived_since[i]), 'record')} arrived"
         )
     missing = int((~(facts.known | facts.uncommitted)).sum())

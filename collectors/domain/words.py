@@ -42,3 +42,11 @@ def moment(at: float, *, now: float) -> str:
 def counted(number: float, one: str, many: str | None = None) -> str:
     """ "1 record", "2 records"."""
     return f"{count(number)} {one if round(number) == 1 else many or one + 's'}"
+
+
+def visible(name: str) -> str:
+    """A name from a stranger, for a sentence: what cannot be printed is shown as an escape. For names only.
+
+    Whole sentences never go through it: the thin space between digits is no printable character either.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)

@@ -12,6 +12,7 @@ from collectors.domain.numbers import Column
 from collectors.domain.topology import GroupType, Reach
 from collectors.domain.verdicts import GroupRow, Verdict, explain
 from collectors.domain.window import LENGTH, Window
+from collectors.domain.words import visible
 from collectors.history.kinds import Kind
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Group, Member
@@ -117,11 +118,6 @@ def why(transition: Transition) -> str:
     }[transition.reason]
 
 
-def visible(name: str) -> str:
-    """A name from a stranger in a sentence: what cannot be printed is shown as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
-
-
 def _subject(quantity: Quantity, subject: str, scene: Scene | None = None) -> str:
     if quantity is Quantity.BROKER_REACH:
         return f"broker {subject}"
@@ -178,7 +174,7 @@ def _no_progress(scene: Scene, group: str, pending_since: float | None) -> Told:
         waits = "" if lag is None else f": {words.counted(lag, 'record')} {'waits' if lag == 1 else 'wait'}"
         when = "" if since is None else f" since {words.moment(since, now=scene.at)}"
         return Told(f"{visible(group)} makes no progress{when}{waits}", numbers)
-    return Told(f"{visible(group)} makes {'n' + visible(finding.sentence[1:])}", numbers)
+    return Told(f"{visible(group)} makes {'n' + finding.sentence[1:]}", numbers)
 
 
 def _moves_again(scene: Scene, group: str, after: str, numbers: dict[str, Any]) -> Told:

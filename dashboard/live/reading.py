@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Event, Group, Topic
 from dashboard import names
-from dashboard.live import rows
+from dashboard.live import details, rows
 from dashboard.live.wire import Position, Subject, subject_id
 from dashboard.models import Person, Role, Transition
 
@@ -98,20 +98,19 @@ class DatabaseReader:
             groups = Group.objects.filter(cluster=cluster, gone_at=None).values_list("name", "state", "verdict")
             prints[f"g/{cluster.slug}"] = _crc(groups)
         if "t" in kinds:
-            topics = Topic.objects.filter(cluster=cluster, gone_at=None).values_list("name", "partition_count")
+            topics = Topic.objects.filter(cluster=cluster, gone_at=None).values_list(
+                "name", "partition_count", "under_replicated_count", "offline_count", "dead_letters_of"
+            )
             prints[f"t/{cluster.slug}"] = _crc(topics)
         if "b" in kinds:
-            brokers = cluster.brokers.filter(gone_at=None).values_list("node_id", "reach", "is_controller")
+            brokers = cluster.brokers.filter(gone_at=None).values_list(
+                "node_id", "reach", "is_controller", "host", "port", "rack", "version"
+            )
             prints[f"b/{cluster.slug}"] = _crc(brokers)
         for subject in subjects:
             row = rows_by_id.get(subject.id)
-            if subject.kind == "G" and row is not None:
-                owners = sorted({(p["topic"], p["partition"], p["owner"]) for p in row["partitions"]})
-                prints[subject.id] = _crc([(row["verdict"], row["state"], row["members"]), owners])
-            elif subject.kind == "T" and row is not None:
-                prints[subject.id] = _crc([(row["partitions"], row["under_replicated"], row["offline"])])
-            elif subject.kind == "c" and row is not None:
-                prints[subject.id] = _crc([(row["verdict"], row["groups"], row["brokers"], row["worst_group"])])
+            if subject.kind in _SHAPES and row is not None:
+                prints[subject.id] = _crc(_SHAPES[subject.kind](row))
         return prints
 
     def alerts(self) -> Mapping[str, Any]:
@@ -152,6 +151,28 @@ class DatabaseReader:
         connection.close()
 
 
+_SHAPES: Mapping[str, Callable[[Mapping[str, Any]], list[Any]]] = {
+    "c": lambda row: [
+        row[name]
+        for name in (
+            "verdict", "worst_group", "troubled", "groups", "topics", "partitions", "under_replicated", "offline",
+            "brokers", "brokers_up", "alerts", "reachable", "missing", "waiting_for_rates",
+        )
+    ],
+    "G": lambda row: [
+        *(row[name] for name in ("verdict", "state", "members", "type", "assignor", "coordinator", "described_error")),
+        sorted((part["topic"], part["partition"], part["owner"]) for part in row["partitions"]),
+        sorted(topic["name"] for topic in row["topics"]),
+    ],
+    "T": lambda row: [
+        *(row[name] for name in ("partitions", "replication_factor", "dead_letters_of", "verdict")),
+        [(part["leader"], part["isr"], part["missing"]) for part in row["partition_rows"]],
+        sorted(reader["key"] for reader in row["readers"]),
+    ],
+}  # fmt: skip
+"""What of a row a page shows in places that the row's values do not reach: when it changes, fragments are fetched."""
+
+
 def _rows(kind: str, cluster: Cluster, now: ClusterNow | None, wanted: Sequence[str]) -> Mapping[str, Any]:
     match kind:
         case "c":
@@ -163,9 +184,9 @@ def _rows(kind: str, cluster: Cluster, now: ClusterNow | None, wanted: Sequence[
         case "b":
             return rows.broker_rows(cluster, now, wanted)
         case "G":
-            return {name: rows.group_detail(cluster, now, name) for name in wanted}
+            return {name: details.group_detail(cluster, now, name) for name in wanted}
         case "T":
-            return {name: rows.topic_detail(cluster, now, name) for name in wanted}
+            return {name: details.topic_detail(cluster, now, name) for name in wanted}
     raise ValueError(f"no rows of kind {kind!r}")
 
 

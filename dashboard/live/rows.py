@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, Q
+from django.db.models import Count, Q, Sum
 
-from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.domain.numbers import Numbers
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Finding, Verdict
 from collectors.history.now import ClusterNow
@@ -21,8 +21,6 @@ from dashboard.models import Alert
 
 Row = dict[str, Any]
 
-PARTITIONS_SHOWN = 500
-"""Partition rows in a detail row: those with the most lag (group) or the lowest numbers (topic)."""
 NAMES_IN_SQL = 500
 OPEN_ALERTS = (Alert.State.FIRING, Alert.State.RECOVERING)
 
@@ -65,6 +63,10 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "evidence": list(finding.evidence) if finding else [],
             "members": group.member_count,
             "state": group.state,
+            "type": group.type,
+            "assignor": group.assignor,
+            "coordinator": group.coordinator,
+            "described_error": group.described_error,
             "spark": lag,
         }
     return rows
@@ -72,53 +74,6 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
 
 def group_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
     return group_rows(cluster, now, [name]).get(name)
-
-
-def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
-    """The row of a group with its partitions and the newest point of its charts."""
-    row = group_row(cluster, now, name)
-    if row is None:
-        return None
-    members = Member.objects.filter(group__cluster=cluster, group__name=name)
-    owners = _owners(members)
-    parts = _group_partitions(now, name, owners) if now else []
-    row["partitions_total"] = len(parts)
-    row["partitions"] = sorted(parts, key=lambda part: -1 if part["lag"] is None else part["lag"], reverse=True)[
-        :PARTITIONS_SHOWN
-    ]
-    row["points"] = (
-        {"t": now.taken_at, "lag": row["lag"], "arriving": row["arriving"], "consumed": row["consumed"]}
-        if now
-        else None
-    )
-    row["waiting"] = waiting_sentence(cluster, now.taken_at if now else None, time.time())
-    return row
-
-
-def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int], str]) -> list[Row]:
-    layout = now.committed.layout
-    if layout.owner_index(name) is None:
-        return []
-    where = layout.slice_of(name)
-    committed, lag = now.committed.numbers.take(where), now.lag.take(where)
-    ends: dict[str, dict[int, int | float | None]] = {}
-    out = []
-    for i, (topic, partition) in enumerate(zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)):
-        if topic not in ends:
-            ends[topic] = _by_partition(now.end.layout, now.end.numbers, topic)
-        position = committed.at(i)
-        out.append(
-            {
-                "topic": topic,
-                "partition": partition,
-                "committed": None if position == NO_COMMIT else position,
-                "lag_state": "no_commit" if position == NO_COMMIT else "unknown" if lag.at(i) is None else "known",
-                "end": ends[topic].get(partition),
-                "lag": lag.at(i),
-                "owner": owners.get((topic, partition), ""),
-            }
-        )
-    return out
 
 
 def _verdict(group: Group, now: ClusterNow | None) -> Verdict:
@@ -150,14 +105,14 @@ def _sentences(
             group.member_count,
             verdicts[group.name],
             unix(group.verdict_since) if group.verdict == verdicts[group.name] else None,
-            _owners(readers.get(group.pk, ())),
+            owners_of(readers.get(group.pk, ())),
         )
         for group in groups
     ]
     return findings.findings(cluster, subjects, cycle=now.cycle, taken_at=now.taken_at, now=moment, reason=reason)
 
 
-def _owners(members: Iterable[Member]) -> dict[tuple[str, int], str]:
+def owners_of(members: Iterable[Member]) -> dict[tuple[str, int], str]:
     return {
         (topic, partition): str(member)
         for member in members
@@ -181,6 +136,7 @@ def topic_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "rate": rate,
             "size": _number(now.topics.size_bytes, at) if now else None,
             "partitions": topic.partition_count,
+            "replication_factor": topic.replication_factor,
             "under_replicated": topic.under_replicated_count,
             "offline": topic.offline_count,
             "lag": None if worst is None or at is None else worst.at(at),
@@ -192,38 +148,6 @@ def topic_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
 
 def topic_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
     return topic_rows(cluster, now, [name]).get(name)
-
-
-def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
-    """The row of a topic with its partitions and the newest point of its charts."""
-    row = topic_row(cluster, now, name)
-    if row is None:
-        return None
-    topic = Topic.objects.get(cluster=cluster, name=name)
-    columns = (
-        {
-            key: _by_partition(column.layout, column.numbers, name) if column else {}
-            for key, column in (("start", now.start), ("end", now.end), ("size", now.size))
-        }
-        if now
-        else {"start": {}, "end": {}, "size": {}}
-    )
-    row["partitions_total"] = len(topic.partitions)
-    row["partition_rows"] = [
-        {
-            "topic": name,
-            "partition": number,
-            "leader": None if leader < 0 else leader,
-            "replicas": replicas,
-            "isr": isr,
-            "offline": offline,
-            **{key: column.get(number) for key, column in columns.items()},
-        }
-        for number, (leader, _, replicas, isr, offline) in enumerate(topic.partitions[:PARTITIONS_SHOWN])
-    ]
-    row["points"] = {"t": now.taken_at, "rate": row["rate"], "size": row["size"]} if now else None
-    row["waiting"] = waiting_sentence(cluster, now.taken_at if now else None, time.time())
-    return row
 
 
 def worst_reader_lag(now: ClusterNow) -> Numbers:
@@ -290,19 +214,26 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
         .annotate(count=Count("pk"))
     ):
         alerts.setdefault(pk, {})[severity] = count
-    broken = {
-        pk: (under, offline)
-        for pk, under, offline in Topic.objects.filter(cluster__in=ids, gone_at=None)
+    topics = {
+        pk: counted
+        for pk, *counted in Topic.objects.filter(cluster__in=ids, gone_at=None)
         .order_by()
         .values_list("cluster_id")
-        .annotate(under=Count("pk", filter=Q(under_replicated_count__gt=0)))
-        .annotate(offline=Count("pk", filter=Q(offline_count__gt=0)))
+        .annotate(
+            Count("pk"),
+            Sum("partition_count"),
+            Sum("under_replicated_count"),
+            Sum("offline_count"),
+            degraded=Count("pk", filter=Q(under_replicated_count__gt=0)),
+            leaderless=Count("pk", filter=Q(offline_count__gt=0)),
+        )
     }
     moment = time.time()
     rows: dict[str, Row] = {}
     for cluster in clusters:
         now, cycle = nows.get(cluster.pk), cycles.get(cluster.pk)
         brokers = reaches.get(cluster.pk, [])
+        count, partitions, short, leaderless, under, offline = topics.get(cluster.pk, (0,) * 6)
         troubled, worst = _troubled(now) if now else (0, "")
         facts = ClusterFacts(
             name=cluster.name,
@@ -313,8 +244,8 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             errors=cycle.errors if cycle else [],
             brokers=len(brokers),
             brokers_up=sum(reach == Reach.UP for reach in brokers),
-            topics_under_replicated=broken.get(cluster.pk, (0, 0))[0],
-            topics_offline=broken.get(cluster.pk, (0, 0))[1],
+            topics_under_replicated=under,
+            topics_offline=offline,
             groups=counts.get(cluster.pk, 0),
             troubled=troubled,
             worst_group=worst,
@@ -328,8 +259,10 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             "sentence": sentence,
             "brokers_up": facts.brokers_up,
             "brokers": facts.brokers,
-            "under_replicated": facts.topics_under_replicated,
-            "offline": facts.topics_offline,
+            "topics": count,
+            "partitions": partitions,
+            "under_replicated": short,
+            "offline": leaderless,
             "rate": rate,
             "groups": facts.groups,
             "troubled": troubled,
@@ -342,6 +275,8 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             "completeness": cycle.completeness if cycle else None,
             "interval": cluster.interval_seconds,
             "reachable": bool(facts.is_reachable),
+            "missing": why_unknown(facts.errors),
+            "waiting_for_rates": cluster.last_cycle < 2,
             "waiting": waiting_sentence(cluster, facts.taken_at, moment),
             "spark": rate,
             "points": {"t": now.taken_at, "rate": rate} if now else None,
@@ -409,14 +344,6 @@ def _total(values: Iterable[int | None]) -> int | None:
 
 def _total_known(numbers: Numbers) -> float | None:
     return float(numbers.values[numbers.known].sum()) if numbers.known.any() else None
-
-
-def _by_partition(layout: Any, numbers: Numbers, topic: str) -> dict[int, int | float | None]:
-    if layout.owner_index(topic) is None:
-        return {}
-    where = layout.slice_of(topic)
-    part = numbers.take(where)
-    return {partition: part.at(i) for i, partition in enumerate(layout.partitions[where].tolist())}
 
 
 def _by_name(queryset: Any, names: Collection[str] | None) -> list[Any]:

@@ -105,3 +105,22 @@ def _troubled(facts: ClusterFacts, lead: str) -> str:
     if facts.troubled == 1:
         return f"{lead}{first}"
     return f"{lead}{facts.troubled} of {words.counted(facts.groups, 'group')} need a look; worst is {first}"
+
+
+def topic_sentence(row: Mapping[str, Any]) -> tuple[str, str]:
+    """("ok" | "warn" | "bad" | "unknown", sentence) of a topic's row, the worst thing first."""
+    if row["offline"]:
+        has = "has" if row["offline"] == 1 else "have"
+        said = f"{words.counted(row['offline'], 'partition')} of {words.count(row['partitions'])} {has} no leader"
+        return "bad", f"{said}: nothing can be written or read there"
+    if row["under_replicated"]:
+        has = "has" if row["under_replicated"] == 1 else "have"
+        said = words.counted(row["under_replicated"], "partition")
+        return "warn", f"{said} of {words.count(row['partitions'])} {has} fewer copies in sync than asked for"
+    if row["rate"] is None:
+        return "unknown", "How much arrives is not known yet"
+    kind = "dead letters" if row["dead_letters_of"] else "records"
+    if row["rate"] == 0:
+        return "ok", f"No {kind} arrive at the moment; every partition is in sync"
+    tone = "warn" if row["dead_letters_of"] else "ok"
+    return tone, f"{kind.capitalize()} arrive, {words.rate(row['rate'])}; every partition is in sync"

@@ -53,8 +53,6 @@ def alerts(request: HttpRequest) -> HttpResponse:
         "history_hours": HISTORY_HOURS,
         "fragment": request.GET.get("fragment", ""),
     }
-    if context["fragment"] == "rows":
-        return page(request, "pages/_alerts_open.html", context, shell=shell)
     fired = dict(
         Transition.objects.filter(new_state=Alert.State.FIRING, at__gte=now - timedelta(days=7))
         .order_by()
@@ -68,7 +66,8 @@ def alerts(request: HttpRequest) -> HttpResponse:
         ],
         "channels": list(Channel.objects.all()),
     }
-    return page(request, "pages/alerts.html", context, shell=shell)
+    template = "pages/_alerts_body.html" if context["fragment"] == "rows" else "pages/alerts.html"
+    return page(request, template, context, shell=shell)
 
 
 @role(Role.OPERATOR)

@@ -22,6 +22,7 @@ from .summaries import Summary
 GROUP_ROWS = 6
 TOPIC_ROWS = 8
 FRAGMENTS = {
+    "top": "pages/_cluster_top.html",
     "brokers": "pages/_brokers.html",
     "groups": "pages/_worst_groups.html",
     "topics": "pages/_busiest_topics.html",
@@ -59,10 +60,10 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
         context["topic_rows"] = topics.busiest(here, TOPIC_ROWS)
     if fragment in ("", "changed"):
         context["events"] = recent_events(20, cluster=here.cluster)
+    if fragment in ("", "top"):
+        context |= {"evidence": _evidence(here), "rate_spark": cluster_rate(here)}
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
-    context["evidence"] = _evidence(here)
-    context["rate_spark"] = cluster_rate(here)
     return page(request, "pages/cluster.html", context, shell=shell)
 
 

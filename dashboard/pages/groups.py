@@ -10,7 +10,7 @@ from django.utils import timezone
 from collectors.history import queries
 from collectors.models import Group, Member
 from dashboard.access.roles import role
-from dashboard.live import rows
+from dashboard.live import details, rows
 from dashboard.models import Alert, Role
 
 from .lights import Light, lights_of
@@ -37,8 +37,6 @@ COLUMNS = (
     ("members", "Members", True, ""),
     ("", "Lag, 15 min", False, ""),
 )
-MEMBERS_SHOWN = 200
-
 
 KEYS = {
     "name": lambda one: one.name.casefold(),
@@ -69,7 +67,7 @@ def groups(request: HttpRequest, slug: str) -> HttpResponse:
         "troubled": [one for one in every if _is_wanted(one, "troubled")],
     }
     if request.GET.get("fragment") == "rows":
-        return rows_page(request, "pages/_groups_rows.html", context, shell=shell)
+        return rows_page(request, "pages/_groups_rows.html", context | {"oob": True}, shell=shell)
     return page(request, "pages/groups.html", context, shell=shell)
 
 
@@ -109,7 +107,7 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     found = Group.objects.filter(cluster=here.cluster, name=name).first()
     if found is None:
         raise Http404(f"There is no group “{name}” in {here.name}.")
-    row = rows.group_detail(here.cluster, here.now, name)
+    row = details.group_detail(here.cluster, here.now, name)
     fragment = request.GET.get("fragment", "")
     context: dict[str, Any] = {
         "section": "groups",
@@ -121,23 +119,27 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     }
     if fragment == "partitions":
         return page(request, "pages/_group_partitions.html", context, shell=shell)
-    members = list(found.members.all()[:MEMBERS_SHOWN])
+    members = list(found.members.all()[: details.MEMBERS_SHOWN])
     context["members"] = [_member(member, row) for member in members]
     if fragment == "members":
         return page(request, "pages/_members.html", context, shell=shell)
-    context["events"] = recent_events(20, cluster=here.cluster, subject_kind="group", subject=name)
-    if fragment == "changed":
-        return page(request, "pages/_changed.html", context, shell=shell)
     context |= {
-        "range": read_range(request.GET, now=timezone.now(), history_since=history_since(here.cluster)),
-        "quick": QUICK,
-        "topics": _topics(here, name),
         "alerts": list(
             Alert.objects.exclude(state=Alert.State.RESOLVED)
             .filter(cluster=here.cluster, subject_kind="group", subject=name)
             .select_related("rule")
         ),
         "why": _why_unknown(found, row),
+        "topics_left_out": row["topics_total"] - len(row["topics"]) if row else 0,
+    }
+    if fragment == "top":
+        return page(request, "pages/_group_top.html", context, shell=shell)
+    context["events"] = recent_events(20, cluster=here.cluster, subject_kind="group", subject=name)
+    if fragment == "changed":
+        return page(request, "pages/_changed.html", context, shell=shell)
+    context |= {
+        "range": read_range(request.GET, now=timezone.now(), history_since=history_since(here.cluster)),
+        "quick": QUICK,
     }
     return page(request, "pages/group.html", context, shell=shell)
 
@@ -151,32 +153,11 @@ def _why_unknown(found: Group, row: dict[str, Any] | None) -> str:
 
 
 def _member(member: Member, row: dict[str, Any] | None) -> dict[str, Any]:
-    mine = {(topic, partition) for topic, partitions in member.assignment for partition in partitions}
-    held = [p["lag"] for p in row["partitions"] if (p["topic"], p["partition"]) in mine] if row else []
-    is_known = bool(held) and len(held) == len(mine) and all(lag is not None for lag in held)
+    held = next((one for one in row["readers"] if one["key"] == member.member_id), None) if row else None
     return {
         "member": member,
-        "count": len(mine),
+        "count": held["count"] if held else 0,
         "assignment": member.assignment[:8],
         "more": max(0, len(member.assignment) - 8),
-        "lag": sum(lag for lag in held if lag is not None) if is_known else None,
+        "lag": held["lag"] if held else None,
     }
-
-
-def _topics(here: Summary, name: str) -> list[dict[str, Any]]:
-    """Lag and read rate by topic, the most lag first."""
-    now = here.now
-    at = now.groups.index.get(name) if now else None
-    if now is None or at is None:
-        return []
-    groups = now.groups
-    positions = (groups.gt_group == at).nonzero()[0].tolist()
-    out = [
-        {
-            "name": groups.gt_topic_names[i],
-            "lag": groups.gt_lag.at(i),
-            "consumed": groups.gt_consumed_per_second.at(i),
-        }
-        for i in positions
-    ]
-    return sorted(out, key=lambda one: -1 if one["lag"] is None else one["lag"], reverse=True)

@@ -27,7 +27,12 @@ from .times import spark_range
 WALL_CELLS = 350
 ATTENTION_ROWS = 8
 EVENT_ROWS = 12
-FRAGMENTS = {"wall": "pages/_wall.html", "attention": "pages/_attention.html", "changed": "pages/_changed.html"}
+FRAGMENTS = {
+    "head": "pages/_overview_head.html",
+    "wall": "pages/_wall.html",
+    "attention": "pages/_attention.html",
+    "changed": "pages/_changed.html",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +74,15 @@ def overview(request: HttpRequest) -> HttpResponse:
         context["unknown_total"] = tally["unknown"]
     if fragment in ("", "changed"):
         context["events"] = recent_events()
+    if fragment in ("", "head") and clusters:
+        context |= {"head": headline(clusters), "stats": _stats(shell, clusters)}
     if fragment == "rows":
         return page(request, "pages/_clusters.html", context, shell=shell)
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
     if not clusters:
         return page(request, "pages/empty.html", context, shell=shell)
-    context |= {"head": headline(clusters), "stats": _stats(shell, clusters)}
+    context["group_hints"] = " ".join(f"g/{one.slug}" for one in clusters)
     return page(request, "pages/overview.html", context, shell=shell)
 
 
@@ -112,7 +119,7 @@ def _stats(shell: Shell, clusters: Sequence[Summary]) -> dict[str, Any]:
         "brokers_up": sum(one.row["brokers_up"] for one in known),
         "rate": sum(rate for rate in rates if rate is not None) if any(r is not None for r in rates) else None,
         "rate_is_partial": any(rate is None for rate in rates),
-        "topics": sum(one.topics for one in clusters),
+        "topics": sum(one.row["topics"] for one in clusters),
         "groups": sum(one.row["groups"] for one in clusters),
         "troubled": sum(one.row["troubled"] for one in known),
         "firing": shell.firing,

@@ -43,6 +43,7 @@ class Shell:
     cluster: Summary | None
     firing: int
     role: Role
+    is_demo: bool
     act: Act | None
     now: float
     events_seq: str
@@ -78,6 +79,7 @@ def shell_of(request: HttpRequest, slug: str | None = None) -> Shell:
         cluster=here,
         firing=sum(one.row["alerts"] for one in every),
         role=role_of(request) or Role.VIEWER,
+        is_demo=settings.DEMO,
         act=newest_act(timezone.now()) if settings.DEMO else None,
         now=timezone.now().timestamp(),
         events_seq=f"{_newest_id(Transition)}.{_newest_id(Event)}",

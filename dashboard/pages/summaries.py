@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from collectors.history import queries
 from collectors.history.now import ClusterNow
-from collectors.models import Cluster, Topic
+from collectors.models import Cluster, Cycle
 from dashboard.live import rows
 
 Row = dict[str, Any]
@@ -20,14 +21,12 @@ RANK = {"bad": 0, "unknown": 1, "warn": 2, "ok": 3}
 
 @dataclass(frozen=True)
 class Summary:
-    """One cluster: its live row (None in it is unknown), the newest numbers, and how many topics it has."""
+    """One cluster: its live row (None in it is unknown), the newest numbers, and when its history begins."""
 
     cluster: Cluster
     row: Row
     now: ClusterNow | None
-    topics: int = 0
-    partitions: int = 0
-    replicas: dict[str, int] = field(default_factory=dict)
+    history_since: datetime | None = None
 
     @property
     def slug(self) -> str:
@@ -46,26 +45,16 @@ class Summary:
         return self.cluster.last_cycle > 0
 
 
-def summaries(clusters: Iterable[Cluster] | None = None) -> list[Summary]:
+def summaries(clusters: QuerySet[Cluster] | None = None) -> list[Summary]:
     """All clusters, by name."""
-    chosen = list(Cluster.objects.defer("settings_encrypted") if clusters is None else clusters)
+    found = Cluster.objects.defer("settings_encrypted") if clusters is None else clusters
+    first = Cycle.objects.filter(cluster=OuterRef("pk")).order_by("number").values("taken_at")[:1]
+    chosen = list(found.annotate(history_since=Subquery(first)))
     if not chosen:
         return []
     nows = {one.pk: now_of(one) for one in chosen}
     made = rows.cluster_rows(chosen, nows)
-    counts = {
-        pk: (topics, partitions or 0, under or 0, offline or 0)
-        for pk, topics, partitions, under, offline in Topic.objects.filter(cluster__in=chosen, gone_at=None)
-        .order_by()
-        .values_list("cluster")
-        .annotate(Count("id"), Sum("partition_count"), Sum("under_replicated_count"), Sum("offline_count"))
-    }
-    out = []
-    for one in chosen:
-        topics, partitions, under, offline = counts.get(one.pk, (0, 0, 0, 0))
-        replicas = {"under_replicated": under, "offline": offline}
-        out.append(Summary(one, made[one.slug], nows[one.pk], topics, partitions, replicas))
-    return out
+    return [Summary(one, made[one.slug], nows[one.pk], one.history_since) for one in chosen]
 
 
 def now_of(cluster: Cluster) -> ClusterNow | None:

@@ -8,14 +8,12 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
-from collectors.domain import words as plain_words
 from collectors.history import queries
 from collectors.models import Topic
 from dashboard.access.roles import role
-from dashboard.live import rows
+from dashboard.live import details, rows
 from dashboard.models import Role
 
-from . import words
 from .lists import arrange, headings, read_state
 from .overview import recent_events
 from .ranges import QUICK, read_range
@@ -38,7 +36,6 @@ COLUMNS = (
     ("lag", "Worst lag", True, "of the group that is furthest behind on it"),
     ("", "Messages/s, 15 min", False, ""),
 )
-READERS_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ def topics(request: HttpRequest, slug: str) -> HttpResponse:
         "degraded": [one for one in every if one.under_replicated or one.offline],
     }
     if request.GET.get("fragment") == "rows":
-        return rows_page(request, "pages/_topics_rows.html", context, shell=shell)
+        return rows_page(request, "pages/_topics_rows.html", context | {"oob": True}, shell=shell)
     return page(request, "pages/topics.html", context, shell=shell)
 
 
@@ -156,75 +153,31 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     found = Topic.objects.filter(cluster=here.cluster, name=name).first()
     if found is None:
         raise Http404(f"There is no topic “{name}” in {here.name}.")
-    row = rows.topic_detail(here.cluster, here.now, name)
+    row = details.topic_detail(here.cluster, here.now, name)
     fragment = request.GET.get("fragment", "")
     context: dict[str, Any] = {"section": "topics", "here": here, "topic": found, "row": row, "fragment": fragment}
-    if row is not None:
-        context["partition_rows"] = [_partition(part) for part in row["partition_rows"]]
-        context["head"] = _headline(found, row)
-    if fragment == "partitions":
-        return page(request, "pages/_topic_partitions.html", context, shell=shell)
+    if fragment in ("partitions", "top"):
+        return page(request, f"pages/_topic_{fragment}.html", context, shell=shell)
     context["events"] = recent_events(20, cluster=here.cluster, subject_kind="topic", subject=name)
     if fragment == "changed":
         return page(request, "pages/_changed.html", context, shell=shell)
-    readers, left_out = _readers(here, name)
-    context |= {"readers": readers, "readers_left_out": left_out}
+    context |= _readers(here, row)
     if fragment == "readers":
         return page(request, "pages/_readers.html", context, shell=shell)
     context |= {
         "range": read_range(request.GET, now=timezone.now(), history_since=history_since(here.cluster)),
         "quick": QUICK,
-        "why": "not every partition answered in the newest cycle",
     }
     return page(request, "pages/topic.html", context, shell=shell)
 
 
-def _partition(part: dict[str, Any]) -> dict[str, Any]:
-    """A partition's row with the word of its state and the number of records it holds."""
-    short = len(part["isr"]) < len(part["replicas"])
-    state = "offline" if part["leader"] is None else "under_replicated" if short else "in_sync"
-    start, end = part["start"], part["end"]
-    missing = [broker for broker in part["replicas"] if broker not in part["isr"]]
-    held = end - start if start is not None and end is not None else None
-    return {**part, "state": state, "missing": missing, "held": held}
-
-
-def _headline(found: Topic, row: dict[str, Any]) -> dict[str, str]:
-    if row["offline"]:
-        has = "has" if row["offline"] == 1 else "have"
-        said = f"{plain_words.counted(row['offline'], 'partition')} of {row['partitions']} {has} no leader"
-        return {"verdict": "bad", "sentence": f"{said}: nothing can be written or read there"}
-    if row["under_replicated"]:
-        has = "has" if row["under_replicated"] == 1 else "have"
-        said = f"{plain_words.counted(row['under_replicated'], 'partition')} of {row['partitions']} {has} fewer copies"
-        return {"verdict": "warn", "sentence": f"{said} in sync than asked for"}
-    if row["rate"] is None:
-        return {"verdict": "unknown", "sentence": "How much arrives is not known yet"}
-    kind = "dead letters" if found.dead_letters_of else "records"
-    if row["rate"] == 0:
-        return {"verdict": "ok", "sentence": f"No {kind} arrive at the moment; every partition is in sync"}
-    arrive = f"{words.rate(row['rate'])} {kind}/s arrive"
-    tone = "warn" if found.dead_letters_of else "ok"
-    return {"verdict": tone, "sentence": f"{arrive}; every partition is in sync"}
-
-
-def _readers(here: Summary, name: str) -> tuple[list[dict[str, Any]], int]:
-    """The groups that have committed offsets for the topic, those with the most lag on it first."""
-    now = here.now
-    at = now.topics.index.get(name) if now else None
-    if now is None or at is None:
-        return [], 0
-    groups = now.groups
-    found = [
-        (groups.names[int(groups.gt_group[i])], groups.gt_lag.at(i), groups.gt_consumed_per_second.at(i))
-        for i in (groups.gt_topic == at).nonzero()[0].tolist()
+def _readers(here: Summary, row: dict[str, Any] | None) -> dict[str, Any]:
+    """The groups that have committed offsets for the topic, with their own rows."""
+    shown = row["readers"] if row else []
+    made = rows.group_rows(here.cluster, here.now, [one["key"] for one in shown]) if shown else {}
+    readers = [
+        {"name": one["key"], "lag": one["lag_here"], "consumed": one["consumed_here"], "row": made[one["key"]]}
+        for one in shown
+        if one["key"] in made
     ]
-    found.sort(key=lambda one: (-1 if one[1] is None else one[1], one[0]), reverse=True)
-    shown = found[:READERS_SHOWN]
-    made = rows.group_rows(here.cluster, now, [group for group, _, _ in shown])
-    out = [
-        {"name": group, "lag": lag, "consumed": consumed, "row": made[group]}
-        for group, lag, consumed in shown
-        if group in made
-    ]
-    return out, len(found) - len(shown)
+    return {"readers": readers, "readers_left_out": row["readers_total"] - len(shown) if row else 0}

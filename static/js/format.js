@@ -33,7 +33,9 @@ export function duration(seconds) {
 }
 export const word = value => look(value).word;
 export const text = value => String(value);
-export const formats = { count, rate, bytes, short, duration, word, text };
+const owner = value => value || "nobody";
+const lower = value => String(value).toLowerCase();
+export const formats = { owner, lower, count, rate, bytes, short, duration, word, text };
 
 /* An icon of the page's own symbols; names come from a fixed table, never from strangers. */
 export function icon(name) {

@@ -6,7 +6,8 @@ import { push } from "./spark.js";
 const body = document.body;
 const LATE_INTERVALS = 3;
 const SILENT_MS = 25000; // the server says something every 10 s; longer silence is a dead line that nobody closed
-const HINT_MS = 5000;
+const HINT_MS = 5100;
+const RELOAD_MS = 15000;
 const MOST_SUBS = 200;
 const RETRY_MS = [500, 1000, 2000, 4000, 8000, 15000];
 const page = {
@@ -116,10 +117,17 @@ const merge = (old, frame) =>
 function apply(frame) {
   Object.assign(page.clusters, frame.clusters || {});
   const rows = frame.rows || {};
+  for (const element of document.querySelectorAll("[data-there]")) {
+    // the page's own subject went, or came back: another page altogether
+    const row = rows[element.dataset.sub];
+    if (row !== undefined && (row !== null) !== (element.dataset.there === "1")) reload();
+  }
   for (const element of document.querySelectorAll("[data-sub]")) {
     const row = rows[element.dataset.sub];
     if (!row) continue;
     if (element.dataset.f) put(element, row);
+    if (element.dataset.fBad) putBad(element, row);
+    for (const part of element.querySelectorAll("[data-f-bad]")) if (part.closest("[data-sub]") === element) putBad(part, row);
     for (const part of element.querySelectorAll("[data-f], [data-f-push]")) {
       if (part.closest("[data-sub]") === element) put(part, row);
     }
@@ -147,9 +155,24 @@ export function hint(element) {
   told.timer = setTimeout(() => {
     if (!element.isConnected) return;
     told.at = performance.now();
-    element.dispatchEvent(new CustomEvent("sg:hint"));
-  }, Math.max(0, told.at + HINT_MS + 100 - performance.now()));
+    if ("reload" in element.dataset) reload();
+    else element.dispatchEvent(new CustomEvent("sg:hint"));
+  }, Math.max(0, told.at + Number(element.dataset.every || HINT_MS) - performance.now()));
 }
+
+/* Fetch the whole page anew; never in a circle, should page and socket disagree. */
+function reload() {
+  const key = `sg-reloaded ${location.pathname}`;
+  if (Date.now() - Number(sessionStorage.getItem(key) || 0) < RELOAD_MS) return;
+  sessionStorage.setItem(key, Date.now());
+  location.reload();
+}
+
+/* Parts that say what happens: `data-on="events"` after any alert or mark, `data-on="act"` after an act of the demo. */
+document.addEventListener("sg:events", event => {
+  const isAct = event.detail.reload || event.detail.items.some(item => item.type === "mark" && item.kind === "act");
+  for (const element of document.querySelectorAll("[data-on]")) if (element.dataset.on === "events" || isAct) hint(element);
+});
 
 /* Heads and table rows carry the colour of their verdict. */
 function tint(element, row) {
@@ -160,16 +183,20 @@ function tint(element, row) {
 }
 const TONES = ["is-ok", "is-warn", "is-bad", "is-info", "is-unknown", "is-quiet"];
 
-function putRows(table, parts) {
-  const byKey = new Map([...table.querySelectorAll("tr[data-key]")].map(tr => [tr.dataset.key, tr]));
+function putRows(list, parts) {
+  const byKey = new Map([...list.querySelectorAll("[data-key]")].map(item => [item.dataset.key, item]));
   const most = Math.max(1, ...parts.map(part => part.lag ?? 0));
   for (const part of parts) {
-    const tr = byKey.get(part.topic === undefined ? String(part.partition) : `${part.topic}/${part.partition}`);
-    if (!tr) continue;
-    for (const cell of tr.querySelectorAll("[data-f]")) put(cell, part);
-    const bar = tr.querySelector(".sg-meter rect");
+    const item = byKey.get(part.key);
+    if (!item) continue;
+    for (const cell of item.querySelectorAll("[data-f]")) put(cell, part);
+    const bar = item.querySelector(".sg-meter rect");
     if (bar) bar.setAttribute("width", part.lag === null || part.lag === undefined ? 0 : ((100 * part.lag) / most).toFixed(2));
   }
+}
+
+function putBad(element, row) {
+  if (element.dataset.fBad in row) element.classList.toggle("is-bad", Boolean(row[element.dataset.fBad]));
 }
 
 function put(element, row) {
@@ -182,11 +209,20 @@ function put(element, row) {
   const value = row[field];
   switch (element.dataset.fmt) {
     case "verdict": return putVerdict(element, value);
-    case "icon": return element.querySelector("use")?.setAttribute("href", `#${look(value).icon}`);
+    case "icon": return putIcon(element, look(value));
+    case "noun": {
+      const [one, many] = element.dataset.noun.split(",");
+      element.textContent = value === 1 ? one : many;
+      return;
+    }
     case "lines": return putLines(element, value || []);
     case "age":
       if (value) element.dataset.at = value;
       return;
+  }
+  if (row.lag_state === "no_commit" && field === "committed") {
+    element.textContent = "none"; // known: nothing was ever committed
+    return;
   }
   if (value === null || value === undefined) {
     element.classList.add("sg-na", "sg-hatch");
@@ -198,8 +234,16 @@ function put(element, row) {
   const shown = (formats[element.dataset.fmt] || formats.text)(value);
   if (element.textContent !== shown) element.textContent = shown;
   if ("hideZero" in element.dataset) element.hidden = !value;
+  if ("show" in element.dataset) element.hidden = false;
   const wait = element.closest(".sg-wait");
   if (wait && field === "waiting") wait.toggleAttribute("data-empty", !value);
+}
+
+function putIcon(element, seen) {
+  element.querySelector("use")?.setAttribute("href", `#${seen.icon}`);
+  if (!TONES.some(tone => element.classList.contains(tone))) return;
+  element.classList.remove(...TONES);
+  element.classList.add(seen.tone);
 }
 
 function putVerdict(element, value) {
@@ -284,6 +328,7 @@ export function start() {
     if (!document.hidden && !page.socket) connect();
   });
   document.addEventListener("htmx:afterSwap", rescan);
+  keepWhatIsOpen();
   document.addEventListener("click", event => {
     if (event.target.closest('[data-do="reconnect"]')) { page.tries = 0; connect(); }
     if (event.target.closest("[data-live]") && body.classList.contains("sg-zoomed")) say("sg:unzoom", {});
@@ -291,6 +336,28 @@ export function start() {
       page.paused = !page.paused;
       if (!page.paused && page.held) { const frame = page.held; page.held = null; apply(frame); }
       tick();
+    }
+  });
+}
+
+/* Answers that say what stands there already are not put in (a button does not go away under the pointer), and what
+   a person has opened or closed stays so. */
+const answers = new Map(); // path of a fragment -> its newest answer, without what differs in each
+function keepWhatIsOpen() {
+  let open = new Map();
+  document.addEventListener("htmx:beforeSwap", event => {
+    const { xhr, pathInfo, requestConfig } = event.detail;
+    if (!xhr || xhr.status !== 200 || requestConfig?.verb !== "get") return;
+    const path = pathInfo?.finalRequestPath || requestConfig.path;
+    const said = xhr.responseText.replace(/(name="csrfmiddlewaretoken" value=")[^"]*/g, "$1");
+    if (answers.get(path) === said && !requestConfig.elt.matches("form")) event.detail.shouldSwap = false;
+    answers.set(path, said);
+    open = new Map([...document.querySelectorAll("main details[id]")].map(one => [one.id, one.open]));
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const [id, isOpen] of open) {
+      const one = document.getElementById(id);
+      if (one) one.open = isOpen;
     }
   });
 }

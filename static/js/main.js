@@ -10,5 +10,5 @@ document.addEventListener("htmx:afterSwap", event => spark.mount(event.target.pa
 if (document.querySelector("figure[data-chart]")) import("./charts.js").then(charts => charts.start());
 document.addEventListener("sg:reload", () => {
   // more was missed than the server keeps: the lists fetch themselves anew
-  for (const element of document.querySelectorAll("[data-hints]")) live.hint(element);
+  for (const element of document.querySelectorAll("[data-hints], [data-on]")) live.hint(element);
 });

@@ -9,6 +9,7 @@ from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict, explain, judge_groups
 from collectors.domain.window import Window
+from collectors.domain.words import THIN
 
 INTERVAL = 5.0
 START = 1_790_000_000.0
@@ -155,6 +156,19 @@ def test_the_sentence_says_why(
     finding = explain(row, window, verdict=verdict, now=now, owners={("t", 0): "worker-1"})
     assert expected in finding.sentence
     assert "nan" not in finding.sentence.lower()
+
+
+def test_names_in_a_sentence_are_escaped_once_and_numbers_are_not() -> None:
+    window = window_of([100] * 7, rising(7, 5000, 5000))
+    finding = explain(
+        GroupRow("g", GroupType.CLASSIC, 1),
+        window,
+        verdict=Verdict.NO_PROGRESS,
+        now=START + 30,
+        owners={("t", 0): "wor\u202eker\n1"},
+    )
+    assert f"none of 34{THIN}900 waiting records read" in finding.sentence
+    assert finding.sentence.endswith("read by wor\\u202eker\\n1")
 
 
 def test_the_stored_moment_is_remembered_when_the_window_has_forgotten_it() -> None:

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from collectors.domain.verdicts import Verdict
 from collectors.history import queries
 from collectors.models import Cluster, Group
-from dashboard.live import findings, leaders, rows
+from dashboard.live import details, findings, leaders, rows
 from dashboard.live.reading import DatabaseReader
 from dashboard.live.wire import parse_subject
 from tests.pages.seed import Company, make_cluster, make_company
@@ -40,7 +40,7 @@ def test_a_frozen_group_is_told_with_its_sentence_and_its_numbers() -> None:
 
 def test_a_group_that_never_committed_has_no_lag_rather_than_zero() -> None:
     cluster = make_company(Company(never_committed=frozenset({"shipping"})))
-    row = rows.group_detail(cluster, queries.cluster_at(cluster.pk), "shipping")
+    row = details.group_detail(cluster, queries.cluster_at(cluster.pk), "shipping")
     assert row is not None
     assert (row["lag"], row["lag_state"]) == (None, "no_commit")
     assert {(part["lag"], part["committed"], part["lag_state"]) for part in row["partitions"]} == {
@@ -52,7 +52,7 @@ def test_a_group_that_never_committed_has_no_lag_rather_than_zero() -> None:
 def test_the_detail_of_a_group_has_its_partitions_by_lag_and_the_newest_point() -> None:
     cluster = make_company(Company(frozen=frozenset({"payment-service"})))
     now = queries.cluster_at(cluster.pk)
-    row = rows.group_detail(cluster, now, "payment-service")
+    row = details.group_detail(cluster, now, "payment-service")
     assert row is not None
     assert now is not None
     lags = [part["lag"] for part in row["partitions"]]
@@ -85,7 +85,7 @@ def test_topics_know_their_worst_reader() -> None:
     assert found["orders-dlt"]["lag"] is None
     assert found["clicks"]["rate"] > 100
     assert found["clicks"]["size"] > 0
-    detail = rows.topic_detail(cluster, now, "clicks")
+    detail = details.topic_detail(cluster, now, "clicks")
     assert detail is not None
     assert [part["partition"] for part in detail["partition_rows"]] == list(range(6))
     assert all(part["end"] >= part["start"] for part in detail["partition_rows"])
@@ -96,8 +96,8 @@ def test_what_the_cluster_does_not_have_has_no_row() -> None:
     cluster = make_company(Company())
     now = queries.cluster_at(cluster.pk)
     assert rows.group_row(cluster, now, "nobody") is None
-    assert rows.group_detail(cluster, now, "nobody") is None
-    assert rows.topic_detail(cluster, now, "nothing") is None
+    assert details.group_detail(cluster, now, "nobody") is None
+    assert details.topic_detail(cluster, now, "nothing") is None
     assert rows.broker_row(cluster, now, "77") is None
     Group.objects.filter(name="analytics").delete()
     assert "analytics" not in rows.group_rows(cluster, now)

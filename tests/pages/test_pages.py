@@ -42,8 +42,10 @@ PAGES = [
     "/clusters/demo/topics/topic-0/", "/alerts/",
 ]  # fmt: skip
 FRAGMENTS = [
-    "/?fragment=rows", "/?fragment=wall", "/?fragment=attention", "/?fragment=changed",
-    "/clusters/demo/?fragment=brokers", "/clusters/demo/?fragment=groups", "/clusters/demo/?fragment=topics",
+    "/?fragment=head", "/?fragment=rows", "/?fragment=wall", "/?fragment=attention", "/?fragment=changed",
+    "/clusters/demo/?fragment=top", "/clusters/demo/?fragment=brokers",
+    "/clusters/demo/groups/group-0/?fragment=top", "/clusters/demo/topics/topic-0/?fragment=top",
+    "/surroundings/side/?section=groups&cluster=demo", "/clusters/demo/?fragment=groups", "/clusters/demo/?fragment=topics",
     "/clusters/demo/?fragment=changed", "/clusters/demo/groups/?fragment=rows", "/clusters/demo/topics/?fragment=rows",
     "/clusters/demo/groups/group-0/?fragment=partitions", "/clusters/demo/groups/group-0/?fragment=members",
     "/clusters/demo/groups/group-0/?fragment=changed", "/clusters/demo/topics/topic-0/?fragment=partitions",

@@ -1,0 +1,164 @@
+"""The row of one group and of one topic, with all that their pages show of partitions, members and readers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.history.now import ClusterNow
+from collectors.models import Cluster, Member, Topic
+from dashboard.live.rows import Row, group_row, owners_of, topic_row
+from dashboard.live.sentences import topic_sentence, waiting_sentence
+
+PARTITIONS_SHOWN = 500
+"""Partition rows: those with the most lag (group) or the lowest numbers (topic)."""
+MEMBERS_SHOWN = 200
+TOPICS_SHOWN = 6
+READERS_SHOWN = 50
+
+
+def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
+    """The row of a group with its partitions and the newest point of its charts."""
+    row = group_row(cluster, now, name)
+    if row is None:
+        return None
+    members = list(Member.objects.filter(group__cluster=cluster, group__name=name))
+    owners = owners_of(members)
+    parts = _group_partitions(now, name, owners) if now else []
+    row["partitions_total"] = len(parts)
+    row["partitions"] = sorted(parts, key=lambda part: -1 if part["lag"] is None else part["lag"], reverse=True)[
+        :PARTITIONS_SHOWN
+    ]
+    row["topics_total"], row["topics"] = _topics_read(now, name)
+    row["readers"] = [_member(member, parts) for member in members[:MEMBERS_SHOWN]]
+    row["points"] = (
+        {"t": now.taken_at, "lag": row["lag"], "arriving": row["arriving"], "consumed": row["consumed"]}
+        if now
+        else None
+    )
+    row["waiting"] = waiting_sentence(cluster, now.taken_at if now else None, time.time())
+    return row
+
+
+def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int], str]) -> list[Row]:
+    layout = now.committed.layout
+    if layout.owner_index(name) is None:
+        return []
+    where = layout.slice_of(name)
+    committed, lag = now.committed.numbers.take(where), now.lag.take(where)
+    ends: dict[str, dict[int, int | float | None]] = {}
+    out = []
+    for i, (topic, partition) in enumerate(zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)):
+        if topic not in ends:
+            ends[topic] = _by_partition(now.end.layout, now.end.numbers, topic)
+        position = committed.at(i)
+        out.append(
+            {
+                "key": f"{topic}/{partition}",
+                "topic": topic,
+                "partition": partition,
+                "committed": None if position == NO_COMMIT else position,
+                "lag_state": "no_commit" if position == NO_COMMIT else "unknown" if lag.at(i) is None else "known",
+                "end": ends[topic].get(partition),
+                "lag": lag.at(i),
+                "owner": owners.get((topic, partition), ""),
+            }
+        )
+    return out
+
+
+def _topics_read(now: ClusterNow | None, name: str) -> tuple[int, list[Row]]:
+    """How many topics a group reads, and lag and read rate of those with the most lag."""
+    at = now.groups.index.get(name) if now else None
+    if now is None or at is None:
+        return 0, []
+    groups = now.groups
+    found = [
+        {
+            "key": groups.gt_topic_names[i],
+            "name": groups.gt_topic_names[i],
+            "lag": groups.gt_lag.at(i),
+            "consumed": groups.gt_consumed_per_second.at(i),
+        }
+        for i in (groups.gt_group == at).nonzero()[0].tolist()
+    ]
+    found.sort(key=lambda one: -1 if one["lag"] is None else one["lag"], reverse=True)
+    return len(found), found[:TOPICS_SHOWN]
+
+
+def _member(member: Member, partitions: Sequence[Row]) -> Row:
+    """What a member holds; its lag is known only if that of each partition that it holds is."""
+    mine = {(topic, partition) for topic, held in member.assignment for partition in held}
+    held = [part["lag"] for part in partitions if (part["topic"], part["partition"]) in mine]
+    is_known = bool(held) and len(held) == len(mine) and all(lag is not None for lag in held)
+    return {"key": member.member_id, "count": len(mine), "lag": sum(held) if is_known else None}
+
+
+def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
+    """The row of a topic with its partitions and the newest point of its charts."""
+    row = topic_row(cluster, now, name)
+    if row is None:
+        return None
+    topic = Topic.objects.get(cluster=cluster, name=name)
+    columns = (
+        {
+            key: _by_partition(column.layout, column.numbers, name) if column else {}
+            for key, column in (("start", now.start), ("end", now.end), ("size", now.size))
+        }
+        if now
+        else {"start": {}, "end": {}, "size": {}}
+    )
+    row["partitions_total"] = len(topic.partitions)
+    row["partition_rows"] = [
+        _topic_partition(number, stored, {key: column.get(number) for key, column in columns.items()})
+        for number, stored in enumerate(topic.partitions[:PARTITIONS_SHOWN])
+    ]
+    row["readers_total"], row["readers"] = _readers(now, name)
+    row["verdict"], row["sentence"] = topic_sentence(row)
+    row["points"] = {"t": now.taken_at, "rate": row["rate"], "size": row["size"]} if now else None
+    row["waiting"] = waiting_sentence(cluster, now.taken_at if now else None, time.time())
+    return row
+
+
+def _topic_partition(number: int, stored: Sequence[Any], offsets: Mapping[str, int | float | None]) -> Row:
+    """A partition's row with the word of its state and the number of records it holds."""
+    leader, _, replicas, isr, _ = stored
+    start, end = offsets["start"], offsets["end"]
+    return {
+        "key": str(number),
+        "partition": number,
+        "leader": None if leader < 0 else leader,
+        "isr": isr,
+        "missing": [broker for broker in replicas if broker not in isr],
+        "state": "offline" if leader < 0 else "under_replicated" if len(isr) < len(replicas) else "in_sync",
+        "held": end - start if start is not None and end is not None else None,
+        **offsets,
+    }
+
+
+def _readers(now: ClusterNow | None, name: str) -> tuple[int, list[Row]]:
+    """The groups that have committed offsets for the topic, those with the most lag on it first."""
+    at = now.topics.index.get(name) if now else None
+    if now is None or at is None:
+        return 0, []
+    groups = now.groups
+    found = [
+        {
+            "key": groups.names[int(groups.gt_group[i])],
+            "lag_here": groups.gt_lag.at(i),
+            "consumed_here": groups.gt_consumed_per_second.at(i),
+        }
+        for i in (groups.gt_topic == at).nonzero()[0].tolist()
+    ]
+    found.sort(key=lambda one: (-1 if one["lag_here"] is None else one["lag_here"], one["key"]), reverse=True)
+    return len(found), found[:READERS_SHOWN]
+
+
+def _by_partition(layout: Any, numbers: Numbers, topic: str) -> dict[int, int | float | None]:
+    if layout.owner_index(topic) is None:
+        return {}
+    where = layout.slice_of(topic)
+    part = numbers.take(where)
+    return {partition: part.at(i) for i, partition in enumerate(layout.partitions[where].tolist())}
