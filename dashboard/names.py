@@ -6,6 +6,8 @@ import base64
 import binascii
 from urllib.parse import quote
 
+from django.conf import settings
+
 _NOT_AS_THEY_ARE = frozenset({"", ".", ".."})
 
 
@@ -34,16 +36,16 @@ def name_from_path(piece: str) -> str:
 
 def group_path(slug: str, name: str) -> str:
     """The address of a group's page. Not `reverse`, which leaves `/` as it is: `a/../b` would lose two pieces."""
-    return f"/clusters/{slug}/groups/{name_to_path(name)}/"
+    return f"{settings.SUB_PATH}/clusters/{slug}/groups/{name_to_path(name)}/"
 
 
 def topic_path(slug: str, name: str) -> str:
     """The address of a topic's page (see `group_path`)."""
-    return f"/clusters/{slug}/topics/{name_to_path(name)}/"
+    return f"{settings.SUB_PATH}/clusters/{slug}/topics/{name_to_path(name)}/"
 
 
 def cluster_path(slug: str) -> str:
-    return f"/clusters/{slug}/"
+    return f"{settings.SUB_PATH}/clusters/{slug}/"
 
 
 class NameConverter:

@@ -9,6 +9,7 @@ import dj_database_url
 from environs import Env
 
 from collectors.secrets import load_or_make_key
+from dashboard.reach import parse_proxies, parse_public_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
@@ -19,7 +20,12 @@ CACHE_DIR = Path(env.str("STREAMGAUGE_CACHE_DIR", str(BASE_DIR / ".cache"))).abs
 DEMO = env.bool("STREAMGAUGE_DEMO", False)
 HOST = env.str("STREAMGAUGE_HOST", "127.0.0.1")
 PORT = env.int("STREAMGAUGE_PORT", 8000)
-PUBLIC_URL = env.str("STREAMGAUGE_PUBLIC_URL", "")  # links in messages; "": the address it listens on
+PUBLIC = parse_public_url(env.str("STREAMGAUGE_PUBLIC_URL", ""))
+PUBLIC_URL = PUBLIC.text  # "": the address it listens on
+SUB_PATH = PUBLIC.sub_path
+TRUSTED_PROXIES: list[str] = env.list("STREAMGAUGE_TRUSTED_PROXIES", [])
+parse_proxies(tuple(TRUSTED_PROXIES))
+OPEN_READ_ONLY = env.bool("STREAMGAUGE_OPEN_READ_ONLY", False)
 METRICS_TOKEN = env.str("STREAMGAUGE_METRICS_TOKEN", "")
 ALLOWED_NETWORKS: list[str] = env.list("STREAMGAUGE_ALLOWED_NETWORKS", [])
 REDIS_URL = env.str("REDIS_URL", "")
@@ -30,6 +36,9 @@ SECRET_KEY = hashlib.sha256(b"django signing\0" + INSTANCE_KEY.encode()).hexdige
 DEBUG = env.bool("STREAMGAUGE_DEBUG", False)
 ALLOWED_HOSTS: list[str] = env.list("STREAMGAUGE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("STREAMGAUGE_TRUSTED_ORIGINS", [])
+if PUBLIC_URL:
+    ALLOWED_HOSTS = [*ALLOWED_HOSTS, PUBLIC.host]
+    CSRF_TRUSTED_ORIGINS = [*CSRF_TRUSTED_ORIGINS, PUBLIC.origin]
 
 INSTALLED_APPS = [
     "daphne",
@@ -56,14 +65,17 @@ MIDDLEWARE = [
     "dashboard.access.csp.ContentSecurityPolicyMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
 ]
+APP_TEMPLATES = "django.template.loaders.app_directories.Loader"
 ROOT_URLCONF = "dashboard.urls"
 ASGI_APPLICATION = "dashboard.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
         "OPTIONS": {
+            "loaders": [
+                ("django.template.loaders.cached.Loader", ["dashboard.subpath.SubPathLoader", APP_TEMPLATES]),
+            ],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -88,10 +100,21 @@ else:
 DATABASES = {"default": _default}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
-LOGIN_URL = "/signin/"
+PASSWORD_HASHERS = ["dashboard.access.hashing.BoundedArgon2Hasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = f"{SUB_PATH}/signin/"
+FORCE_SCRIPT_NAME = SUB_PATH or None
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{SUB_PATH}/"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC.is_secure
+CSRF_COOKIE_HTTPONLY = True
+CSRF_FAILURE_VIEW = "dashboard.access.refusals.csrf_failed"
 SESSION_COOKIE_NAME = f"streamgauge_{hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:8]}"
 CSRF_COOKIE_NAME = SESSION_COOKIE_NAME + "_csrf"  # two instances on one host must not sign each other out
 
@@ -100,7 +123,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 
-STATIC_URL = "static/"
+STATIC_URL = f"{SUB_PATH}/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.FileSystemFinder",

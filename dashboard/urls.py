@@ -7,7 +7,19 @@ from django.urls import URLPattern, URLResolver, path, register_converter
 from dashboard.access import views as access
 from dashboard.metrics import views as machines
 from dashboard.names import NameConverter
-from dashboard.pages import alerts, channels, clusters, groups, overview, series, surroundings, topics
+from dashboard.pages import (
+    account,
+    alerts,
+    audittrail,
+    channels,
+    clusters,
+    groups,
+    overview,
+    people,
+    series,
+    surroundings,
+    topics,
+)
 
 register_converter(NameConverter, "name")
 
@@ -29,6 +41,18 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/channels/<int:pk>/", channels.edit, name="channel"),
     path("settings/channels/<int:pk>/delete/", channels.delete, name="channel-delete"),
     path("settings/channels/<int:pk>/test/", channels.test, name="channel-test"),
+    path("settings/people/", people.people, name="people"),
+    path("settings/people/add/", people.add, name="person-add"),
+    path("settings/people/<int:pk>/", people.person, name="person"),
+    path("settings/people/<int:pk>/role/", people.set_role, name="person-role"),
+    path("settings/people/<int:pk>/reset/", people.reset, name="person-reset"),
+    path("settings/people/<int:pk>/disable/", people.disable, name="person-disable"),
+    path("settings/people/<int:pk>/enable/", people.enable, name="person-enable"),
+    path("settings/people/<int:pk>/signout/", people.sign_out, name="person-signout"),
+    path("settings/audit/", audittrail.trail, name="audit"),
+    path("settings/account/", account.account, name="account"),
+    path("settings/account/sessions/<int:pk>/end/", account.end_session, name="session-end"),
+    path("settings/account/signout-everywhere/", account.end_all, name="signout-everywhere"),
     path("signin/", access.signin, name="signin"),
     path("signin/<str:token>/", access.link, name="signin-link"),
     path("signout/", access.signout, name="signout"),

@@ -30,6 +30,8 @@ FLOORS = {
     "dashboard.apps": 0,
     "dashboard.settings": 1,
     "dashboard.names": 0,
+    "dashboard.reach": 0,
+    "dashboard.subpath": 0,
     "dashboard.models": 2,
     "dashboard.migrations": 2,
     "dashboard.alerts.rules": 0,

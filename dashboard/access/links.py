@@ -14,7 +14,9 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from dashboard.models import Person, Role, SignInLink
+from dashboard.models import Role, SignInLink
+
+from . import people, sessions
 
 VALID_FOR = timedelta(hours=24)
 DEMO_VALID_FOR = timedelta(days=90)  # a demo that runs for weeks still lets in; its end revokes the link
@@ -36,26 +38,24 @@ def issue(
     base_url: str,
     valid_for: timedelta = VALID_FOR,
     reusable: bool = False,
+    asks_password: bool = False,
     now: datetime | None = None,
 ) -> str:
     """Make a link for a person (made without a password if new; a new person's role is `role`, else admin).
 
-    `base_url` is scheme, host and port ("http://127.0.0.1:8000"). A reusable link is for the demo on loopback alone
-    (ValueError otherwise) and replaces earlier reusable ones; `revoke_reusable` ends it when the demo ends.
+    `base_url` is what stands before "/signin/" ("http://127.0.0.1:8000"). A reusable link is for the demo on loopback
+    alone (ValueError otherwise) and replaces earlier reusable ones; `revoke_reusable` ends it when the demo ends.
     """
     taken_at = now or timezone.now()
     if reusable and not (settings.DEMO and is_loopback(urlsplit(base_url).hostname or "")):
         raise ValueError("a reusable sign-in link is only for the demo, on a loopback address")
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
-        account, is_new = User.objects.get_or_create(username=user)
-        if is_new:
-            account.set_unusable_password()
-            account.save(update_fields=["password"])
-        person, _ = Person.objects.get_or_create(user=account, defaults={"role": role or Role.ADMIN})
-        if role is not None and person.role != role:
-            person.role = role
-            person.save(update_fields=["role"])
+        account = User.objects.filter(username__iexact=user).first() or people.add(user, role or Role.ADMIN)
+        if not account.is_active:
+            raise people.RefusedError(f"“{account.get_username()}” is switched off: an admin can switch it on again")
+        if role is not None and people.role_of(account) != role:
+            people.set_role(account, role)
         SignInLink.objects.filter(expires_at__lt=taken_at - timedelta(days=7)).delete()
         if reusable:
             SignInLink.objects.filter(is_reusable=True).delete()
@@ -65,8 +65,21 @@ def issue(
             created_at=taken_at,
             expires_at=taken_at + (DEMO_VALID_FOR if reusable else valid_for),
             is_reusable=reusable,
+            asks_password=asks_password,
         )
     return f"{base_url.rstrip('/')}/signin/{token}/"
+
+
+def reset(user: User, *, base_url: str) -> str:
+    """Drop the password and all sessions; returns a one-time link whose owner chooses a new password."""
+    if not user.is_active:
+        raise people.RefusedError(f"“{user.get_username()}” is switched off: switch the account on first.")
+    with transaction.atomic():
+        user.set_unusable_password()
+        user.save(update_fields=["password"])
+        people.revoke_links(user)
+        sessions.end_all(user)
+        return issue(user=user.get_username(), base_url=base_url, asks_password=True)
 
 
 def look(token: str, *, remote: str, now: datetime) -> SignInLink | Refusal:

@@ -12,6 +12,7 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from dashboard.models import Person, Role
@@ -20,6 +21,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 PUBLIC = "public"
 """What `declared_role` says of a view that answers without sign-in."""
+SAFE = ("GET", "HEAD")
 
 
 def public(view: View) -> View:
@@ -28,14 +30,22 @@ def public(view: View) -> View:
     return view
 
 
-def role(required: Role) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
-    """Let in people of at least this role; others are sent to the sign-in page, or told what they lack."""
+def role(
+    required: Role, *, personal: bool = False
+) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
+    """Let in people of at least this role; others are sent to the sign-in page, or told what they lack.
+
+    With STREAMGAUGE_OPEN_READ_ONLY whoever reaches the server may look at what a viewer may look at, except at
+    `personal` pages, which are about who is signed in.
+    """
 
     def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             have = role_of(request)
             if have is None:
+                if settings.OPEN_READ_ONLY and required == Role.VIEWER and not personal and request.method in SAFE:
+                    return view(request, *args, **kwargs)
                 return _to_signin(request)
             if have < required:
                 return render(request, "access/denied.html", {"required": required, "have": have}, status=403)
@@ -76,16 +86,16 @@ def safe_next(request: HttpRequest, wanted: str | None) -> str:
     """`wanted` when it stays on this host, else the overview."""
     if wanted and url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure()):
         return wanted
-    return "/"
+    return reverse("overview")
 
 
 def _to_signin(request: HttpRequest) -> HttpResponse:
     # A fragment or a form cannot be resumed by a GET of its own address: go back to the page that asked for it.
     target = request.get_full_path()
     if request.headers.get("HX-Request") == "true":
-        target = request.headers.get("HX-Current-URL", "/")
+        target = request.headers.get("HX-Current-URL", reverse("overview"))
     elif request.method not in ("GET", "HEAD"):
-        target = "/"
+        target = reverse("overview")
     address = f"{settings.LOGIN_URL}?{urlencode({'next': target})}"
     if request.headers.get("HX-Request") == "true":
         return HttpResponse(status=204, headers={"HX-Redirect": address})

@@ -78,15 +78,18 @@ def payload_of(alert: Alert, event: str, *, sentence: str, numbers: dict[str, An
         "fired_at": _moment(alert.fired_at),
         "resolved_at": _moment(alert.resolved_at),
         "numbers": numbers,
-        "link": public_url() + subject_path(alert.cluster.slug, alert.subject_kind, alert.subject),
+        "link": _origin() + subject_path(alert.cluster.slug, alert.subject_kind, alert.subject),
     }
 
 
 def public_url() -> str:
     """Where people reach this instance: STREAMGAUGE_PUBLIC_URL, else the address it listens on."""
-    told = settings.PUBLIC_URL.rstrip("/")
+    return _origin() + settings.SUB_PATH
+
+
+def _origin() -> str:
     host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
-    return told or f"http://{host}:{settings.PORT}"
+    return settings.PUBLIC.origin or f"http://{host}:{settings.PORT}"
 
 
 def subject_path(slug: str, kind: str, subject: str) -> str:

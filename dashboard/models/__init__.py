@@ -2,18 +2,21 @@
 
 from .alerts import Alert, Judgement, Rule, Transition
 from .deliveries import Channel, Delivery, NotificationCount
-from .people import AuditEntry, Person, Role, SignInLink
+from .people import AuditEntry, FailedSignIn, Person, Refused, Role, SignedIn, SignInLink
 
 __all__ = [
     "Alert",
     "AuditEntry",
     "Channel",
     "Delivery",
+    "FailedSignIn",
     "Judgement",
     "NotificationCount",
     "Person",
+    "Refused",
     "Role",
     "Rule",
     "SignInLink",
+    "SignedIn",
     "Transition",
 ]

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.db.models import Count, Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
@@ -89,7 +90,7 @@ def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
         messages.info(request, "This alert is already over.")
     if request.headers.get("Accept", "").startswith("application/json"):
         return HttpResponse(status=204)
-    return redirect(safe_next(request, request.POST.get("next") or "/alerts/"))
+    return redirect(safe_next(request, request.POST.get("next") or reverse("alerts")))
 
 
 def _open(alert: Alert, now: datetime) -> dict[str, Any]:

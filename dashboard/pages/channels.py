@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -135,7 +136,7 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
     outbox.send_test(channel, now=timezone.now())
     audit.record_of(request, "channel tested", channel.name)
     messages.info(request, f"A test for {channel.name} is on its way; its answer stands in the log below.")
-    return redirect("/settings/channels/#log")
+    return redirect(reverse("channels") + "#log")
 
 
 def _channel(pk: int) -> Channel:

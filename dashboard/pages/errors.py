@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.shortcuts import render
 
@@ -19,5 +20,5 @@ def failed(request: HttpRequest) -> HttpResponse:
     return HttpResponseServerError(
         "<!doctype html><html lang=en><meta charset=utf-8><title>Streamgauge</title>"
         "<h1>This page could not be made</h1><p>The log of the server says why. Sampling and alerts go on.</p>"
-        '<p><a href="/">Overview</a></p></html>'
+        f'<p><a href="{settings.SUB_PATH}/">Overview</a></p></html>'
     )

@@ -20,13 +20,14 @@ class Command(BaseCommand):
         parser.add_argument("--user", default="admin", help="whom the link signs in; made when not there (admin)")
         parser.add_argument("--role", choices=sorted(ROLES), help="set the person's role (a new one is admin)")
         parser.add_argument("--port", type=int, default=None, help="port of the address (STREAMGAUGE_PORT)")
-        parser.add_argument("--base-url", default=None, help="scheme, host and port as people reach it")
+        parser.add_argument("--base-url", default=None, help="what stands before /signin/ (STREAMGAUGE_PUBLIC_URL)")
         parser.add_argument(
             "--reusable-until-exit", action="store_true", help="for the demo on loopback: works until the demo ends"
         )
 
     def handle(self, *args: Any, **options: Any) -> str:
-        base_url = options["base_url"] or f"http://{address_host(settings.HOST)}:{options['port'] or settings.PORT}"
+        here = f"http://{address_host(settings.HOST)}:{options['port'] or settings.PORT}{settings.SUB_PATH}"
+        base_url = options["base_url"] or settings.PUBLIC_URL or here
         if not base_url.startswith(("http://", "https://")):
             raise CommandError(f"--base-url must begin with http:// or https://, not {base_url!r}")
         role = ROLES[options["role"]] if options["role"] else None
