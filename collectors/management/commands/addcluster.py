@@ -11,7 +11,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.text import slugify
 
-from collectors.kafka.settings import ConnectionSettings, SettingsError
+from collectors.kafka.reading import read_any_file, read_settings
+from collectors.kafka.settings import SettingsError
 from collectors.models import Cluster
 from collectors.secrets import encrypt
 
@@ -35,7 +36,7 @@ class Command(BaseCommand):
         if bool(options["bootstrap"]) == bool(options["properties"]):
             raise CommandError("give either --bootstrap HOST:PORT or --properties FILE")
         try:
-            connection = ConnectionSettings.from_properties(self._properties(options))
+            reading = read_settings(self._properties(options), read_file=read_any_file)
         except SettingsError as error:
             raise CommandError(str(error)) from None
         if Cluster.objects.filter(slug=slug).exists():
@@ -43,9 +44,11 @@ class Command(BaseCommand):
         Cluster.objects.create(
             slug=slug,
             name=name,
-            settings_encrypted=encrypt(connection.to_stored(), settings.INSTANCE_KEY),
+            settings_encrypted=encrypt(reading.settings.to_stored(), settings.INSTANCE_KEY),
             interval_seconds=options["interval"],
         )
+        for note in reading.notes:
+            self.stdout.write(f"  {note}")
         self.stdout.write(f"{name} is watched from now on: /clusters/{slug}/")
 
     def _properties(self, options: dict[str, Any]) -> str | dict[str, str]:
