@@ -14,6 +14,8 @@ from .domain.verdicts import Verdict
 from .domain.words import counted
 from .models import Broker, Event, Group, LogDir, Member, Topic
 
+SETTLING_SECONDS = 60.0
+"""After a collector's start, or a group's first sight, samples must come together: that "unknown" ends is no news."""
 EVENTS_OF_A_KIND_AT_ONCE = 50
 """A cluster that gets 10 000 topics in one survey is one sentence, not 10 000."""
 
@@ -40,8 +42,10 @@ class Inventory:
     transaction. If that fails, make a new Inventory: memory and database must not differ.
     """
 
-    def __init__(self, cluster_id: int) -> None:
+    def __init__(self, cluster_id: int, *, began: float = 0.0) -> None:
+        """`began`: when this collector began to sample the cluster, unix seconds."""
         self.cluster_id = cluster_id
+        self.began = began
         self.brokers = {row.node_id: row for row in Broker.objects.filter(cluster_id=cluster_id)}
         self.topics = {row.name: row for row in Topic.objects.filter(cluster_id=cluster_id)}
         self.groups = {row.name: row for row in Group.objects.filter(cluster_id=cluster_id)}
@@ -240,7 +244,8 @@ class Inventory:
             before, first = Verdict(row.verdict), row.verdict_since is None
             row.verdict, row.verdict_since = verdict, _aware(now)
             changes.update.append((row, ("verdict", "verdict_since")))
-            if first:
+            is_settling = now - max(self.began, row.first_seen_at.timestamp()) < SETTLING_SECONDS
+            if first or (is_settling and {before, Verdict(verdict)} == {Verdict.OK, Verdict.UNKNOWN}):
                 continue
             was, is_now = (v.word.replace("_", " ") for v in (before, Verdict(verdict)))
             data = {"old": before.word, "new": Verdict(verdict).word}

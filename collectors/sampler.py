@@ -102,6 +102,7 @@ class Sampler:
         self._writer = FrameWriter(cluster.pk)
         self._window = Window()
         self._inventory: Inventory | None = None
+        self._began = clock()
         self._seen: SurveyState | None = None
         self._expected_groups = _ExpectedCommits()
         self._requests_before = 0
@@ -252,7 +253,7 @@ class Sampler:
 
     def _rows(self) -> Inventory:
         if self._inventory is None:
-            self._inventory = Inventory(self.cluster.pk)
+            self._inventory = Inventory(self.cluster.pk, began=self._began)
         return self._inventory
 
     def _plan(self, state: SurveyState, seen: Observation, *, skipped: int, stepped: float) -> Changes:

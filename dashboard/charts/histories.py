@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,38 +10,49 @@ from collectors.history.queries import Band, GroupHistory, TopicHistory
 
 from .figures import Chart, Gap, Line, Mark
 
+Explain = Callable[[np.ndarray, np.ndarray, np.ndarray], Sequence[Gap]]
+"""(times, gap_before, known) of the points -> the stretches without data, each with its cause."""
 
-def group_lag(history: GroupHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float) -> Chart:
+
+def group_lag(
+    history: GroupHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
+) -> Chart:
     """Lag of all partitions, and of the topics with the most when it reads more than one."""
     lines = [line("lag", "lag, all partitions", "s6", history.times, history.gap_before, history.lag)]
     if len(history.parts) > 1:
         for color, ((topic, _), band) in zip(("s1", "s3", "s4"), history.parts.items(), strict=False):
             lines.append(line("", topic, color, history.times, history.gap_before, band, with_band=False))
-    gaps = gaps_of(history.times, history.gap_before)
+    gaps = explain(history.times, history.gap_before, history.lag.known)
     return Chart("Lag", "records", since, until, lines, marks, gaps, interval, _step(history.times, interval))
 
 
-def group_rates(history: GroupHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float) -> Chart:
+def group_rates(
+    history: GroupHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
+) -> Chart:
     times, breaks = history.times, history.gap_before
     lines = [
         line("arriving", "arriving", "s1", times, breaks, history.arriving, with_band=False),
         line("consumed", "read", "s2", times, breaks, history.consumed, with_band=False),
     ]
-    gaps = gaps_of(times, breaks)
+    gaps = explain(times, breaks, history.arriving.known | history.consumed.known)
     return Chart("Arriving and read", "records/s", since, until, lines, marks, gaps, interval, _step(times, interval))
 
 
-def topic_rate(history: TopicHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float) -> Chart:
+def topic_rate(
+    history: TopicHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
+) -> Chart:
     times, breaks = history.times, history.gap_before
     lines = [line("rate", "messages in", "s1", times, breaks, history.rate)]
-    gaps = gaps_of(times, breaks)
+    gaps = explain(times, breaks, history.rate.known)
     return Chart("Messages in", "records/s", since, until, lines, marks, gaps, interval, _step(times, interval))
 
 
-def topic_size(history: TopicHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float) -> Chart:
+def topic_size(
+    history: TopicHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
+) -> Chart:
     times, breaks = history.times, history.gap_before
     lines = [line("size", "size of the leaders' replicas", "s3", times, breaks, history.size, with_band=False)]
-    gaps = gaps_of(times, breaks)
+    gaps = explain(times, breaks, history.size.known)
     return Chart("Size", "bytes", since, until, lines, marks, gaps, interval, _step(times, interval))
 
 
@@ -64,13 +75,6 @@ def line(
     if with_band and bool((band.high != band.low)[band.known].any()):
         low, high = _values(band.low, band.known, where), _values(band.high, band.known, where)
     return Line(key, name, color, [round(moment, 3) for moment in at.tolist()], last, low, high)
-
-
-def gaps_of(times: np.ndarray, gap_before: np.ndarray) -> list[Gap]:
-    """The stretches without samples, each with the reason."""
-    where = np.flatnonzero(gap_before & (np.arange(len(times)) > 0)).tolist()
-    why = "no samples were taken"
-    return [Gap(float(times[i - 1]), float(times[i]), why) for i in where]
 
 
 def _values(numbers: np.ndarray, known: np.ndarray, breaks: np.ndarray) -> list[float | None]:

@@ -61,7 +61,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     if fragment in ("", "changed"):
         context["events"] = recent_events(20, cluster=here.cluster)
     if fragment in ("", "top"):
-        context |= {"evidence": _evidence(here), "rate_spark": cluster_rate(here)}
+        context |= {"evidence": _evidence(here), "rate_spark": cluster_rate(here, here.spark_seconds)}
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
     return page(request, "pages/cluster.html", context, shell=shell)

@@ -19,7 +19,7 @@ from .overview import recent_events
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
-from .times import history_since, spark_range
+from .times import spark_range
 
 SHOWS = {
     "all": "All",
@@ -35,7 +35,7 @@ COLUMNS = (
     ("arriving", "Arriving/s", True, "records written to its partitions per second"),
     ("consumed", "Read/s", True, "records it commits per second"),
     ("members", "Members", True, ""),
-    ("", "Lag, 15 min", False, ""),
+    ("", "Lag", False, ""),
 )
 
 KEYS = {
@@ -88,7 +88,7 @@ def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:
     made = rows.group_rows(here.cluster, here.now, names) if names else {}
     sparks: dict[str, list[float | None]] = {}
     if here.now is not None and names:
-        since, until = spark_range(here.now.taken_at)
+        since, until = spark_range(here.now.taken_at, here.spark_seconds)
         sparks = queries.sparklines(here.cluster.pk, "group_lag", names, since, until)
     return [{"name": name, "row": made[name], "spark": sparks.get(name)} for name in names if name in made]
 
@@ -138,7 +138,7 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     if fragment == "changed":
         return page(request, "pages/_changed.html", context, shell=shell)
     context |= {
-        "range": read_range(request.GET, now=timezone.now(), history_since=history_since(here.cluster)),
+        "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,
     }
     return page(request, "pages/group.html", context, shell=shell)

@@ -66,11 +66,11 @@ def overview(request: HttpRequest) -> HttpResponse:
     fragment = request.GET.get("fragment", "")
     context: dict[str, Any] = {"section": "overview", "fragment": fragment}
     if fragment in ("", "rows"):
-        context |= {"clusters": clusters, "sparks": _sparks(clusters)}
+        context |= {"clusters": clusters, "sparks": _sparks(clusters, shell.spark_seconds)}
     if fragment in ("", "wall", "attention"):
         walls, tally, troubled = _walls(clusters)
         context |= {"walls": walls, "key": _key(tally), "groups_total": sum(tally.values())}
-        context |= {"attention": _attention(clusters, troubled), "troubled_total": len(troubled)}
+        context |= {"attention": _attention(clusters, troubled, shell.spark_seconds), "troubled_total": len(troubled)}
         context["unknown_total"] = tally["unknown"]
     if fragment in ("", "changed"):
         context["events"] = recent_events()
@@ -127,9 +127,9 @@ def _stats(shell: Shell, clusters: Sequence[Summary]) -> dict[str, Any]:
     }
 
 
-def _sparks(clusters: Sequence[Summary]) -> dict[str, list[float | None]]:
+def _sparks(clusters: Sequence[Summary], seconds: float) -> dict[str, list[float | None]]:
     """Messages/s of each cluster over the last while."""
-    return {one.slug: cluster_rate(one) for one in clusters}
+    return {one.slug: cluster_rate(one, seconds) for one in clusters}
 
 
 def _walls(clusters: Sequence[Summary]) -> tuple[list[Wall], Counter[str], list[tuple[Summary, Light]]]:
@@ -177,7 +177,9 @@ def _key(tally: Counter[str]) -> list[dict[str, Any]]:
     return [{"look": words.look(word), "count": tally[word]} for word in order if tally[word] or word == "ok"]
 
 
-def _attention(clusters: Sequence[Summary], troubled: Sequence[tuple[Summary, Light]]) -> list[dict[str, Any]]:
+def _attention(
+    clusters: Sequence[Summary], troubled: Sequence[tuple[Summary, Light]], seconds: float
+) -> list[dict[str, Any]]:
     shown = troubled[:ATTENTION_ROWS]
     out: list[dict[str, Any]] = []
     made: dict[int, tuple[dict[str, Any], dict[str, list[float | None]]]] = {}
@@ -186,7 +188,7 @@ def _attention(clusters: Sequence[Summary], troubled: Sequence[tuple[Summary, Li
         if wanted:
             lags: dict[str, list[float | None]] = {}
             if one.now is not None:
-                since, until = spark_range(one.now.taken_at)
+                since, until = spark_range(one.now.taken_at, seconds)
                 lags = queries.sparklines(one.cluster.pk, "group_lag", wanted, since, until)
             made[one.cluster.pk] = (rows.group_rows(one.cluster, one.now, wanted), lags)
     for one, light in shown:

@@ -26,6 +26,8 @@ QUICK: tuple[tuple[str, str, str], ...] = (
     ("now/d", "now", "Today so far"),
     ("now-1d/d", "now-1d/d", "Yesterday"),
 )
+DEFAULTS = ((300.0, "now-5m"), (900.0, "now-15m"))
+"""What a page shows unless its address says otherwise: it grows with the history, also while the page stays open."""
 _LABELS = {(since, until): label for since, until, label in QUICK}
 
 
@@ -42,6 +44,7 @@ class TimeRange:
     from_text: str
     to_text: str
     is_default: bool = False
+    history_since: datetime | None = None
     errors: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -65,6 +68,11 @@ class TimeRange:
         same_day = self.since.date() == self.until.date()
         end = f"{self.until:%H:%M}" if same_day else f"{self.until:%b %d %H:%M}"
         return f"{self.since:%b %d %H:%M} to {end}"
+
+    @property
+    def steps(self) -> list[tuple[float, str, str]]:
+        """(seconds, "from", label) of the defaults, for the page's script."""
+        return [(seconds, text, _LABELS[text, "now"]) for seconds, text in DEFAULTS]
 
     @property
     def query(self) -> str:
@@ -110,17 +118,20 @@ def read_range(params: Mapping[str, str], *, now: datetime, history_since: datet
         bounds = {"from": parse_bound(default_from, now=now), "to": now}
     is_default = not (from_text or to_text)
     return TimeRange(
-        bounds["from"], bounds["to"], from_text or default_from, to_text or "now", is_default=is_default, errors=errors
+        bounds["from"],
+        bounds["to"],
+        from_text or default_from,
+        to_text or "now",
+        is_default=is_default,
+        history_since=history_since,
+        errors=errors,
     )
 
 
 def default_start(*, now: datetime, history_since: datetime | None) -> str:
-    """The start that fits the history there is, so that a young instance does not show an empty hour."""
+    """The start that fits the history there is: the smallest preset that covers it, 15 minutes at most."""
     age = timedelta(0) if history_since is None else now - history_since
-    for length, text in ((15, "now-15m"), (30, "now-30m"), (90, "now-1h")):
-        if age <= timedelta(minutes=length):
-            return text
-    return "now-3h"
+    return next((text for seconds, text in DEFAULTS if age.total_seconds() <= seconds), DEFAULTS[-1][1])
 
 
 def _relative(text: str, now: datetime, *, is_end: bool) -> datetime:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypedDict
 
+import numpy as np
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from collectors.history import queries
-from collectors.models import Cluster, Event
+from collectors.models import Cluster, Cycle, Event
 from dashboard.access.roles import role
-from dashboard.charts import histories
-from dashboard.charts.figures import Chart, Mark, chart_json
+from dashboard.charts import gaps, histories
+from dashboard.charts.figures import Chart, Gap, Mark, chart_json
+from dashboard.live.sentences import why_unknown
 from dashboard.models import Role
 
 from . import words
@@ -23,6 +27,7 @@ from .shell import json_answer
 MOST_POINTS = 2000
 USUAL_POINTS = 600
 MARKS_SHOWN = 30
+MOST_CYCLES = 20_000
 LONGEST_SECONDS = 400 * 86_400.0
 SUBJECTS = {"g": ("lag", "rates"), "t": ("rate", "size")}
 # What explains a curve without being about its subject.
@@ -33,6 +38,12 @@ _CLUSTER_KINDS = (
     Event.Kind.CLOCK_STEPPED,
     Event.Kind.ACT,
 )
+
+
+class _How(TypedDict):
+    marks: list[Mark]
+    interval: float
+    explain: histories.Explain
 
 
 @role(Role.VIEWER)
@@ -61,20 +72,48 @@ def series(request: HttpRequest, slug: str) -> HttpResponse:
         return _bad("from", "“from” must be before “to”, by 400 days at most")
     points = params.get("points", "")
     count = min(MOST_POINTS, max(20, int(points))) if points.isascii() and points.isdigit() else USUAL_POINTS
-    chart = _chart(cluster, subject, what, name, since, until, count)
+    chart = _chart(cluster, subject, what, name, since, until, count, now=now.timestamp())
     return json_answer(chart_json(chart))
 
 
-def _chart(cluster: Cluster, subject: str, what: str, name: str, since: float, until: float, points: int) -> Chart:
-    marks = marks_of(cluster, subject, name, since, until)
+def _chart(
+    cluster: Cluster, subject: str, what: str, name: str, since: float, until: float, points: int, *, now: float
+) -> Chart:
     interval = cluster.interval_seconds
+
+    def explain(times: np.ndarray, gap_before: np.ndarray, known: np.ndarray) -> list[Gap]:
+        found = gaps.holes(times, gap_before, known, until=min(until, now), interval=interval)
+        return gaps.explained(found, _tried(cluster, found), is_paused=cluster.is_paused)
+
+    how: _How = {"marks": marks_of(cluster, subject, name, since, until), "interval": interval, "explain": explain}
     if subject == "g":
         group = queries.group_history(cluster.pk, name, since, until, points, parts="topic" if what == "lag" else None)
         draw = histories.group_lag if what == "lag" else histories.group_rates
-        return draw(group, since, until, marks=marks, interval=interval)
+        return draw(group, since, until, **how)
     topic = queries.topic_history(cluster.pk, name, since, until, points)
     draw_topic = histories.topic_rate if what == "rate" else histories.topic_size
-    return draw_topic(topic, since, until, marks=marks, interval=interval)
+    return draw_topic(topic, since, until, **how)
+
+
+def _tried(cluster: Cluster, holes: Sequence[gaps.Hole]) -> list[gaps.Tried]:
+    """The cycles within the holes and those that end them; what failed is read only of the first of each hole."""
+    if not holes:
+        return []
+    where = Q()
+    for hole in holes:
+        since, until = (datetime.fromtimestamp(at, UTC) for at in (hole.since, hole.until))
+        where |= Q(taken_at__gt=since, taken_at__lte=until + timedelta(milliseconds=1))
+    cycles = Cycle.objects.filter(where, cluster=cluster).order_by("taken_at")
+    found = list(cycles.values_list("pk", "taken_at", "is_reachable", "skipped")[:MOST_CYCLES])
+    wanted = []
+    for hole in holes:
+        within = [one for one in found if hole.since < one[1].timestamp() < hole.until - 0.001]
+        wanted += [one[0] for one in within[:1]] + [one[0] for one in within if not one[2]][:1]
+    errors = dict(Cycle.objects.filter(pk__in=wanted).values_list("pk", "errors"))
+    return [
+        gaps.Tried(at.timestamp(), reachable, skipped, why_unknown(errors.get(pk, [])))
+        for pk, at, reachable, skipped in found
+    ]
 
 
 def marks_of(cluster: Cluster, subject: str, name: str, since: float, until: float) -> list[Mark]:

@@ -22,7 +22,9 @@ from dashboard.access.roles import role_of
 from dashboard.models import Role, Transition
 
 from . import words
+from .ranges import DEFAULTS
 from .summaries import Summary, summaries
+from .times import spark_label
 
 THEMES = ("dark", "light")
 
@@ -60,6 +62,26 @@ class Shell:
     @property
     def is_operator(self) -> bool:
         return self.role >= Role.OPERATOR
+
+    @property
+    def spark_seconds(self) -> float:
+        """Of all sparklines of the page: one head of a column says it for all rows."""
+        shown = [self.cluster] if self.cluster else self.clusters
+        return max((one.spark_seconds for one in shown), default=DEFAULTS[0][0])
+
+    @property
+    def spark_steps(self) -> list[tuple[float, str]]:
+        return [(seconds, spark_label(seconds)) for seconds, _ in DEFAULTS]
+
+    @property
+    def spark_label(self) -> str:
+        return spark_label(self.spark_seconds)
+
+    @property
+    def history_since(self) -> float | None:
+        shown = [self.cluster] if self.cluster else self.clusters
+        begins = [one.history_since.timestamp() for one in shown if one.history_since]
+        return min(begins, default=None)
 
     @property
     def newest_at(self) -> float | None:

@@ -14,6 +14,8 @@ from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Cycle
 from dashboard.live import rows
 
+from .times import spark_seconds
+
 Row = dict[str, Any]
 
 RANK = {"bad": 0, "unknown": 1, "warn": 2, "ok": 3}
@@ -39,6 +41,10 @@ class Summary:
     @property
     def verdict(self) -> str:
         return str(self.row["verdict"])
+
+    @property
+    def spark_seconds(self) -> float:
+        return spark_seconds(self.history_since, self.now.taken_at if self.now else None)
 
     @property
     def is_sampled(self) -> bool:

@@ -19,7 +19,7 @@ from .overview import recent_events
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
-from .times import history_since, spark_range
+from .times import spark_range
 
 SHOWS = {
     "user": "Topics",
@@ -34,7 +34,7 @@ COLUMNS = (
     ("size", "Size", True, "bytes of the leaders' replicas"),
     ("partitions", "Partitions", True, ""),
     ("lag", "Worst lag", True, "of the group that is furthest behind on it"),
-    ("", "Messages/s, 15 min", False, ""),
+    ("", "Messages/s", False, ""),
 )
 
 
@@ -116,7 +116,7 @@ def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:
     made = rows.topic_rows(here.cluster, here.now, names) if names else {}
     sparks: dict[str, list[float | None]] = {}
     if here.now is not None and names:
-        since, until = spark_range(here.now.taken_at)
+        since, until = spark_range(here.now.taken_at, here.spark_seconds)
         sparks = queries.sparklines(here.cluster.pk, "topic_rate", names, since, until)
     read = set(here.now.groups.gt_topic_names) if here.now is not None else set()
     return [
@@ -165,7 +165,7 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     if fragment == "readers":
         return page(request, "pages/_readers.html", context, shell=shell)
     context |= {
-        "range": read_range(request.GET, now=timezone.now(), history_since=history_since(here.cluster)),
+        "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,
     }
     return page(request, "pages/topic.html", context, shell=shell)

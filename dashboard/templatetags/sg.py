@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 from django import template
 from django.utils import timezone
 from django.utils.html import format_html
@@ -87,6 +88,12 @@ def spark_tone(state: str | None) -> str:
 @register.filter
 def get(mapping: dict[str, Any] | None, key: str) -> Any:
     return (mapping or {}).get(key)
+
+
+@register.filter
+def json(value: Any) -> str:
+    """For a data- attribute; the template escapes it."""
+    return orjson.dumps(value).decode()
 
 
 @register.filter
@@ -171,13 +178,15 @@ def ago(at: datetime | float | None, field: str = "") -> SafeString:
     )  # fmt: skip
 
 
-@register.simple_tag
-def spark(points: Iterable[float | None] | None, label: str, extra: str = "", field: str = "spark") -> SafeString:
+@register.simple_tag(takes_context=True)
+def spark(
+    context: dict[str, Any], points: Iterable[float | None] | None, label: str, extra: str = "", field: str = "spark"
+) -> SafeString:
     """A sparkline drawn on canvas by the page; "-" is a gap and is drawn as a gap."""
     text = " ".join("-" if p is None else f"{p:.6g}" for p in points or ())
     return format_html(
-        '<canvas class="sp {}" data-points="{}" data-f-push="{}" role="img" aria-label="{}"></canvas>',
-        extra, text, field, label,
+        '<canvas class="sp {}" data-points="{}" data-span="{}" data-f-push="{}" role="img" aria-label="{}"></canvas>',
+        extra, text, f"{context['shell'].spark_seconds:g}", field, label,
     )  # fmt: skip
 
 

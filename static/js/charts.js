@@ -1,10 +1,10 @@
 /* Big charts: a first picture on canvas at once, then Plotly (loaded once, when a chart comes into view), then live
    points. Only charts in view are drawn, one per animation frame; a zoomed view stays while data stream in. */
-import { formats, icon, short } from "./format.js";
+import { formats, short } from "./format.js";
 import { now } from "./live.js";
+import { MARGIN, linesOf, marks } from "./marks.js";
 
 const MOST_POINTS = 700;
-const MARGIN = { left: 56, right: 8 };
 const charts = new Map(); // figure element -> chart
 const queue = new Set();
 let plotly = null;
@@ -77,7 +77,7 @@ function refresh(chart) {
   clearTimeout(chart.refreshing);
   chart.refreshing = setTimeout(() => {
     if (chart.inView && !document.hidden) load(chart);
-    else chart.isOld = true;
+    else chart.isOld = true; // fetched when it comes into view
   }, 500 + Math.random() * 500);
 }
 
@@ -150,6 +150,8 @@ async function paint(library_, chart) {
   layout.font.family = getComputedStyle(document.body).fontFamily;
   layout.xaxis.range = [chart.data.from * 1000, chart.data.to * 1000];
   layout.height = heightOf(chart);
+  const lines = linesOf(chart);
+  layout.shapes = layout.shapes.filter(shape => shape.name !== "mark" || lines.delete(shape.x0));
   layout.uirevision = zoom ? zoom.join() : "live"; // else Plotly keeps the range that was dragged, for ever
   if (!chart.drawn) chart.plot.replaceChildren();
   await library_.react(chart.plot, data, layout, { displayModeBar: false, responsive: true, doubleClick: false });
@@ -196,30 +198,6 @@ function say(chart, at) {
     }
     value.textContent = shown === undefined || shown === null ? "unknown" : format(shown);
   }
-}
-
-/* Icons on the time axis, each with its sentence. */
-function marks(chart) {
-  const width = chart.box.clientWidth - MARGIN.left - MARGIN.right, { from, to } = chart.data;
-  chart.marks ??= chart.box.appendChild(Object.assign(document.createElement("div"), { className: "sg-axis-marks" }));
-  chart.gaps ??= chart.box.appendChild(Object.assign(document.createElement("div"), { className: "sg-axis-gaps" }));
-  const inside = t => MARGIN.left + (Math.min(to, Math.max(from, t)) - from) / (to - from) * width;
-  chart.gaps.replaceChildren(...chart.data.gaps.filter(gap => gap.to > from && gap.from < to).map(gap => {
-    const element = document.createElement("span");
-    element.className = "sg-hatch";
-    element.style.left = `${inside(gap.from)}px`;
-    element.style.width = `${Math.max(1, inside(gap.to) - inside(gap.from))}px`;
-    element.title = gap.why;
-    return element;
-  }));
-  chart.marks.replaceChildren(...chart.data.marks.filter(mark => mark.t >= from && mark.t <= to).map(mark => {
-    const element = document.createElement("span");
-    element.className = `sg-axis-mark ${mark.tone}`;
-    element.style.left = `${MARGIN.left + ((mark.t - from) / (to - from)) * width}px`;
-    element.title = `${new Date(mark.t * 1000).toISOString().slice(11, 19)} UTC: ${mark.text}`;
-    element.append(icon(mark.icon));
-    return element;
-  }));
 }
 
 // --- zoom and crosshair -----------------------------------------------------------------------------------
@@ -290,6 +268,7 @@ function extend(chart, points) {
     }
     trace.x.push(at);
     trace.y.push(value);
+    if ((value === null) !== (trace.y.at(-2) === null)) refresh(chart); // the server says why it is not known
     let old = 0;
     while (old < trace.x.length - 1 && (trace.x[old] < from || trace.x.length - old > MOST_POINTS)) old++;
     if (old) { trace.x.splice(0, old); trace.y.splice(0, old); }
@@ -297,6 +276,32 @@ function extend(chart, points) {
   chart.data.to = Math.max(points.t, now());
   chart.data.from = chart.data.to - span;
   draw(chart);
+}
+
+/* A page whose address names no range shows what history there is, and more of it as it grows. */
+function grow() {
+  const label = document.querySelector("[data-range-steps]");
+  if (!label || zoom) return;
+  const since = Number(label.dataset.historySince) || (label.dataset.historySince = now());
+  const steps = JSON.parse(label.dataset.rangeSteps);
+  const [seconds, from, said] = steps.find(([span]) => now() - since <= span) || steps.at(-1);
+  if (label.textContent === said) return;
+  label.textContent = said;
+  label.closest("summary")?.setAttribute("aria-label", `Time range: ${said}`);
+  const field = document.querySelector('.sg-range [name="from"]');
+  if (field) field.value = from;
+  for (const link of document.querySelectorAll(".sg-range .quick a")) {
+    const params = new URL(link.href).searchParams;
+    if (params.get("from") === from && params.get("to") === "now") link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
+  }
+  for (const chart of charts.values()) {
+    const source = new URL(chart.figure.dataset.src, location.href);
+    source.searchParams.set("from", from);
+    chart.figure.dataset.src = source.pathname + source.search;
+    chart.figure.dataset.liveRange = seconds;
+    refresh(chart);
+  }
 }
 
 // --- the table twin ---------------------------------------------------------------------------------------
@@ -368,6 +373,7 @@ export function start() {
       const row = event.detail.rows?.[chart.figure.dataset.sub];
       if (row?.points) extend(chart, row.points);
     }
+    grow();
   });
   document.addEventListener("sg:connection", event => {
     // what came while the line was down is only on the server

@@ -1,8 +1,7 @@
 /* Sparklines on canvas: <canvas class="sp" data-points="1 2 - 4">. "-" is a gap and is drawn as one.
    The colour is the element's CSS colour. Drawn only while in view, all in one animation frame. */
 const parse = text => (text || "").trim().split(/\s+/).filter(Boolean).map(v => (v === "-" ? null : Number(v)));
-const POINTS = 60; // of a server's line: 15 minutes, a point each 15 s
-const STEP_SECONDS = 15;
+const POINTS = 60; // of a line that the server sent none for
 const waiting = new Set();
 const states = new WeakMap();
 
@@ -71,7 +70,8 @@ export function mount(root = document) {
   for (const canvas of root.querySelectorAll("canvas.sp")) {
     if (!states.has(canvas)) {
       const points = parse(canvas.dataset.points);
-      states.set(canvas, { points, first: points.length, stale: true, inView: false, at: 0 });
+      const most = points.length || POINTS, span = Number(canvas.dataset.span);
+      states.set(canvas, { points, most, span, stale: true, inView: false, at: 0 });
     }
     seen.observe(canvas);
   }
@@ -81,15 +81,35 @@ export function mount(root = document) {
 export function push(canvas, value, at) {
   const state = states.get(canvas);
   if (!state) return;
-  const step = STEP_SECONDS;
+  grow(at);
+  const step = state.span / state.most;
   if (at - state.at < step && state.points.length) state.points[state.points.length - 1] = value;
   else {
     state.at = at;
     state.points.push(value);
-    if (state.points.length > Math.max(POINTS, state.first)) state.points.shift();
+    if (state.points.length > state.most) state.points.shift();
   }
   state.stale = true;
   if (state.inView) queue(canvas);
+}
+
+/* The lines look further back as the history grows: each keeps its number of points, of which each stands for more. */
+function grow(at) {
+  const { historySince, sparkSeconds, sparkSteps } = document.body.dataset;
+  const since = Number(historySince) || (document.body.dataset.historySince = at);
+  const steps = JSON.parse(sparkSteps), [span, label] = steps.find(([seconds]) => at - since <= seconds) || steps.at(-1);
+  if (span <= Number(sparkSeconds)) return;
+  document.body.dataset.sparkSeconds = span;
+  for (const element of document.querySelectorAll("[data-spark-span]")) element.textContent = label;
+  for (const canvas of document.querySelectorAll("canvas.sp")) {
+    const state = states.get(canvas);
+    if (!state || state.span >= span) continue;
+    const each = Math.round(span / state.span), kept = [];
+    for (let i = state.points.length - 1; i >= 0; i -= each) kept.unshift(state.points[i]);
+    state.points = [...Array(Math.max(0, state.most - kept.length)).fill(null), ...kept];
+    state.span = span;
+  }
+  redraw();
 }
 
 export function redraw() {

@@ -61,7 +61,8 @@ def test_no_text_breaks_it(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "wanted"), [(None, "now-15m"), (5, "now-15m"), (20, "now-30m"), (60, "now-1h"), (600, "now-3h")]
+    ("minutes", "wanted"),
+    [(None, "now-5m"), (1, "now-5m"), (5, "now-5m"), (6, "now-15m"), (20, "now-15m"), (600, "now-15m")],
 )
 def test_the_default_fits_the_history_there_is(minutes: int | None, wanted: str) -> None:
     since = None if minutes is None else NOW - timedelta(minutes=minutes)
@@ -70,7 +71,7 @@ def test_the_default_fits_the_history_there_is(minutes: int | None, wanted: str)
 
 
 def test_a_bad_value_leaves_the_default_and_a_message_beside_its_field() -> None:
-    chosen = read_range({"from": "now-1x", "to": "now"}, now=NOW, history_since=None)
+    chosen = read_range({"from": "now-1x", "to": "now"}, now=NOW, history_since=NOW - timedelta(hours=2))
     assert chosen.since == NOW - timedelta(minutes=15)
     assert chosen.from_text == "now-1x"  # what was typed stays in the field
     assert set(chosen.errors) == {"from"}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from collectors.domain import topology
+from collectors.domain.verdicts import Verdict
 from collectors.inventory import EVENTS_OF_A_KIND_AT_ONCE, Changes, Inventory
 from collectors.models import Broker, Cluster, Event, Group, Member, Topic
 
@@ -150,3 +153,24 @@ def test_a_verdict_is_written_when_it_changes_and_remembers_since_when(cluster: 
     assert judge(5, NOW + 15) == []
     assert Group.objects.get().verdict_since is not None
     assert Group.objects.get().verdict_since.timestamp() == NOW + 10  # type: ignore[union-attr]  # checked above
+
+
+@pytest.mark.parametrize(
+    ("began", "first_seen", "at", "verdicts", "told"),
+    [
+        (NOW, NOW - 3600, NOW + 30, (0, 1, 0), []),  # the collector has just begun
+        (NOW - 3600, NOW, NOW + 30, (0, 1, 0), []),  # the group is new
+        (NOW, NOW, NOW + 30, (0, 1, 5), ["Group g: no progress, was unknown"]),  # what is wrong is news at once
+        (NOW - 3600, NOW - 3600, NOW + 30, (0, 1, 0), ["Group g: unknown, was ok", "Group g: ok, was unknown"]),
+    ],
+)
+def test_that_unknown_ends_right_after_a_start_is_no_news(
+    cluster: Cluster, began: float, first_seen: float, at: float, verdicts: tuple[int, ...], told: list[str]
+) -> None:
+    see_groups(cluster, group("g", "m1"))
+    Group.objects.update(first_seen_at=datetime.fromtimestamp(first_seen, UTC))
+    inventory, changes = Inventory(cluster.pk, began=began), Changes()
+    for step, verdict in enumerate(verdicts):
+        inventory.plan_verdicts(changes, {"g": verdict}, now=at + step)
+    assert [event.text for event in changes.events] == told
+    assert Verdict(verdicts[-1]) == inventory.groups["g"].verdict  # the row follows in any case
