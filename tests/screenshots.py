@@ -72,18 +72,18 @@ def new_link() -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]
 
 
-def watched(context: BrowserContext, link: str) -> Page:
-    """A signed-in page whose complaints are printed."""
+def watched(context: BrowserContext) -> Page:
+    """A page whose complaints are printed."""
     page = context.new_page()
     page.on("console", lambda message: print("console", message.type, message.text[:300]))
     page.on("pageerror", lambda error: print("error", error))
-    sign_in(page, link)
     return page
 
 
 def picture_for_readme(browser: Browser, link: str, base: str) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 1000}, color_scheme="dark")
-    page = watched(context, link)
+    page = watched(context)
+    sign_in(page, link)
     page.goto(base + PAGES["group"])
     page.locator("#sg-toasts [data-state=firing]").wait_for(timeout=300_000)
     page.wait_for_timeout(1000)
@@ -95,9 +95,13 @@ def picture_for_readme(browser: Browser, link: str, base: str) -> None:
 
 def all_pages(browser: Browser, link: str, base: str, folder: Path, only: set[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    first = browser.new_context()
+    sign_in(first.new_page(), link)  # a link is good for once
     for look, (width, height, theme) in LOOKS.items():
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
-        page = watched(context, link)
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme=theme, storage_state=first.storage_state()
+        )
+        page = watched(context)
         for name in only & set(PAGES):
             page.goto(base + PAGES[name])
             page.wait_for_timeout(4000)
