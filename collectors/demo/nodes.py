@@ -353,11 +353,12 @@ class KafkaCluster:
         running = [process for process in self._processes.values() if process.poll() is None]
         for process in running:
             send(process.pid, signal.SIGCONT)  # a stopped process takes no SIGTERM
-        # The last one has no quorum left to be released by and would wait for it in vain.
-        asked = running[: max(len(running) - 1, 0)] if self.node_count > 1 else running
-        for process in asked:
+        # All at once: each takes leave while there is a quorum, and the next start need not wait until the session of
+        # one that did not has run out (ready in 7 to 11 s instead of 18 s). The last one to go is left without a
+        # quorum, waits for it in vain and is killed.
+        for process in running:
             send(process.pid, signal.SIGTERM)
-        wait_until_gone([process.pid for process in asked], seconds=3.0)
+        wait_until_gone([process.pid for process in running], seconds=3.0)
         for process in running:
             if process.poll() is None:
                 send(process.pid, signal.SIGKILL)
