@@ -15,6 +15,7 @@ class Broker(models.Model):
     rack = models.CharField(max_length=255, blank=True)
     version = models.CharField(max_length=40, blank=True)  # "4.3", derived from ApiVersions; "" unknown
     is_controller = models.BooleanField(default=False)
+    quorum_role = models.CharField(max_length=10, blank=True)  # "leader", "voter", "observer", "none"; "" unknown
     reach = models.SmallIntegerField(default=0)  # collectors.domain.topology.Reach
     reach_since = models.DateTimeField(null=True)
     reach_reason = models.CharField(max_length=300, blank=True)
