@@ -1,12 +1,16 @@
-"""Curves of brokers: numbers that the survey reads now and then, each frame with its own moment."""
+"""Curves with moments of their own: numbers of brokers that the survey reads now and then, and how cycles went."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
+from django.db.models import F, Max, Min
 from numpy.typing import NDArray
+
+from collectors.models import Cycle
 
 from . import curves, layouts, reading
 from .curves import Band
@@ -16,6 +20,8 @@ from .selection import Member, Sampled, Selection
 
 SURVEY_SECONDS = 60.0
 """How far apart the survey's answers are, where there are too few of them to tell."""
+CYCLES_READ = 20_000
+"""Of a longer range every second, third … cycle is read."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,3 +87,26 @@ def _sampled(cluster_id: int, kind: Kind, heads: Heads, owners: Sequence[str]) -
     members: list[Member] = [(owner, "", -1) for owner in owners]
     loaded = layouts.load(np.unique(heads.layouts).tolist())
     return Selection(cluster_id, kind, heads, loaded, members).at(slice(None))
+
+
+def cycle_times(cluster_id: int, since: float, until: float, points: int = 600) -> GaugeHistory:
+    """How long each cycle took, in milliseconds, asking and storing; from the records of cycles."""
+    rows = Cycle.objects.filter(
+        cluster_id=cluster_id,
+        taken_at__gte=datetime.fromtimestamp(since, UTC),
+        taken_at__lte=datetime.fromtimestamp(until, UTC),
+    ).order_by("number")
+    ends = rows.aggregate(first=Min("number"), last=Max("number"))
+    count = 0 if ends["first"] is None else ends["last"] - ends["first"] + 1
+    every = max(1, -(-count // CYCLES_READ))
+    if every > 1:
+        rows = rows.annotate(turn=F("number") % every).filter(turn=0)
+    found = list(rows.values_list("taken_at", "started_at", "ended_at"))
+    times = np.array([at.timestamp() for at, _, _ in found], dtype=np.float64)
+    took = np.array([(end - start).total_seconds() * 1000 for _, start, end in found], dtype=np.float64)
+    order = np.concatenate(([True], times[1:] > np.maximum.accumulate(times)[:-1])) if len(times) else np.zeros(0, bool)
+    times, took = times[order], took[order]
+    interval = curves.spacing(times, SURVEY_SECONDS)
+    buckets = curves.buckets(times, since, until, points, interval)
+    band = buckets.band(took, np.ones(len(took), dtype=np.bool_))
+    return GaugeHistory(buckets.times, buckets.gap_before, interval, band)

@@ -18,7 +18,7 @@ from collectors.models import Cluster
 from . import curves, layouts, reading
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
 from .curves import Band
-from .gauges import GaugeHistory, Growth, gauge_history, growths
+from .gauges import GaugeHistory, Growth, cycle_times, gauge_history, growths
 from .histories import GroupHistory, TopicHistory, group_history, topic_history
 from .kinds import EVERY_CYCLE, Kind
 from .now import BrokersNow, ClusterNow, GroupsNow, TopicsNow, cluster_at
@@ -46,6 +46,7 @@ __all__ = [
     "cluster_at",
     "cluster_sparkline",
     "column_at",
+    "cycle_times",
     "ends_of",
     "first_taken_at",
     "gauge_history",

@@ -45,3 +45,15 @@ class LogDir(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+    @property
+    def used_share(self) -> float | None:
+        """Share of the volume that is taken, by Kafka or by others; None where the broker does not say."""
+        if not self.total_bytes or self.usable_bytes is None:
+            return None
+        return min(1.0, max(0.0, 1 - self.usable_bytes / self.total_bytes))
+
+    @property
+    def used_percent(self) -> str:
+        share = self.used_share
+        return "unknown" if share is None else f"{100 * share:.0f}"

@@ -366,6 +366,9 @@ export function start() {
     chart.lines = () => (chart.data ? chart.data.figure.data.filter(trace => trace.meta.role === "line") : []);
     charts.set(figure, chart);
     figure.querySelector('[data-do="table"]')?.addEventListener("click", event => toggleTable(chart, event.currentTarget));
+    // a chart whose points do not come over the socket fetches itself anew while its range ends now
+    const every = Number(figure.dataset.every);
+    if (every && figure.dataset.liveRange) setInterval(() => refresh(chart), every * 1000);
     seen.observe(figure);
   }
   document.addEventListener("sg:state", event => {

@@ -32,14 +32,15 @@ HOSTILE = [
 
 
 def company(count: int = 3, **changes: object) -> Company:
-    topics = {f"topic-{i}": (2, 20.0) for i in range(count)}
+    topics = {f"topic-{i}": (2, 20.0) for i in range(count)} | {f"topic-{i}-dlt": (1, 0.4) for i in range(count // 3)}
     groups = {f"group-{i}": (f"topic-{i}",) for i in range(count)}
     return Company(topics=topics, groups=groups, cycles=14, freeze_cycles=8, **changes)  # type: ignore[arg-type]  # fields
 
 
 PAGES = [
     "/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/groups/group-0/", "/clusters/demo/topics/",
-    "/clusters/demo/topics/topic-0/", "/alerts/",
+    "/clusters/demo/topics/topic-0/", "/alerts/", "/clusters/demo/brokers/", "/clusters/demo/brokers/1/",
+    "/clusters/demo/dead-letters/", "/clusters/demo/events/", "/clusters/demo/configuration/",
 ]  # fmt: skip
 FRAGMENTS = [
     "/?fragment=head", "/?fragment=rows", "/?fragment=wall", "/?fragment=attention", "/?fragment=changed",
@@ -51,6 +52,9 @@ FRAGMENTS = [
     "/clusters/demo/groups/group-0/?fragment=partitions", "/clusters/demo/groups/group-0/?fragment=members",
     "/clusters/demo/groups/group-0/?fragment=changed", "/clusters/demo/topics/topic-0/?fragment=partitions",
     "/clusters/demo/topics/topic-0/?fragment=readers", "/alerts/?fragment=rows",
+    "/clusters/demo/brokers/?fragment=rows", "/clusters/demo/brokers/1/?fragment=changed",
+    "/clusters/demo/brokers/1/?fragment=short", "/clusters/demo/brokers/1/?fragment=dirs",
+    "/clusters/demo/dead-letters/?fragment=rows", "/clusters/demo/events/?fragment=rows",
 ]  # fmt: skip
 
 
@@ -96,8 +100,10 @@ def test_without_a_cluster_pages_say_what_to_do(path: str, viewer: Client) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/topics/", "/alerts/"]
-)
+    "path",
+    ["/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/topics/", "/alerts/", "/clusters/demo/brokers/",
+     "/clusters/demo/dead-letters/", "/clusters/demo/events/", "/clusters/demo/configuration/"],
+)  # fmt: skip
 def test_a_cluster_that_was_never_sampled_has_pages(path: str, viewer: Client) -> None:
     make_cluster()
     response = viewer.get(path)
