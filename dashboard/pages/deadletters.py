@@ -182,7 +182,8 @@ def _newest(here: Summary, topics: list[str]) -> dict[str, NewestArrival]:
 def _sparks(here: Summary, topics: list[str]) -> dict[str, list[float | None]]:
     if here.now is None or not topics:
         return {}
-    return queries.sparklines(here.cluster.pk, "topic_rate", topics, *spark_range(here.now.taken_at, here.spark_seconds))
+    since, until = spark_range(here.now.taken_at, here.spark_seconds)
+    return queries.sparklines(here.cluster.pk, "topic_rate", topics, since, until)
 
 
 def _covered(every: list[Line]) -> float | None:
