@@ -40,7 +40,7 @@ def company(count: int = 3, **changes: object) -> Company:
 PAGES = [
     "/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/groups/group-0/", "/clusters/demo/topics/",
     "/clusters/demo/topics/topic-0/", "/alerts/", "/clusters/demo/brokers/", "/clusters/demo/brokers/1/",
-    "/clusters/demo/dead-letters/", "/clusters/demo/events/", "/clusters/demo/configuration/",
+    "/clusters/demo/dead-letters/", "/clusters/demo/events/", "/clusters/demo/configuration/", "/instance/",
 ]  # fmt: skip
 FRAGMENTS = [
     "/?fragment=head", "/?fragment=rows", "/?fragment=wall", "/?fragment=attention", "/?fragment=changed",
@@ -55,6 +55,7 @@ FRAGMENTS = [
     "/alerts/?fragment=rows",
     "/clusters/demo/brokers/?fragment=rows", "/clusters/demo/brokers/1/?fragment=changed",
     "/clusters/demo/brokers/1/?fragment=short", "/clusters/demo/brokers/1/?fragment=dirs",
+    "/instance/?fragment=loops", "/instance/?fragment=sampling",
     "/clusters/demo/dead-letters/?fragment=rows", "/clusters/demo/events/?fragment=rows",
 ]  # fmt: skip
 
@@ -103,7 +104,7 @@ def test_without_a_cluster_pages_say_what_to_do(path: str, viewer: Client) -> No
 @pytest.mark.parametrize(
     "path",
     ["/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/topics/", "/alerts/", "/clusters/demo/brokers/",
-     "/clusters/demo/dead-letters/", "/clusters/demo/events/", "/clusters/demo/configuration/"],
+     "/clusters/demo/dead-letters/", "/clusters/demo/events/", "/clusters/demo/configuration/", "/instance/"],
 )  # fmt: skip
 def test_a_cluster_that_was_never_sampled_has_pages(path: str, viewer: Client) -> None:
     make_cluster()
