@@ -216,6 +216,7 @@ def _alert_item(transition: Transition) -> Item:
             "href": subject_path(alert.cluster.slug, alert.subject_kind, alert.subject),
             "at": transition.at.timestamp(),
             "acknowledged": alert.acknowledged_at is not None,
+            "silenced": alert.is_held_back,
         },
     )
 

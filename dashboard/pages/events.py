@@ -24,7 +24,7 @@ def events(request: HttpRequest, slug: str) -> HttpResponse:
     here = shell.cluster
     assert here is not None
     kind, about = request.GET.get("kind", ""), request.GET.get("about", "")
-    search = request.GET.get("q", "")[:LONGEST_SEARCH].strip()
+    search = request.GET.get("q", "").replace("\0", "")[:LONGEST_SEARCH].strip()
     kind = kind if kind in Event.Kind.values else ""
     about = about if about in SUBJECTS else ""
     found = Event.objects.filter(cluster=here.cluster)

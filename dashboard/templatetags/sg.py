@@ -289,6 +289,12 @@ def shown(name: str) -> str:
     return name or "(empty name)"
 
 
+@register.simple_tag
+def query(**parameters: Any) -> str:
+    """A query from nothing: "?a=1&b=2"."""
+    return "?" + urlencode(parameters, errors="surrogatepass")
+
+
 @register.simple_tag(takes_context=True)
 def with_query(context: dict[str, Any], **changes: Any) -> str:
     """This page's query with some parameters changed; None or "" drops one."""

@@ -41,6 +41,7 @@ PAGES = [
     "/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/groups/group-0/", "/clusters/demo/topics/",
     "/clusters/demo/topics/topic-0/", "/alerts/", "/clusters/demo/brokers/", "/clusters/demo/brokers/1/",
     "/clusters/demo/dead-letters/", "/clusters/demo/events/", "/clusters/demo/configuration/", "/instance/",
+    "/alerts/history/", "/alerts/rules/", "/alerts/silences/", "/alerts/deliveries/", "/?kiosk=1",
 ]  # fmt: skip
 FRAGMENTS = [
     "/?fragment=head", "/?fragment=rows", "/?fragment=wall", "/?fragment=attention", "/?fragment=changed",
@@ -55,7 +56,7 @@ FRAGMENTS = [
     "/alerts/?fragment=rows",
     "/clusters/demo/brokers/?fragment=rows", "/clusters/demo/brokers/1/?fragment=changed",
     "/clusters/demo/brokers/1/?fragment=short", "/clusters/demo/brokers/1/?fragment=dirs",
-    "/instance/?fragment=loops", "/instance/?fragment=sampling",
+    "/alerts/deliveries/?fragment=rows", "/instance/?fragment=loops", "/instance/?fragment=sampling",
     "/clusters/demo/dead-letters/?fragment=rows", "/clusters/demo/events/?fragment=rows",
 ]  # fmt: skip
 
@@ -264,7 +265,7 @@ def test_the_alerts_page_says_why_and_links_to_the_chart(viewer: Client) -> None
     assert "held for 60 s" in page
     assert 'href="/clusters/demo/groups/group-0/"' in page
     assert "/acknowledge/" not in page  # a viewer may not
-    assert "a group is judged “no progress”" in page
+    assert "a group is judged “no progress”" in viewer.get("/alerts/rules/").content.decode()
 
 
 def test_both_themes_without_a_choice_and_with_one_have_the_same_tokens() -> None:
