@@ -63,5 +63,8 @@ function countDown() {
     span.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
   }
 }
-setInterval(countDown, 1000);
+function tellTime() {
+  for (const span of document.querySelectorAll("[data-clock]")) span.textContent = `${new Date().toISOString().slice(11, 19)} UTC`;
+}
+setInterval(() => { countDown(); tellTime(); }, 1000);
 countDown();
