@@ -68,12 +68,13 @@ class Inventory:
         *,
         nodes: Iterable[topology.BrokerNode],
         reach: Mapping[int, tuple[topology.Reach, str]],
-        controller: int | None,
+        quorum: topology.Quorum | None,
         versions: Mapping[int, str],
         now: float,
     ) -> None:
         """Bring the broker rows to what metadata, quorum and reach say; a broker that vanishes is down, not gone."""
         listed = {node.node_id: node for node in nodes}
+        controller = quorum.leader_id if quorum is not None else None
         old_controller = next((b.node_id for b in self.brokers.values() if b.is_controller), None)
         for node_id in sorted({*listed, *reach}):
             node = listed.get(node_id)
@@ -83,8 +84,9 @@ class Inventory:
                 wanted |= {"host": node.host[:255], "port": node.port, "rack": (node.rack or "")[:255]}
             if versions.get(node_id):
                 wanted["version"] = versions[node_id][:40]
-            if controller is not None:
+            if quorum is not None:
                 wanted["is_controller"] = node_id == controller
+                wanted["quorum_role"] = quorum.role_of(node_id)
             row = self.brokers.get(node_id)
             if row is None:
                 row = Broker(

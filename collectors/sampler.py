@@ -16,7 +16,7 @@ from django.db import close_old_connections, transaction
 from django.db.models.functions import Now
 
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
-from .domain.topology import Group, GroupType, Reach
+from .domain.topology import Group, GroupType, LogDir, Metadata, Reach
 from .domain.verdicts import GroupRow, judge_groups
 from .domain.window import LENGTH, Window
 from .domain.words import counted, duration
@@ -215,6 +215,10 @@ class Sampler:
             columns[Kind.START] = state.starts.column
         if state.sizes is not None and (self._seen is None or state.sizes is not self._seen.sizes):
             columns[Kind.SIZE] = state.sizes
+        if state.log_dirs is not None and (self._seen is None or state.log_dirs is not self._seen.log_dirs):
+            columns[Kind.DISK] = _disk_column(state.log_dirs, state.log_dirs_answered)
+        if state.metadata is not None and (self._seen is None or state.metadata is not self._seen.metadata):
+            columns[Kind.LEADERS] = _leaders_column(state.metadata)
         reach = self._reach(state)
         columns[Kind.BROKER] = _broker_column(reach)
         asked = [columns[k].numbers.known for k in (Kind.END, Kind.COMMITTED) if k in columns]
@@ -263,7 +267,7 @@ class Sampler:
             changes,
             nodes=state.metadata.brokers if state.metadata else (),
             reach=seen.reach,
-            controller=state.quorum.leader_id if state.quorum else None,
+            quorum=state.quorum,
             versions=state.versions,
             now=now,
         )
@@ -273,7 +277,8 @@ class Sampler:
             listed_all = not any(error.part == "groups" for error in state.errors)
             rows.plan_groups(changes, state.groups, is_complete=listed_all, now=now)
         if state.log_dirs is not None and (old is None or state.log_dirs is not old.log_dirs):
-            changes.log_dirs = state.log_dirs
+            # those of a broker that is silent just now keep the moment at which they were read
+            changes.log_dirs = tuple(d for d in state.log_dirs if d.broker_id in state.log_dirs_answered)
         if (verdicts := seen.columns.get(Kind.VERDICT)) is not None:
             rows.plan_verdicts(
                 changes, dict(zip(verdicts.layout.owners, verdicts.numbers.values.tolist(), strict=True)), now=now
@@ -402,6 +407,27 @@ def _broker_column(reach: dict[int, tuple[Reach, str]]) -> Column:
     layout = Layout.single(str(node) for node in reach)
     values = np.array([int(reach[int(owner)][0]) for owner in layout.owners], dtype=np.int64)
     return Column(layout, Numbers(values, np.ones(len(layout), dtype=np.bool_)))
+
+
+def _disk_column(log_dirs: Iterable[LogDir], answered: frozenset[int]) -> Column:
+    """Bytes by broker; not known of one that did not answer, or that has a directory it cannot read."""
+    sizes: dict[int, int | None] = {}
+    for one in log_dirs:
+        before = sizes.get(one.broker_id, 0)
+        is_known = one.broker_id in answered and one.error is None and before is not None
+        sizes[one.broker_id] = (before or 0) + one.size_bytes if is_known else None
+    return _singles(sizes)
+
+
+def _leaders_column(metadata: Metadata) -> Column:
+    """Partitions led by each listed broker."""
+    led = Counter(partition.leader for topic in metadata.topics for partition in topic.partitions)
+    return _singles({node.node_id: led[node.node_id] for node in metadata.brokers})
+
+
+def _singles(values: dict[int, int | None]) -> Column:
+    layout = Layout.single(str(node) for node in values)
+    return Column(layout, Numbers.of([values[int(owner)] for owner in layout.owners]))
 
 
 def _as_rows(errors: Iterable[PartError]) -> list[dict[str, object]]:

@@ -48,6 +48,21 @@ def cluster_path(slug: str) -> str:
     return f"{settings.SUB_PATH}/clusters/{slug}/"
 
 
+def broker_path(slug: str, node_id: str | int) -> str:
+    return f"/clusters/{slug}/brokers/{node_id}/"
+
+
+def subject_path(slug: str, kind: str, name: str) -> str:
+    """The page of what an event or an alert is about; the cluster's where it has none of its own."""
+    if kind == "group":
+        return group_path(slug, name)
+    if kind == "topic":
+        return topic_path(slug, name)
+    if kind == "broker" and name.isascii() and name.isdigit():
+        return broker_path(slug, name)
+    return cluster_path(slug)
+
+
 class NameConverter:
     """Path converter for `<name:...>`: everything up to the last slash, line breaks included (`path` stops at them)."""
 

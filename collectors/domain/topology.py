@@ -77,6 +77,12 @@ class Quorum:
     observers: tuple[int, ...]
     taken_at: float
 
+    def role_of(self, node_id: int) -> str:
+        """What a node is in the quorum: "leader" (the active controller), "voter", "observer" or "none"."""
+        if node_id == self.leader_id:
+            return "leader"
+        return "voter" if node_id in self.voters else "observer" if node_id in self.observers else "none"
+
 
 @dataclass(frozen=True, slots=True)
 class LogDir:

@@ -14,6 +14,8 @@ class Kind(StrEnum):
     COMMITTED = "committed"  # owner = group: committed offset, NO_COMMIT where the group is known to have none
     VERDICT = "verdict"  # owner = group, single: collectors.domain.verdicts.Verdict
     BROKER = "broker"  # owner = broker id as text, single: collectors.domain.topology.Reach
+    DISK = "disk"  # owner = broker id as text, single: bytes of the replicas in all its log directories
+    LEADERS = "leaders"  # owner = broker id as text, single: partitions that it leads
 
 
 EVERY_CYCLE = (Kind.END, Kind.COMMITTED, Kind.VERDICT, Kind.BROKER)

@@ -16,7 +16,9 @@ from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.models import Cluster
 
 from . import curves, layouts, reading
+from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
 from .curves import Band
+from .gauges import GaugeHistory, Growth, cycle_times, gauge_history, growths
 from .histories import GroupHistory, TopicHistory, group_history, topic_history
 from .kinds import EVERY_CYCLE, Kind
 from .now import BrokersNow, ClusterNow, GroupsNow, TopicsNow, cluster_at
@@ -24,20 +26,33 @@ from .reading import Heads, first_segments
 from .selection import Sampled, Selection, by_topic, members_of
 
 __all__ = [
+    "ArrivalHistory",
+    "Arrived",
     "Band",
     "BrokersNow",
     "ClusterNow",
+    "Ends",
+    "GaugeHistory",
     "GroupHistory",
     "GroupsNow",
+    "Growth",
     "Kind",
+    "NewestArrival",
     "Series",
     "TopicHistory",
     "TopicsNow",
+    "arrival_history",
+    "arrived",
     "cluster_at",
     "cluster_sparkline",
     "column_at",
+    "cycle_times",
+    "ends_of",
     "first_taken_at",
+    "gauge_history",
     "group_history",
+    "growths",
+    "newest_arrivals",
     "newest_cycle",
     "recent_columns",
     "series",
@@ -115,6 +130,12 @@ def thinned(
     The number of queries does not depend on the number of owners or points.
     """
     return _series(cluster_id, kind, owners, _sparse(cluster_id, kind, since, until, points))
+
+
+def ends_of(cluster_id: int, topics: Sequence[str], since: float, until: float, points: int) -> dict[str, Ends]:
+    """Log ends of many topics at the same `points` or fewer moments: what counts and rates of arrivals come from."""
+    found = thinned(cluster_id, Kind.END, topics, since, until, points)
+    return {topic: Ends(own.times, own.values, own.known) for topic, own in found.items()}
 
 
 def _sparse(cluster_id: int, kind: Kind, since: float, until: float, points: int) -> Heads:

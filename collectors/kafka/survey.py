@@ -44,6 +44,7 @@ class SurveyState:
     starts: OffsetsAnswer | None = None
     sizes: Column | None = None  # bytes of leader replicas, in `layout` as it was then
     log_dirs: tuple[LogDir, ...] | None = None
+    log_dirs_answered: frozenset[int] = frozenset()  # brokers whose directories are of the newest answer
     log_dirs_taken_at: float | None = None
     quorum: Quorum | None = None
     versions: dict[int, str] = field(default_factory=dict)
@@ -227,6 +228,7 @@ class Survey:
             kept = tuple(d for d in self._state.log_dirs or () if d.broker_id in listed)
             dirs = tuple(sorted((*answer.dirs, *kept), key=lambda d: (d.broker_id, d.path)))
             self._state = replace(self._state, sizes=answer.sizes, log_dirs=dirs, log_dirs_taken_at=answer.asked_at)
+            self._state = replace(self._state, log_dirs_answered=answer.brokers)
             self._taken_at["log_dirs"] = self._clock()
         return answer.errors
 

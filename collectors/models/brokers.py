@@ -15,6 +15,7 @@ class Broker(models.Model):
     rack = models.CharField(max_length=255, blank=True)
     version = models.CharField(max_length=40, blank=True)  # "4.3", derived from ApiVersions; "" unknown
     is_controller = models.BooleanField(default=False)
+    quorum_role = models.CharField(max_length=10, blank=True)  # "leader", "voter", "observer", "none"; "" unknown
     reach = models.SmallIntegerField(default=0)  # collectors.domain.topology.Reach
     reach_since = models.DateTimeField(null=True)
     reach_reason = models.CharField(max_length=300, blank=True)
@@ -44,3 +45,15 @@ class LogDir(models.Model):
 
     def __str__(self) -> str:
         return self.path
+
+    @property
+    def used_share(self) -> float | None:
+        """Share of the volume that is taken, by Kafka or by others; None where the broker does not say."""
+        if not self.total_bytes or self.usable_bytes is None:
+            return None
+        return min(1.0, max(0.0, 1 - self.usable_bytes / self.total_bytes))
+
+    @property
+    def used_percent(self) -> str:
+        share = self.used_share
+        return "unknown" if share is None else f"{100 * share:.0f}"

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
+from django.utils import timezone
 
 from collectors.history import queries
 from collectors.history.now import ClusterNow
@@ -26,6 +27,7 @@ from .ledger import Change, Written, write
 from .readings import LastEnds, Quantity
 from .rules import GONE, UNKNOWN, Reading
 from .sentences import RecentColumns, Scene, Silence
+from .silences import tell_unsilenced
 from .stepping import ActiveRule, active_rules, ended, step_rule, stepped, subjects_of
 
 log = logging.getLogger(__name__)
@@ -128,6 +130,7 @@ class Judge:
             for cluster in clusters:
                 has_more |= self._catch_up(cluster, judged.get(cluster.pk), active)
             self._step_clock(clusters, active)
+            self._tell_unsilenced(clusters)
         except LeaseLostError:
             log.warning("the judge lost its lease and wrote nothing since")
             self._epoch = None
@@ -286,6 +289,19 @@ class Judge:
                 self._guard()
                 written = write(changes, cluster=cluster, cycle=None, at=datetime.fromtimestamp(now, UTC))
             self._tell(cluster, written)
+
+    def _tell_unsilenced(self, clusters: Sequence[Cluster]) -> None:
+        """What fired under a silence that is over now, and still fires."""
+        held = set(Alert.objects.raised().filter(is_held_back=True).values_list("cluster_id", flat=True))
+        if not held:
+            return
+        for cluster in clusters:
+            if cluster.pk not in held:
+                continue
+            with transaction.atomic():
+                self._guard()
+                told, messages = tell_unsilenced(cluster.pk, now=timezone.now())
+            self._tell(cluster, Written((0,) * told, messages))
 
     def _step_silence(self, rule: ActiveRule, scene: Scene, alert: Alert | None) -> list[Change]:
         cluster = scene.cluster

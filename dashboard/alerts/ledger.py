@@ -11,15 +11,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from collectors.models import Cluster
-from dashboard.models import Alert, AuditEntry, Rule, Transition
+from dashboard.models import Alert, AuditEntry, Rule, Silence, Transition
 
-from . import outbox, rules
+from . import outbox, rules, silences
 from .outbox import Telling
 from .rules import Standing, State
 from .sentences import Told
 
 ACKNOWLEDGED = "acknowledged"
-_STEPPED = ["state", "severity", "sentence", "memory", "started_at", "fired_at", "resolved_at", "changed_at"]
+_STEPPED = [
+    "state", "severity", "sentence", "memory", "started_at", "fired_at", "resolved_at", "changed_at", "is_held_back",
+]  # fmt: skip
 """Fields that the judge writes. Never those of the acknowledgement, which people write at the same time."""
 
 
@@ -58,6 +60,7 @@ def write(changes: Sequence[Change], *, cluster: Cluster, cycle: int | None, at:
     if not changes:
         return Written()
     alerts = [_alert_of(change, cluster, at) for change in changes]
+    silenced = _hold_back(changes, alerts)
     Alert.objects.bulk_create([alert for alert in alerts if alert.pk is None], batch_size=200)
     known = [alert for alert, change in zip(alerts, changes, strict=True) if change.alert is not None]
     Alert.objects.bulk_update(known, _STEPPED, batch_size=200)
@@ -74,15 +77,35 @@ def write(changes: Sequence[Change], *, cluster: Cluster, cycle: int | None, at:
                 old_state="" if change.alert is None else moved.old.value,
                 new_state=moved.new.value,
                 reason=change.told.sentence,
-                numbers={**change.told.numbers, "why": moved.reason.value},
+                numbers={**change.told.numbers, "why": moved.reason.value, **silenced.get(id(alert), {})},
             )
         )
-        if moved.is_told:
+        if moved.is_told and id(alert) not in silenced:
             event = "resolved" if moved.new is State.RESOLVED else "firing"
             tellings.append(Telling(alert, event, change.told.sentence, change.told.numbers))
     Transition.objects.bulk_create(transitions, batch_size=200)
     messages = outbox.tell(tellings, now=timezone.now())
     return Written(tuple(row.pk for row in transitions), messages)
+
+
+def _hold_back(changes: Sequence[Change], alerts: Sequence[Alert]) -> dict[int, dict[str, Any]]:
+    """Mark the alerts that are raised now under a silence; what to note of it by id() of the alert.
+
+    Silences count at the moment of telling, not of the sample. An end is always told to those who heard the beginning.
+    """
+    out: dict[int, dict[str, Any]] = {}
+    raised = [
+        alert
+        for change, alert in zip(changes, alerts, strict=True)
+        if change.transition is not None and change.transition.is_told and not change.standing.state.is_over
+    ]
+    active = list(Silence.objects.active(timezone.now())) if raised else []
+    for alert in raised:
+        silence = silences.covering(active, alert)
+        if silence is not None:
+            alert.is_held_back = True
+            out[id(alert)] = {"silence": silence.reason, "silenced_by": silence.created_by}
+    return out
 
 
 def _alert_of(change: Change, cluster: Cluster, at: datetime) -> Alert:
@@ -100,6 +123,7 @@ def _alert_of(change: Change, cluster: Cluster, at: datetime) -> Alert:
             alert.fired_at = at
         if standing.state.is_over:
             alert.resolved_at = at
+            alert.is_held_back = False
         else:
             alert.severity = change.rule.severity
         if not moved.old.is_raised and not standing.state.is_over:

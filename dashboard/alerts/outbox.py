@@ -93,11 +93,7 @@ def _origin() -> str:
 
 
 def subject_path(slug: str, kind: str, subject: str) -> str:
-    if kind == "group":
-        return names.group_path(slug, subject)
-    if kind == "topic":
-        return names.topic_path(slug, subject)
-    return names.cluster_path(slug)
+    return names.subject_path(slug, kind, subject)
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,13 +214,21 @@ def _layout(chart: Chart) -> Json:
             "zerolinecolor": "var(--sg-line-2)",
             "tickfont": tick_font,
             "nticks": 5,
-            "tickformat": "~s" if chart.unit != "bytes" else ".3~s",
+            "tickformat": _tick_format(chart),
             "ticksuffix": "B" if chart.unit == "bytes" else "",
             "fixedrange": True,
         },
         "shapes": shapes,
         "annotations": annotations,
     }
+
+
+def _tick_format(chart: Chart) -> str:
+    """SI prefixes, but for small numbers: "500m" for a half is not what people read."""
+    if chart.unit == "bytes":
+        return ".3~s"
+    highest = max((value for line in chart.lines for value in line.values if value is not None), default=0)
+    return "~s" if highest >= 10 else "~g"
 
 
 def token(color: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from collectors.history.queries import Band, GroupHistory, TopicHistory
+from collectors.history.queries import ArrivalHistory, Band, GaugeHistory, GroupHistory, TopicHistory
 
 from .figures import Chart, Gap, Line, Mark
 
@@ -54,6 +54,58 @@ def topic_size(
     lines = [line("size", "size of the leaders' replicas", "s3", times, breaks, history.size, with_band=False)]
     gaps = explain(times, breaks, history.size.known)
     return Chart("Size", "bytes", since, until, lines, marks, gaps, interval, _step(times, interval))
+
+
+def broker_disk(
+    gauge: GaugeHistory, since: float, until: float, *, marks: Sequence[Mark], explain: Explain
+) -> Chart:
+    drawn = _gauge_line(gauge, "disk", "log directories", "s3")
+    return _gauge("Log size", "bytes", gauge, [drawn], since, until, marks, explain)
+
+
+def broker_leaders(
+    gauge: GaugeHistory, since: float, until: float, *, marks: Sequence[Mark], explain: Explain
+) -> Chart:
+    drawn = _gauge_line(gauge, "leaders", "partitions led", "s1")
+    return _gauge("Partitions led", "partitions", gauge, [drawn], since, until, marks, explain)
+
+
+def cycles(gauge: GaugeHistory, since: float, until: float, *, marks: Sequence[Mark], explain: Explain) -> Chart:
+    drawn = _gauge_line(gauge, "cycle_ms", "asking and storing", "s1")
+    return _gauge("Cycle time", "ms", gauge, [drawn], since, until, marks, explain)
+
+
+def _gauge_line(gauge: GaugeHistory, key: str, name: str, color: str) -> Line:
+    return line(key, name, color, gauge.times, gauge.gap_before, gauge.values)
+
+
+def _gauge(
+    title: str,
+    unit: str,
+    gauge: GaugeHistory,
+    lines: list[Line],
+    since: float,
+    until: float,
+    marks: Sequence[Mark],
+    explain: Explain,
+) -> Chart:
+    gaps = explain(gauge.times, gauge.gap_before, gauge.values.known)
+    interval = round(gauge.interval, 1)
+    return Chart(title, unit, since, until, lines, marks, gaps, interval, _step(gauge.times, interval))
+
+
+def dead_letters(
+    history: ArrivalHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
+) -> Chart:
+    """Records per second of a few dead-letter topics, between one sample that is shown and the next."""
+    times, breaks = history.times, history.gap_before
+    known = np.zeros(len(times), dtype=np.bool_)
+    lines = []
+    for i, (topic, band) in enumerate(history.rates.items()):
+        lines.append(line(f"t{i}", topic, f"s{i % 7 + 1}", times, breaks, band, with_band=False))
+        known |= band.known
+    gaps = explain(times, breaks, known)
+    return Chart("Arrivals", "records/s", since, until, lines, marks, gaps, interval, _step(times, interval))
 
 
 def line(

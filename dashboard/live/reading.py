@@ -216,6 +216,7 @@ def _alert_item(transition: Transition) -> Item:
             "href": subject_path(alert.cluster.slug, alert.subject_kind, alert.subject),
             "at": transition.at.timestamp(),
             "acknowledged": alert.acknowledged_at is not None,
+            "silenced": alert.is_held_back,
         },
     )
 
@@ -243,8 +244,4 @@ def _mark_item(event: Event) -> Item:
 
 def subject_path(slug: str, kind: str, name: str) -> str:
     """The page of what an alert is about."""
-    if kind == "group":
-        return names.group_path(slug, name)
-    if kind == "topic":
-        return names.topic_path(slug, name)
-    return names.cluster_path(slug) + ("#brokers" if kind == "broker" else "")
+    return names.subject_path(slug, kind, name)

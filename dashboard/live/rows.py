@@ -22,6 +22,8 @@ from dashboard.models import Alert
 Row = dict[str, Any]
 
 NAMES_IN_SQL = 500
+FRESH_DISK_SECONDS = 180.0
+"""Log directories are asked for every minute."""
 OPEN_ALERTS = (Alert.State.FIRING, Alert.State.RECOVERING)
 
 
@@ -165,7 +167,7 @@ def worst_reader_lag(now: ClusterNow) -> Numbers:
 
 def broker_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] | None = None) -> dict[str, Row]:
     """Rows of the brokers by node id as text (None: of all)."""
-    led = leaders.by_broker(cluster)
+    held = leaders.places(cluster)
     dirs: dict[int, list[LogDir]] = {}
     for directory in LogDir.objects.filter(broker__cluster=cluster):
         dirs.setdefault(directory.broker_id, []).append(directory)
@@ -174,16 +176,29 @@ def broker_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str]
         if names is not None and str(broker.node_id) not in names:
             continue
         own = dirs.get(broker.pk, [])
+        place = held.get(broker.node_id, leaders.Place())
+        size = None if any(directory.error for directory in own) else _total(one.size_bytes for one in own)
         rows[str(broker.node_id)] = {
             "reach": Reach(broker.reach).name.lower(),
             "reason": broker.reach_reason,
             "since": unix(broker.reach_since),
-            "leaders": led.get(broker.node_id, 0),
+            "leaders": place.leads,
+            "replicas": place.replicas,
+            "short": place.short,
             "is_controller": broker.is_controller,
-            "size": _total(directory.size_bytes for directory in own),
+            "size": size,
             "free": _total(directory.usable_bytes for directory in own),
+            "points": _broker_point(now, own, size, place.leads),
         }
     return rows
+
+
+def _broker_point(now: ClusterNow | None, own: Sequence[LogDir], size: int | None, leads: int) -> Row | None:
+    """The newest point of a broker's charts; a size that was read long ago is not the size now."""
+    if now is None:
+        return None
+    is_fresh = bool(own) and now.taken_at - min(one.taken_at.timestamp() for one in own) < FRESH_DISK_SECONDS
+    return {"t": now.taken_at, "disk": size if is_fresh else None, "leaders": leads}
 
 
 def broker_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
@@ -226,6 +241,7 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             Sum("offline_count"),
             degraded=Count("pk", filter=Q(under_replicated_count__gt=0)),
             leaderless=Count("pk", filter=Q(offline_count__gt=0)),
+            dead_letters=Count("pk", filter=~Q(dead_letters_of="")),
         )
     }
     moment = time.time()
@@ -233,7 +249,7 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
     for cluster in clusters:
         now, cycle = nows.get(cluster.pk), cycles.get(cluster.pk)
         brokers = reaches.get(cluster.pk, [])
-        count, partitions, short, leaderless, under, offline = topics.get(cluster.pk, (0,) * 6)
+        count, partitions, short, leaderless, under, offline, dead = topics.get(cluster.pk, (0,) * 7)
         troubled, worst = _troubled(now) if now else (0, "")
         facts = ClusterFacts(
             name=cluster.name,
@@ -260,6 +276,7 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             "brokers_up": facts.brokers_up,
             "brokers": facts.brokers,
             "topics": count,
+            "dead_letter_topics": dead,
             "partitions": partitions,
             "under_replicated": short,
             "offline": leaderless,
@@ -270,7 +287,7 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             "alerts": sum(facts.alerts.values()),
             "taken_at": facts.taken_at,
             "cycle": cluster.last_cycle,
-            "cycle_ms": round((cycle.ended_at - cycle.started_at).total_seconds() * 1000) if cycle else None,
+            "cycle_ms": _cycle_ms(cycle),
             "requests": cycle.requests if cycle else None,
             "completeness": cycle.completeness if cycle else None,
             "interval": cluster.interval_seconds,
@@ -279,9 +296,13 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             "waiting_for_rates": cluster.last_cycle < 2,
             "waiting": waiting_sentence(cluster, facts.taken_at, moment),
             "spark": rate,
-            "points": {"t": now.taken_at, "rate": rate} if now else None,
+            "points": {"t": now.taken_at, "rate": rate, "cycle_ms": _cycle_ms(cycle)} if now else None,
         }
     return rows
+
+
+def _cycle_ms(cycle: Cycle | None) -> int | None:
+    return round((cycle.ended_at - cycle.started_at).total_seconds() * 1000) if cycle else None
 
 
 def cluster_row(cluster: Cluster, now: ClusterNow | None) -> Row:

@@ -6,15 +6,14 @@ import hmac
 import time
 
 from django.conf import settings
-from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
-from collectors import loop
 from dashboard.access.roles import public
 
 from .negotiate import OPENMETRICS_TYPE, TEXT_TYPE, accepts_gzip, prefers_openmetrics
 from .page import MetricsPage, own_registry
+from .readiness import readiness
 
 page = MetricsPage(own_registry())
 
@@ -50,26 +49,22 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """503 when the database does not answer, or a loop of this process is older than 3 of its intervals."""
-    pulses = loop.pulses()
-    late = [
-        {
-            "name": pulse.name,
-            "age_seconds": round(pulse.age_seconds, 3),
-            "interval_seconds": pulse.interval_seconds,
-        }
-        for pulse in pulses
-        if pulse.is_late
-    ]
-    database = _database_state()
-    is_ready = not late and database == "reachable"
+    found = readiness()
     return JsonResponse(
         {
-            "status": "ready" if is_ready else "not ready",
-            "database": database,
-            "late_loops": late,
-            "loops": [pulse.name for pulse in pulses],
+            "status": "ready" if found.is_ready else "not ready",
+            "database": found.database,
+            "late_loops": [
+                {
+                    "name": pulse.name,
+                    "age_seconds": round(pulse.age_seconds, 3),
+                    "interval_seconds": pulse.interval_seconds,
+                }
+                for pulse in found.late
+            ],
+            "loops": [pulse.name for pulse in found.pulses],
         },
-        status=200 if is_ready else 503,
+        status=200 if found.is_ready else 503,
         headers={"Cache-Control": "no-store"},
     )
 
@@ -79,14 +74,3 @@ def _bears(request: HttpRequest, token: str) -> bool:
     return scheme.lower() == "bearer" and hmac.compare_digest(
         given.strip().encode("utf-8", "surrogateescape"), token.encode()
     )
-
-
-def _database_state() -> str:
-    """ "reachable", or the kind of error: its text may hold an address or a user's name, and this page is public."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            cursor.fetchone()
-    except DatabaseError as error:
-        return f"unreachable: {type(error).__name__}"
-    return "reachable"

@@ -3,6 +3,7 @@
 from .alerts import Alert, Judgement, Rule, Transition
 from .deliveries import Channel, Delivery, NotificationCount
 from .people import AuditEntry, FailedSignIn, Person, Refused, Role, SignedIn, SignInLink
+from .silences import Silence
 
 __all__ = [
     "Alert",
@@ -18,5 +19,6 @@ __all__ = [
     "Rule",
     "SignInLink",
     "SignedIn",
+    "Silence",
     "Transition",
 ]

@@ -74,6 +74,7 @@ class Alert(models.Model):
     changed_at = models.DateTimeField()
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = models.CharField(max_length=150, blank=True)
+    is_held_back = models.BooleanField(default=False)  # it fired under a silence, and nobody has been told so far
 
     objects = AlertQuerySet.as_manager()
 

@@ -61,7 +61,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     if fragment in ("", "changed"):
         context["events"] = recent_events(20, cluster=here.cluster)
     if fragment in ("", "top"):
-        context |= {"evidence": _evidence(here), "rate_spark": cluster_rate(here, here.spark_seconds)}
+        context |= {"evidence": evidence(here), "rate_spark": cluster_rate(here, here.spark_seconds)}
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
     return page(request, "pages/cluster.html", context, shell=shell)
@@ -74,7 +74,7 @@ def _brokers(here: Summary) -> list[BrokerLine]:
     return sorted(lines, key=lambda line: (_REACH_RANK.get(line.row["reach"], 3), line.broker.node_id))
 
 
-def _evidence(here: Summary) -> list[dict[str, Any]]:
+def evidence(here: Summary) -> list[dict[str, Any]]:
     """What the newest cycle could not learn, in words; nothing when all was answered."""
     newest = Cycle.objects.filter(cluster=here.cluster, number=here.cluster.last_cycle).first()
     if newest is None:

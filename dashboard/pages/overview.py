@@ -83,6 +83,8 @@ def overview(request: HttpRequest) -> HttpResponse:
     if not clusters:
         return page(request, "pages/empty.html", context, shell=shell)
     context["group_hints"] = " ".join(f"g/{one.slug}" for one in clusters)
+    if request.GET.get("kiosk") == "1":
+        return page(request, "pages/kiosk.html", {**context, "kiosk": True}, shell=shell)
     return page(request, "pages/overview.html", context, shell=shell)
 
 

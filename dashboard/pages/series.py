@@ -1,4 +1,4 @@
-"""Chart JSON: `?subject=g|t&name=…&what=…&from=…&to=…&points=…`."""
+"""Chart JSON: `?subject=g|t|b|c&name=…&what=…&from=…&to=…&points=…`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from collectors.history import queries
-from collectors.models import Cluster, Cycle, Event
+from collectors.history.queries import ArrivalHistory
+from collectors.models import Cluster, Cycle, Event, Topic
 from dashboard.access.roles import role
 from dashboard.charts import gaps, histories
 from dashboard.charts.figures import Chart, Gap, Mark, chart_json
 from dashboard.live.sentences import why_unknown
 from dashboard.models import Role
 
-from . import words
+from . import deadletters, words
 from .ranges import RangeError, parse_bound
 from .shell import json_answer
 
@@ -29,7 +30,12 @@ USUAL_POINTS = 600
 MARKS_SHOWN = 30
 MOST_CYCLES = 20_000
 LONGEST_SECONDS = 400 * 86_400.0
-SUBJECTS = {"g": ("lag", "rates"), "t": ("rate", "size")}
+SUBJECTS = {
+    "g": ("lag", "rates"),
+    "t": ("rate", "size"),
+    "b": ("disk", "leaders"),
+    "c": ("dead_letters", "cycles"),
+}
 # What explains a curve without being about its subject.
 _CLUSTER_KINDS = (
     Event.Kind.BROKER_DOWN,
@@ -59,7 +65,7 @@ def series(request: HttpRequest, slug: str) -> HttpResponse:
         offered = "; ".join(f"subject={kind}: what={' or '.join(named)}" for kind, named in SUBJECTS.items())
         return _bad("what", f"there is no such chart; there are {offered}")
     if name is None:
-        return _bad("name", "the name of the group or topic is missing")
+        return _bad("name", "the name of the group, topic or broker is missing")
     now = timezone.now()
     bounds: dict[str, datetime] = {}
     for field, fallback in (("from", "now-1h"), ("to", "now")):
@@ -90,6 +96,16 @@ def _chart(
         group = queries.group_history(cluster.pk, name, since, until, points, parts="topic" if what == "lag" else None)
         draw = histories.group_lag if what == "lag" else histories.group_rates
         return draw(group, since, until, **how)
+    if subject == "b":
+        kind = queries.Kind.DISK if what == "disk" else queries.Kind.LEADERS
+        gauge = queries.gauge_history(cluster.pk, kind, name, since, until, points)
+        draw_gauge = histories.broker_disk if what == "disk" else histories.broker_leaders
+        return draw_gauge(gauge, since, until, marks=how["marks"], explain=explain)
+    if subject == "c" and what == "dead_letters":
+        return histories.dead_letters(_dead_letters(cluster, since, until, points), since, until, **how)
+    if subject == "c":
+        cycles = queries.cycle_times(cluster.pk, since, until, points)
+        return histories.cycles(cycles, since, until, marks=how["marks"], explain=explain)
     topic = queries.topic_history(cluster.pk, name, since, until, points)
     draw_topic = histories.topic_rate if what == "rate" else histories.topic_size
     return draw_topic(topic, since, until, **how)
@@ -116,9 +132,20 @@ def _tried(cluster: Cluster, holes: Sequence[gaps.Hole]) -> list[gaps.Tried]:
     ]
 
 
+def _dead_letters(cluster: Cluster, since: float, until: float, points: int) -> ArrivalHistory:
+    """Rates of the dead-letter topics that got most in the range."""
+    topics = Topic.objects.filter(cluster=cluster, gone_at=None).exclude(dead_letters_of="")
+    names = list(topics.order_by("name").values_list("name", flat=True))
+    came = queries.arrived(queries.ends_of(cluster.pk, names, since, until, 2)) if names else {}
+    names.sort(key=lambda name: came[name].records if name in came else 0, reverse=True)
+    shown = names[: deadletters.CHART_TOPICS]
+    ends = queries.ends_of(cluster.pk, shown, since, until, points) if shown else {}
+    return queries.arrival_history(ends, cluster.interval_seconds)
+
+
 def marks_of(cluster: Cluster, subject: str, name: str, since: float, until: float) -> list[Mark]:
     """The newest events of the subject, and those of the cluster that explain a curve."""
-    kind = "group" if subject == "g" else "topic"
+    kind = {"g": "group", "t": "topic", "b": "broker", "c": "cluster"}[subject]
     found = Event.objects.filter(
         Q(subject_kind=kind, subject=name) | Q(kind__in=_CLUSTER_KINDS),
         cluster=cluster,

@@ -14,6 +14,7 @@ from dashboard.access.roles import role
 from dashboard.live import details, rows
 from dashboard.models import Role
 
+from . import spread
 from .lists import arrange, headings, read_state
 from .overview import recent_events
 from .ranges import QUICK, read_range
@@ -164,11 +165,26 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     context |= _readers(here, row)
     if fragment == "readers":
         return page(request, "pages/_readers.html", context, shell=shell)
+    if found.gone_at is None:
+        context["spreading"] = spread.spreading(here, name)
+    if fragment == "spread":
+        return page(request, "pages/_spread.html", context, shell=shell)
     context |= {
+        "held": _held(row),
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,
     }
     return page(request, "pages/topic.html", context, shell=shell)
+
+
+def _held(row: dict[str, Any] | None) -> int | None:
+    """Records in the topic; not known if one partition is not, or not all of them are listed."""
+    if row is None or len(row["partition_rows"]) < row["partitions_total"]:
+        return None
+    parts = [(part["start"], part["end"]) for part in row["partition_rows"]]
+    if any(start is None or end is None for start, end in parts):
+        return None
+    return sum(max(0, int(end) - int(start)) for start, end in parts)
 
 
 def _readers(here: Summary, row: dict[str, Any] | None) -> dict[str, Any]:

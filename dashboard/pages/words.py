@@ -42,6 +42,9 @@ VERDICTS: dict[str, Look] = {
     "recovering": Look("recovering", "is-warn", "i-catching"),
     "resolved": Look("resolved", "is-ok", "i-ok"),
     "no_data": Look("no data", "is-unknown", "i-unknown"),
+    "acknowledged": Look("acknowledged", "is-info", "i-ok"),
+    "silenced": Look("silenced", "is-quiet", "i-mute"),
+    "unsilenced": Look("told now", "is-bad", "i-bell"),
     # partitions
     "no_commit": Look("no commit yet", "is-quiet", "i-empty"),
     "offline": Look("no leader", "is-bad", "i-bad"),

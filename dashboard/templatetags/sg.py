@@ -102,6 +102,35 @@ def unix(at: datetime | None) -> str:
 
 
 @register.filter
+def state_word(state: str | None) -> str:
+    return words.look(state).word
+
+
+@register.filter
+def plain(part: str) -> str:
+    """A key of the program as words: "log_dirs" is "log dirs"."""
+    return part.replace("_", " ")
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """A share of 1 as per cent, small ones not rounded away: "12 %", "0.4 %", "under 0.01 %"."""
+    if share is None:
+        return "unknown"
+    value = share * 100
+    if 0 < value < 0.01:
+        return f"under 0.01{plain_words.THIN}%"
+    text = words.number(value) if value >= 9.95 else f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{text}{plain_words.THIN}%"
+
+
+@register.filter
+def clock(unix_seconds: float) -> str:
+    """A time of day in UTC, with the date when it is not today's."""
+    return plain_words.moment(unix_seconds, now=timezone.now().timestamp()).removesuffix(" UTC")
+
+
+@register.filter
 def state_icon(state: str | None) -> str:
     return words.look(state).icon
 
@@ -239,11 +268,12 @@ def topic_path(slug: str, name: str) -> str:
 @register.simple_tag
 def subject_path(slug: str, kind: str, name: str) -> str:
     """The page of an event's or an alert's subject."""
-    if kind == "group":
-        return names.group_path(slug, name)
-    if kind == "topic":
-        return names.topic_path(slug, name)
-    return names.cluster_path(slug) + ("#brokers" if kind == "broker" else "")
+    return names.subject_path(slug, kind, name)
+
+
+@register.simple_tag
+def broker_path(slug: str, node_id: int) -> str:
+    return names.broker_path(slug, node_id)
 
 
 @register.simple_tag
@@ -257,6 +287,12 @@ def subject_name(kind: str, name: str, cluster: str) -> str:
 def shown(name: str) -> str:
     """A name as people see it: the empty one has a word."""
     return name or "(empty name)"
+
+
+@register.simple_tag
+def query(**parameters: Any) -> str:
+    """A query from nothing: "?a=1&b=2"."""
+    return "?" + urlencode(parameters, errors="surrogatepass")
 
 
 @register.simple_tag(takes_context=True)

@@ -7,6 +7,7 @@ import { MARGIN, linesOf, marks } from "./marks.js";
 const MOST_POINTS = 700;
 const charts = new Map(); // figure element -> chart
 const queue = new Set();
+let painting = false;
 let plotly = null;
 let lost = false; // the line was down
 let zoom = null; // [from, to] in unix seconds, shared by all charts of the page
@@ -123,18 +124,22 @@ function first(chart) {
 
 function draw(chart) {
   if (!chart.inView || !chart.data) return;
-  if (!queue.size) requestAnimationFrame(next);
   queue.add(chart);
+  if (!painting) requestAnimationFrame(next);
+  painting = true;
 }
 
 async function next() {
   const [chart] = queue;
   queue.delete(chart);
-  if (chart && chart.data) {
+  try {
+    // one at a time: a second first picture would throw away what the first is still drawing into
     const library_ = await library().catch(() => null);
-    if (library_) await paint(library_, chart);
+    if (library_ && chart.data) await paint(library_, chart);
+  } finally {
+    painting = queue.size > 0;
+    if (painting) requestAnimationFrame(next);
   }
-  if (queue.size) requestAnimationFrame(next);
 }
 
 async function paint(library_, chart) {
@@ -366,6 +371,9 @@ export function start() {
     chart.lines = () => (chart.data ? chart.data.figure.data.filter(trace => trace.meta.role === "line") : []);
     charts.set(figure, chart);
     figure.querySelector('[data-do="table"]')?.addEventListener("click", event => toggleTable(chart, event.currentTarget));
+    // a chart whose points do not come over the socket fetches itself anew while its range ends now
+    const every = Number(figure.dataset.refetch);
+    if (every && figure.dataset.liveRange) setInterval(() => refresh(chart), every * 1000);
     seen.observe(figure);
   }
   document.addEventListener("sg:state", event => {

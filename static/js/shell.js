@@ -17,6 +17,8 @@ function switchTheme() {
 
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-do=theme]")) switchTheme();
+  const fill = event.target.closest("[data-fill]");
+  if (fill) document.getElementById(fill.dataset.fill).value = fill.dataset.value;
   for (const menu of document.querySelectorAll("details.sg-pop[open]")) {
     if (!menu.contains(event.target)) menu.removeAttribute("open");
   }
@@ -26,8 +28,8 @@ matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => {
   if (!root.dataset.bsTheme) document.dispatchEvent(new Event("sg:theme"));
 });
 
-// Keys: "/" goes to the list's search; "g" and a letter goes to a section.
-let pressedG = 0;
+// Keys: "/" goes to the list's search (or opens the palette); "g" and a letter goes to a section.
+let pressedG = -1000;
 document.addEventListener("keydown", (event) => {
   const menu = document.querySelector("details.sg-pop[open]");
   if (event.key === "Escape" && menu) {
@@ -36,17 +38,18 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (document.querySelector("dialog[open]")) return;
   if (event.key === "/") {
     const field = document.querySelector("[data-key='/']");
-    if (field) {
-      event.preventDefault();
-      field.focus();
-    }
+    event.preventDefault();
+    if (field) field.focus();
+    else document.querySelector("[data-do=palette]")?.click();
     return;
   }
   const section = document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
-  if (event.key === "g") pressedG = event.timeStamp;
-  else if (section && event.timeStamp - pressedG < 900) section.click();
+  const follows = event.timeStamp - pressedG < 900;
+  if (follows && section) section.click(); // "g g" too
+  pressedG = event.key === "g" && !follows ? event.timeStamp : -1000;
 });
 
 // The countdown: a number that ticks is not a live region.
@@ -60,5 +63,8 @@ function countDown() {
     span.textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
   }
 }
-setInterval(countDown, 1000);
+function tellTime() {
+  for (const span of document.querySelectorAll("[data-clock]")) span.textContent = `${new Date().toISOString().slice(11, 19)} UTC`;
+}
+setInterval(() => { countDown(); tellTime(); }, 1000);
 countDown();

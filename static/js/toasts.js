@@ -5,10 +5,10 @@ const SHOWN_MS = 12000;
 const open = new Map(); // alert id -> element
 
 function show(item) {
-  if (!["firing", "resolved"].includes(item.state)) return;
+  if (!["firing", "unsilenced", "resolved"].includes(item.state) || item.silenced) return;
   const list = document.getElementById("sg-toasts");
   const old = open.get(item.id), toast = document.createElement("div");
-  const firing = item.state === "firing";
+  const firing = item.state !== "resolved";
   const tone = !firing ? "is-ok" : item.severity === "critical" ? "is-bad" : item.severity === "warning" ? "is-warn" : "is-info";
   toast.className = `sg-toast ${tone}`;
   toast.dataset.alert = item.id;

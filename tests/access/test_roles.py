@@ -36,6 +36,9 @@ def test_each_view_declares_a_role(pattern: URLPattern) -> None:
 PRIVATE = [
     "/", "/clusters/x/", "/clusters/x/groups/", "/clusters/x/groups/a/", "/clusters/x/topics/", "/clusters/x/topics/a/",
     "/clusters/x/series/", "/alerts/", "/settings/channels/", "/settings/channels/new/", "/settings/channels/1/",
+    "/clusters/x/brokers/", "/clusters/x/brokers/1/", "/clusters/x/dead-letters/", "/clusters/x/events/",
+    "/clusters/x/configuration/", "/instance/", "/search/", "/alerts/history/", "/alerts/rules/", "/alerts/rules/x/",
+    "/alerts/silences/", "/alerts/silences/new/", "/alerts/deliveries/",
 ]  # fmt: skip
 
 
@@ -67,6 +70,11 @@ def test_a_fragment_of_a_session_that_ended_takes_the_whole_page_to_sign_in() ->
         (Role.VIEWER, "get", "/settings/channels/"),
         (Role.OPERATOR, "get", "/settings/channels/new/"),
         (Role.OPERATOR, "post", "/settings/channels/1/delete/"),
+        (Role.OPERATOR, "post", "/alerts/rules/broker_down/"),
+        (Role.OPERATOR, "post", "/alerts/rules/broker_down/reset/"),
+        (Role.VIEWER, "post", "/alerts/silences/new/"),
+        (Role.VIEWER, "post", "/alerts/silences/1/end/"),
+        (Role.VIEWER, "post", "/alerts/deliveries/1/resend/"),
     ],
 )
 def test_a_role_too_low_is_told_which_one_is_needed(role: Role, method: str, path: str) -> None:

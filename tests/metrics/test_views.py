@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from pytest_django import Settings
 
 from collectors import loop
-from dashboard.metrics import views
+from dashboard.metrics import readiness
 from tests.pages.seed import Company, make_company
 
 
@@ -142,7 +142,7 @@ def test_readyz_says_that_the_database_is_away_without_its_address(
         def cursor(self) -> None:
             raise DatabaseError("connection to server at 10.0.0.7, user streamgauge failed")
 
-    monkeypatch.setattr(views, "connection", Away())
+    monkeypatch.setattr(readiness, "connection", Away())
     response = Client().get("/readyz")
     assert response.status_code == 503
     assert response.json()["database"] == "unreachable: DatabaseError"

@@ -32,14 +32,16 @@ HOSTILE = [
 
 
 def company(count: int = 3, **changes: object) -> Company:
-    topics = {f"topic-{i}": (2, 20.0) for i in range(count)}
+    topics = {f"topic-{i}": (2, 20.0) for i in range(count)} | {f"topic-{i}-dlt": (1, 0.4) for i in range(count // 3)}
     groups = {f"group-{i}": (f"topic-{i}",) for i in range(count)}
     return Company(topics=topics, groups=groups, cycles=14, freeze_cycles=8, **changes)  # type: ignore[arg-type]  # fields
 
 
 PAGES = [
     "/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/groups/group-0/", "/clusters/demo/topics/",
-    "/clusters/demo/topics/topic-0/", "/alerts/",
+    "/clusters/demo/topics/topic-0/", "/alerts/", "/clusters/demo/brokers/", "/clusters/demo/brokers/1/",
+    "/clusters/demo/dead-letters/", "/clusters/demo/events/", "/clusters/demo/configuration/", "/instance/",
+    "/alerts/history/", "/alerts/rules/", "/alerts/silences/", "/alerts/deliveries/", "/?kiosk=1",
 ]  # fmt: skip
 FRAGMENTS = [
     "/?fragment=head", "/?fragment=rows", "/?fragment=wall", "/?fragment=attention", "/?fragment=changed",
@@ -50,7 +52,12 @@ FRAGMENTS = [
     "/clusters/demo/?fragment=changed", "/clusters/demo/groups/?fragment=rows", "/clusters/demo/topics/?fragment=rows",
     "/clusters/demo/groups/group-0/?fragment=partitions", "/clusters/demo/groups/group-0/?fragment=members",
     "/clusters/demo/groups/group-0/?fragment=changed", "/clusters/demo/topics/topic-0/?fragment=partitions",
-    "/clusters/demo/topics/topic-0/?fragment=readers", "/alerts/?fragment=rows",
+    "/clusters/demo/topics/topic-0/?fragment=readers", "/clusters/demo/topics/topic-0/?fragment=spread",
+    "/alerts/?fragment=rows",
+    "/clusters/demo/brokers/?fragment=rows", "/clusters/demo/brokers/1/?fragment=changed",
+    "/clusters/demo/brokers/1/?fragment=short", "/clusters/demo/brokers/1/?fragment=dirs",
+    "/alerts/deliveries/?fragment=rows", "/instance/?fragment=loops", "/instance/?fragment=sampling",
+    "/clusters/demo/dead-letters/?fragment=rows", "/clusters/demo/events/?fragment=rows",
 ]  # fmt: skip
 
 
@@ -96,8 +103,10 @@ def test_without_a_cluster_pages_say_what_to_do(path: str, viewer: Client) -> No
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/topics/", "/alerts/"]
-)
+    "path",
+    ["/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/topics/", "/alerts/", "/clusters/demo/brokers/",
+     "/clusters/demo/dead-letters/", "/clusters/demo/events/", "/clusters/demo/configuration/", "/instance/"],
+)  # fmt: skip
 def test_a_cluster_that_was_never_sampled_has_pages(path: str, viewer: Client) -> None:
     make_cluster()
     response = viewer.get(path)
@@ -256,7 +265,7 @@ def test_the_alerts_page_says_why_and_links_to_the_chart(viewer: Client) -> None
     assert "held for 60 s" in page
     assert 'href="/clusters/demo/groups/group-0/"' in page
     assert "/acknowledge/" not in page  # a viewer may not
-    assert "a group is judged “no progress”" in page
+    assert "a group is judged “no progress”" in viewer.get("/alerts/rules/").content.decode()
 
 
 def test_both_themes_without_a_choice_and_with_one_have_the_same_tokens() -> None:

@@ -123,7 +123,7 @@ def test_brokers_go_suspect_down_and_up(cluster: Cluster) -> None:
             changes,
             nodes=[node] if listed else [],
             reach={1: (reach, reason)},
-            controller=1,
+            quorum=topology.Quorum(1, 3, 900, (1, 2), (3,), NOW),
             versions={1: "4.3"},
             now=NOW,
         )
@@ -135,6 +135,7 @@ def test_brokers_go_suspect_down_and_up(cluster: Cluster) -> None:
     assert see(topology.Reach.DOWN, "the cluster no longer lists it", listed=False) == [Event.Kind.BROKER_DOWN]
     row = Broker.objects.get()
     assert (row.host, row.version, row.reach) == ("h", "4.3", topology.Reach.DOWN), "what was known stays"
+    assert (row.is_controller, row.quorum_role) == (True, "leader")
     assert see(topology.Reach.UP, "") == [Event.Kind.BROKER_UP]
 
 
