@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,9 @@ from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from dashboard.access import audit
 from dashboard.access.roles import role, safe_next
+from dashboard.alerts import ledger
 from dashboard.alerts.readings import Quantity
+from dashboard.live.announce import announce
 from dashboard.models import Alert, Channel, Delivery, Role, Rule, Transition
 
 from . import words
@@ -75,19 +78,26 @@ def alerts(request: HttpRequest) -> HttpResponse:
 @require_POST
 def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
     """Of two people at once the first is written down; the alert stays as it is."""
-    who = request.user.get_username()
-    taken = (
-        Alert.objects.filter(pk=pk, acknowledged_at=None)
-        .exclude(state=Alert.State.RESOLVED)
-        .update(acknowledged_at=timezone.now(), acknowledged_by=who[:150])
-    )
+    return _answer(request, pk, ledger.acknowledge)
+
+
+@role(Role.OPERATOR)
+@require_POST
+def take_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """Undo an acknowledgement, one's own or another's: it is written down who did."""
+    return _answer(request, pk, ledger.take_back)
+
+
+def _answer(request: HttpRequest, pk: int, change: Callable[..., bool]) -> HttpResponse:
+    who, remote = request.user.get_username(), audit.remote_of(request)
+    taken = change(pk, who, now=timezone.now(), remote=remote, announce=announce)
     alert = Alert.objects.filter(pk=pk).first()
     if alert is None:
         raise Http404("There is no such alert.")
-    if taken:
-        audit.record(who, "acknowledge", f"alert {pk}", sentence=alert.sentence[:500])
-    elif alert.state == Alert.State.RESOLVED:
+    if not taken and alert.state == Alert.State.RESOLVED:
         messages.info(request, "This alert is already over.")
+    elif not taken and alert.state == Alert.State.PENDING:
+        messages.info(request, "This alert is not firing yet: there is nothing to acknowledge.")
     if request.headers.get("Accept", "").startswith("application/json"):
         return HttpResponse(status=204)
     return redirect(safe_next(request, request.POST.get("next") or reverse("alerts")))
@@ -120,7 +130,9 @@ def _history(now: datetime) -> list[dict[str, Any]]:
             {
                 "alert": alert,
                 "lasted": (end - fired).total_seconds(),
-                "spans": _spans(list(alert.transitions.all()), since, end),
+                "spans": _spans(
+                    [t for t in alert.transitions.all() if t.new_state not in ledger.NOT_STATES], since, end
+                ),
             }
         )
     return out
@@ -130,6 +142,7 @@ def _spans(transitions: list[Transition], since: datetime, end: datetime) -> lis
     width = timedelta(hours=HISTORY_HOURS).total_seconds()
     letters = {"pending": "p", "firing": "f", "recovering": "r", "no_data": "u"}
     out = []
+    transitions = [one for one in transitions if one.new_state not in ledger.NOT_STATES]
     for one, following in zip(transitions, [*transitions[1:], None], strict=True):
         letter = letters.get(one.new_state)
         if letter is None:

@@ -18,6 +18,7 @@ from dashboard.access import audit
 from dashboard.access.roles import role
 from dashboard.alerts import outbox
 from dashboard.alerts.channels.webhook import WebhookSettings, new_secret
+from dashboard.live.announce import announce
 from dashboard.models import Channel, Delivery, Role
 
 from .shell import page, shell_of
@@ -74,8 +75,9 @@ def channels(request: HttpRequest) -> HttpResponse:
     )
     log = Delivery.objects.select_related("channel", "alert").order_by("-created_at", "-id")[:LOG_ROWS]
     context = {"section": "channels", "channels": list(found), "log": list(log), "now": timezone.now()}
-    template = "pages/_deliveries.html" if request.GET.get("fragment") == "log" else "pages/channels.html"
-    return page(request, template, context, shell=shell_of(request))
+    if request.GET.get("fragment") == "log":
+        return page(request, "pages/_deliveries.html", context | {"oob": True}, shell=shell_of(request))
+    return page(request, "pages/channels.html", context, shell=shell_of(request))
 
 
 @role(Role.ADMIN)
@@ -137,6 +139,23 @@ def test(request: HttpRequest, pk: int) -> HttpResponse:
     audit.record_of(request, "channel tested", channel.name)
     messages.info(request, f"A test for {channel.name} is on its way; its answer stands in the log below.")
     return redirect(reverse("channels") + "#log")
+
+
+@role(Role.ADMIN)
+@require_POST
+def resend(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send a message that was given up once more, with the same key."""
+    delivery = Delivery.objects.select_related("channel").filter(pk=pk).first()
+    if delivery is None:
+        raise Http404("There is no such message.")
+    if not delivery.channel.is_enabled:
+        messages.error(request, f"{delivery.channel.name} is off: switch it on to send the message again.")
+    elif outbox.resend(pk, now=timezone.now()):
+        audit.record_of(request, "message sent again", delivery.channel.name, event=delivery.event, message=pk)
+        announce("delivery", {"delivery": pk})
+    else:
+        messages.info(request, f"This message is {delivery.state}: only one that was given up can be sent again.")
+    return redirect(f"{reverse('channels')}#log")
 
 
 def _channel(pk: int) -> Channel:
