@@ -204,7 +204,7 @@ def _layout(chart: Chart) -> Json:
             "ticklen": 4,
             "tickcolor": "var(--sg-line-2)",
             "hoverformat": "%H:%M:%S" if chart.until - chart.since < 86_400 else "%b %d %H:%M:%S",
-            **({"tickformat": "%H:%M"} if 600 < chart.until - chart.since < 86_400 else {}),
+            **({"tickformat": _clock(chart.until - chart.since)} if chart.until - chart.since < 86_400 else {}),
             "fixedrange": False,
         },
         "yaxis": {
@@ -221,6 +221,11 @@ def _layout(chart: Chart) -> Json:
         "shapes": shapes,
         "annotations": annotations,
     }
+
+
+def _clock(seconds: float) -> str:
+    """Never with a date below it, which would stand where the marks are."""
+    return "%H:%M" if seconds >= 240 else "%H:%M:%S"
 
 
 def token(color: str) -> str:

@@ -216,6 +216,22 @@ def test_the_demo_s_strip_is_on_every_page_while_the_act_lasts(viewer: Client, s
     assert b"data-demo-strip" not in viewer.get("/").content
 
 
+def test_in_a_calm_act_the_strip_says_what_comes_next_without_a_link(viewer: Client, settings: Settings) -> None:
+    cluster = make_company(company())
+    settings.DEMO = True
+    data = {"act": "calm", "title": "all is well", "ends_at": time.time() + 42.5, "subject_kind": "", "subject": ""}
+    event = Event.objects.create(
+        cluster=cluster, at=timezone.now(), kind=Event.Kind.ACT, text="x",
+        data={**data, "next": "payment service frozen"},
+    )  # fmt: skip
+    strip = viewer.get("/surroundings/strip/").content
+    assert re.search(r"Demo: all is well , next: payment service frozen in 0:4\d", text_of(strip))
+    assert b"<a " not in strip
+    event.data["next"] = ""  # calm for ever: nothing is counted down to
+    event.save()
+    assert text_of(viewer.get("/surroundings/strip/").content).strip() == "Demo: all is well"
+
+
 def make_alert(**changes: object) -> Alert:
     cluster = make_company(company())
     rule = Rule.objects.create(
