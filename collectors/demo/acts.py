@@ -10,7 +10,7 @@ from .company import PAYMENT_SERVICE
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """`title` goes into the strip on every page; `order` is what the traffic is told."""
+    """`title` goes into the strip on every page, `coming` before it begins; `order` is what the traffic is told."""
 
     name: str
     title: str
@@ -18,6 +18,7 @@ class Act:
     subject_kind: str = ""  # "group", "topic", "broker" or "": where it shows
     subject: str = ""
     order: dict[str, Any] = field(default_factory=dict)
+    coming: str = ""
 
     @property
     def is_calm(self) -> bool:
@@ -32,6 +33,7 @@ FREEZE = Act(
     "group",
     PAYMENT_SERVICE,
     {"frozen": [PAYMENT_SERVICE]},
+    "payment service frozen",
 )
 
 ACTS = {act.name: act for act in (CALM, FREEZE)}

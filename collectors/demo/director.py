@@ -70,8 +70,8 @@ class Director:
             self._close_open_act()
             if not self._wait_first_cycle():
                 return
-            for act, seconds in self.sequence():
-                if not self.play(act, seconds):
+            for (act, seconds), (after, _) in itertools.pairwise(self.sequence()):
+                if not self.play(act, seconds, after):
                     return
         except Exception:
             log.exception("the demo's director stopped: the traffic goes on as it is")
@@ -94,9 +94,10 @@ class Director:
             act = ACTS.get(name) or Act(name, str(newest.data.get("title")), 0.0, newest.subject_kind, newest.subject)
             self._mark(act, "end", f"Demo: cut short: {act.title}", self.clock())
 
-    def play(self, act: Act, seconds: float) -> bool:
-        """Play one act to its end; False when told to stop before."""
-        self._mark(act, "begin", f"Demo: {act.title}", self.clock() + seconds)
+    def play(self, act: Act, seconds: float, after: Act | None = None) -> bool:
+        """Play one act to its end; False when told to stop before. `after` is what comes next."""
+        coming = after.coming if after is not None and after is not act else ""
+        self._mark(act, "begin", f"Demo: {act.title}", self.clock() + seconds, coming)
         self.tell({"act": act.name, **act.order})
         ended = not self._stop.wait(seconds)
         if not act.is_calm:
@@ -105,7 +106,7 @@ class Director:
             self._mark(act, "end", f"Demo: {'over' if ended else 'cut short'}: {act.title}", self.clock())
         return ended
 
-    def _mark(self, act: Act, phase: str, text: str, ends_at: float) -> None:
+    def _mark(self, act: Act, phase: str, text: str, ends_at: float, coming: str = "") -> None:
         Event.objects.create(
             cluster_id=self.cluster_id,
             at=datetime.fromtimestamp(self.clock(), UTC),
@@ -120,5 +121,6 @@ class Director:
                 "subject_kind": act.subject_kind,
                 "subject": act.subject,
                 "phase": phase,
+                "next": coming,
             },
         )

@@ -19,6 +19,10 @@ from .rules import Standing, State
 from .sentences import Told
 
 ACKNOWLEDGED = "acknowledged"
+TAKEN_BACK = "taken_back"
+NOT_STATES = (ACKNOWLEDGED, TAKEN_BACK)
+"""Transitions that leave the alert's state as it is."""
+Announce = Callable[[str, dict[str, Any]], None]
 _STEPPED = [
     "state", "severity", "sentence", "memory", "started_at", "fired_at", "resolved_at", "changed_at", "is_held_back",
 ]  # fmt: skip
@@ -139,29 +143,40 @@ def _alert_of(change: Change, cluster: Cluster, at: datetime) -> Alert:
     return alert
 
 
-def acknowledge(
-    alert_id: int, who: str, *, now: datetime, announce: Callable[[str, dict[str, Any]], None] | None = None
-) -> bool:
+def acknowledge(alert_id: int, who: str, *, now: datetime, remote: str = "", announce: Announce | None = None) -> bool:
     """Say that someone looks after an alert. False when it is over already, or acknowledged by someone before."""
     with transaction.atomic():
-        taken = (
-            Alert.objects.raised()
-            .filter(pk=alert_id, acknowledged_at=None)
-            .update(acknowledged_at=now, acknowledged_by=who[:150])
-        )
-        if not taken:
+        waiting = Alert.objects.raised().filter(pk=alert_id, acknowledged_at=None)
+        if not waiting.update(acknowledged_at=now, acknowledged_by=who[:150]):
             return False
-        alert = Alert.objects.select_related("rule", "cluster").get(pk=alert_id)
-        Transition.objects.create(
-            alert=alert, at=now, old_state=alert.state, new_state=ACKNOWLEDGED, reason=f"acknowledged by {who}"
-        )
-        AuditEntry.objects.create(
-            at=now,
-            who=who[:150],
-            action="acknowledge",
-            target=f"alert {alert.pk}",
-            detail={"rule": alert.rule.key, "cluster": alert.cluster.slug, "subject": alert.subject},
-        )
+        alert = _write_down(alert_id, who, ACKNOWLEDGED, f"acknowledged by {who}", now=now, remote=remote)
     if announce is not None:
         announce("alert", {"cluster": alert.cluster_id, "transitions": 1})
     return True
+
+
+def take_back(alert_id: int, who: str, *, now: datetime, remote: str = "", announce: Announce | None = None) -> bool:
+    """Nobody looks after an alert any more. False when it is over already, or nobody did."""
+    with transaction.atomic():
+        taken = Alert.objects.raised().filter(pk=alert_id).exclude(acknowledged_at=None)
+        if not taken.update(acknowledged_at=None, acknowledged_by=""):
+            return False
+        alert = _write_down(alert_id, who, TAKEN_BACK, f"acknowledgement taken back by {who}", now=now, remote=remote)
+    if announce is not None:
+        announce("alert", {"cluster": alert.cluster_id, "transitions": 1})
+    return True
+
+
+def _write_down(alert_id: int, who: str, what: str, reason: str, *, now: datetime, remote: str) -> Alert:
+    """The row by which every open page hears of it, and the line in the audit trail."""
+    alert = Alert.objects.select_related("rule", "cluster").get(pk=alert_id)
+    Transition.objects.create(alert=alert, at=now, old_state=alert.state, new_state=what, reason=reason)
+    AuditEntry.objects.create(
+        at=now,
+        who=who[:150],
+        remote=remote[:64],
+        action="acknowledge" if what == ACKNOWLEDGED else "acknowledgement taken back",
+        target=f"alert {alert.pk}",
+        detail={"rule": alert.rule.key, "cluster": alert.cluster.slug, "subject": alert.subject},
+    )
+    return alert

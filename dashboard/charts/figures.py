@@ -204,7 +204,7 @@ def _layout(chart: Chart) -> Json:
             "ticklen": 4,
             "tickcolor": "var(--sg-line-2)",
             "hoverformat": "%H:%M:%S" if chart.until - chart.since < 86_400 else "%b %d %H:%M:%S",
-            **({"tickformat": "%H:%M"} if 600 < chart.until - chart.since < 86_400 else {}),
+            **({"tickformat": _clock(chart.until - chart.since)} if chart.until - chart.since < 86_400 else {}),
             "fixedrange": False,
         },
         "yaxis": {
@@ -229,6 +229,11 @@ def _tick_format(chart: Chart) -> str:
         return ".3~s"
     highest = max((value for line in chart.lines for value in line.values if value is not None), default=0)
     return "~s" if highest >= 10 else "~g"
+
+
+def _clock(seconds: float) -> str:
+    """Never with a date below it, which would stand where the marks are."""
+    return "%H:%M" if seconds >= 240 else "%H:%M:%S"
 
 
 def token(color: str) -> str:

@@ -56,9 +56,7 @@ def topic_size(
     return Chart("Size", "bytes", since, until, lines, marks, gaps, interval, _step(times, interval))
 
 
-def broker_disk(
-    gauge: GaugeHistory, since: float, until: float, *, marks: Sequence[Mark], explain: Explain
-) -> Chart:
+def broker_disk(gauge: GaugeHistory, since: float, until: float, *, marks: Sequence[Mark], explain: Explain) -> Chart:
     drawn = _gauge_line(gauge, "disk", "log directories", "s3")
     return _gauge("Log size", "bytes", gauge, [drawn], since, until, marks, explain)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,8 @@ from django.views.decorators.http import require_POST
 
 from dashboard.access import audit
 from dashboard.access.roles import role, safe_next
-from dashboard.alerts import silences
+from dashboard.alerts import ledger, silences
+from dashboard.live.announce import announce
 from dashboard.models import Alert, Channel, Delivery, Role, Rule, Silence, Transition
 
 from .shell import page, shell_of
@@ -60,19 +62,26 @@ def alerts(request: HttpRequest) -> HttpResponse:
 @require_POST
 def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
     """Of two people at once the first is written down; the alert stays as it is."""
-    who = request.user.get_username()
-    taken = (
-        Alert.objects.filter(pk=pk, acknowledged_at=None)
-        .exclude(state=Alert.State.RESOLVED)
-        .update(acknowledged_at=timezone.now(), acknowledged_by=who[:150])
-    )
+    return _answer(request, pk, ledger.acknowledge)
+
+
+@role(Role.OPERATOR)
+@require_POST
+def take_back(request: HttpRequest, pk: int) -> HttpResponse:
+    """Undo an acknowledgement, one's own or another's: it is written down who did."""
+    return _answer(request, pk, ledger.take_back)
+
+
+def _answer(request: HttpRequest, pk: int, change: Callable[..., bool]) -> HttpResponse:
+    who, remote = request.user.get_username(), audit.remote_of(request)
+    taken = change(pk, who, now=timezone.now(), remote=remote, announce=announce)
     alert = Alert.objects.filter(pk=pk).first()
     if alert is None:
         raise Http404("There is no such alert.")
-    if taken:
-        audit.record(who, "acknowledge", f"alert {pk}", sentence=alert.sentence[:500])
-    elif alert.state == Alert.State.RESOLVED:
+    if not taken and alert.state == Alert.State.RESOLVED:
         messages.info(request, "This alert is already over.")
+    elif not taken and alert.state == Alert.State.PENDING:
+        messages.info(request, "This alert is not firing yet: there is nothing to acknowledge.")
     if request.headers.get("Accept", "").startswith("application/json"):
         return HttpResponse(status=204)
     return redirect(safe_next(request, request.POST.get("next") or reverse("alerts")))

@@ -74,8 +74,9 @@ def channels(request: HttpRequest) -> HttpResponse:
     )
     log = Delivery.objects.select_related("channel", "alert").order_by("-created_at", "-id")[:LOG_ROWS]
     context = {"section": "channels", "channels": list(found), "log": list(log), "now": timezone.now()}
-    template = "pages/_deliveries.html" if request.GET.get("fragment") == "log" else "pages/channels.html"
-    return page(request, template, context, shell=shell_of(request))
+    if request.GET.get("fragment") == "log":
+        return page(request, "pages/_deliveries.html", context | {"oob": True}, shell=shell_of(request))
+    return page(request, "pages/channels.html", context, shell=shell_of(request))
 
 
 @role(Role.ADMIN)

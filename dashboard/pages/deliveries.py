@@ -6,14 +6,16 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.access import audit
-from dashboard.access.roles import role
+from dashboard.access.roles import role, safe_next
 from dashboard.alerts import outbox
+from dashboard.live.announce import announce
 from dashboard.models import Channel, Delivery, Role
 
 from .shell import page, rows_page, shell_of
@@ -53,7 +55,6 @@ def deliveries(request: HttpRequest) -> HttpResponse:
         "state": state,
         "channels": channels,
         "channel": channel,
-        "can_resend": True,
     }
     shell = shell_of(request)
     if request.GET.get("fragment") == "rows":
@@ -64,10 +65,16 @@ def deliveries(request: HttpRequest) -> HttpResponse:
 @role(Role.OPERATOR)
 @require_POST
 def resend(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send a message again that was given up, with the same key."""
-    if outbox.resend(pk, now=timezone.now()):
-        audit.record_of(request, "message sent again", f"delivery {pk}")
+    """Send a message that was given up once more, with the same key."""
+    delivery = Delivery.objects.select_related("channel").filter(pk=pk).first()
+    if delivery is None:
+        raise Http404("There is no such message.")
+    if not delivery.channel.is_enabled:
+        messages.error(request, f"{delivery.channel.name} is off: switch it on to send the message again.")
+    elif outbox.resend(pk, now=timezone.now()):
+        audit.record_of(request, "message sent again", delivery.channel.name, event=delivery.event, message=pk)
+        announce("delivery", {"delivery": pk})
         messages.success(request, "The message is on its way again, with the same key.")
     else:
-        messages.info(request, "Only a message that was given up can be sent again.")
-    return redirect("deliveries")
+        messages.info(request, f"This message is {delivery.state}: only one that was given up can be sent again.")
+    return redirect(safe_next(request, request.POST.get("next") or reverse("deliveries")))

@@ -36,7 +36,8 @@ class Act:
     title: str
     ends_at: float | None
     left: str
-    path: str
+    path: str  # where it shows; "" when there is nothing to see
+    coming: str = ""  # what begins when it ends
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def newest_act(now: datetime) -> Act | None:
         return None
     kind = str(event.data.get("subject_kind") or event.subject_kind)
     subject = str(event.data.get("subject") or event.subject)
-    path = names.cluster_path(event.cluster.slug)
+    path = names.cluster_path(event.cluster.slug) if kind in ("broker", "cluster") else ""
     if kind == "group" and subject:
         path = names.group_path(event.cluster.slug, subject)
     elif kind == "topic" and subject:
@@ -160,6 +161,7 @@ def newest_act(now: datetime) -> Act | None:
         ends_at=float(ends_at) if left is not None and ends_at is not None else None,
         left=countdown(left) if left is not None else "",
         path=path,
+        coming=str(event.data.get("next") or ""),
     )
 
 

@@ -5,6 +5,7 @@ const SHOWN_MS = 12000;
 const open = new Map(); // alert id -> element
 
 function show(item) {
+  if (item.state === "acknowledged") return settle(item);
   if (!["firing", "unsilenced", "resolved"].includes(item.state) || item.silenced) return;
   const list = document.getElementById("sg-toasts");
   const old = open.get(item.id), toast = document.createElement("div");
@@ -32,6 +33,16 @@ function show(item) {
   open.set(item.id, toast);
   // what still burns and is critical stays until somebody closes it or it is over
   if (!(firing && item.severity === "critical")) setTimeout(() => drop(item.id, toast), SHOWN_MS);
+}
+
+/* Somebody looks after it: the notice says who, and need not stay. */
+function settle(item) {
+  const toast = open.get(item.id);
+  if (!toast) return;
+  toast.dataset.state = "acknowledged";
+  toast.setAttribute("role", "status");
+  toast.querySelector("b").textContent = `${item.rule}: ${item.reason}`;
+  setTimeout(() => drop(item.id, toast), SHOWN_MS);
 }
 
 function drop(id, toast) {

@@ -59,6 +59,7 @@ def test_an_act_tells_the_traffic_and_leaves_a_mark_at_both_ends(cluster: Cluste
         "subject_kind": "group",
         "subject": "payments",
         "phase": "begin",
+        "next": "",
     }
     assert (begin.kind, begin.subject_kind, begin.subject) == (Event.Kind.ACT, "group", "payments")
     assert end.data["phase"] == "end"
@@ -69,6 +70,14 @@ def test_calm_leaves_one_mark_that_says_until_when(cluster: Cluster) -> None:
     director_of(cluster, []).play(CALM, 0.0)
     (mark,) = Event.objects.all()
     assert (mark.data["act"], mark.data["phase"], mark.subject) == ("calm", "begin", "")
+
+
+def test_calm_says_what_comes_next_and_only_when_something_does(cluster: Cluster) -> None:
+    director = director_of(cluster, [])
+    director.play(CALM, 0.0, FREEZE)
+    director.play(CALM, 0.0, CALM)
+    assert [mark.data["next"] for mark in Event.objects.order_by("id")] == ["payment service frozen", ""]
+    assert all(act.coming for act in ACTS.values() if not act.is_calm)
 
 
 def test_an_act_cut_short_by_the_end_of_the_demo_is_marked_as_over(cluster: Cluster) -> None:

@@ -225,6 +225,22 @@ def test_the_demo_s_strip_is_on_every_page_while_the_act_lasts(viewer: Client, s
     assert b"data-demo-strip" not in viewer.get("/").content
 
 
+def test_in_a_calm_act_the_strip_says_what_comes_next_without_a_link(viewer: Client, settings: Settings) -> None:
+    cluster = make_company(company())
+    settings.DEMO = True
+    data = {"act": "calm", "title": "all is well", "ends_at": time.time() + 42.5, "subject_kind": "", "subject": ""}
+    event = Event.objects.create(
+        cluster=cluster, at=timezone.now(), kind=Event.Kind.ACT, text="x",
+        data={**data, "next": "payment service frozen"},
+    )  # fmt: skip
+    strip = viewer.get("/surroundings/strip/").content
+    assert re.search(r"Demo: all is well , next: payment service frozen in 0:4\d", text_of(strip))
+    assert b"<a " not in strip
+    event.data["next"] = ""  # calm for ever: nothing is counted down to
+    event.save()
+    assert text_of(viewer.get("/surroundings/strip/").content).strip() == "Demo: all is well"
+
+
 def make_alert(**changes: object) -> Alert:
     cluster = make_company(company())
     rule = Rule.objects.create(
@@ -254,8 +270,31 @@ def test_an_operator_acknowledges_and_a_second_one_does_not_take_it_over(operato
     assert alert.acknowledged_by == "otto"
     assert alert.state == "firing"
     assert AuditEntry.objects.filter(action="acknowledge").count() == 1
+    assert [row.new_state for row in Transition.objects.order_by("id")] == ["firing", "acknowledged"]
     assert operator.get(f"/alerts/{alert.pk}/acknowledge/").status_code == 405
     assert operator.post("/alerts/999999/acknowledge/").status_code == 404
+
+
+def test_an_acknowledgement_is_taken_back_and_every_page_hears_of_both(
+    operator: Client, viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr("dashboard.pages.alerts.announce", lambda kind, data: heard.append(kind))
+    alert = make_alert()
+    operator.post(f"/alerts/{alert.pk}/acknowledge/")
+    assert viewer.post(f"/alerts/{alert.pk}/take-back/").status_code == 403
+    assert "Undo" in operator.get("/alerts/?fragment=rows").content.decode()
+    assert "Undo" not in viewer.get("/alerts/?fragment=rows").content.decode()
+    operator.post(f"/alerts/{alert.pk}/take-back/")
+    operator.post(f"/alerts/{alert.pk}/take-back/")
+    alert.refresh_from_db()
+    assert (alert.acknowledged_at, alert.acknowledged_by) == (None, "")
+    assert heard == ["alert", "alert"]
+    states = [row.new_state for row in Transition.objects.order_by("id")]
+    assert states == ["firing", "acknowledged", "taken_back"]
+    assert "acknowledgement taken back by otto" in viewer.get("/alerts/").content.decode()
+    (shown,) = viewer.get("/alerts/").context["history"]
+    assert len(shown["spans"]) == 1  # it fired all the while
 
 
 def test_the_alerts_page_says_why_and_links_to_the_chart(viewer: Client) -> None:

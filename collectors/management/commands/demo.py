@@ -77,6 +77,7 @@ class Command(BaseCommand):
                 )
             finally:
                 director.stop()
+                call_command("signinlink", revoke_reusable=True, stdout=open(os.devnull, "w"))  # noqa: SIM115
 
     def _end(self, nodes: KafkaCluster, director: Director, tell: Tell) -> None:
         self._say("Stopping ...")

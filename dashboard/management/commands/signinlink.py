@@ -25,7 +25,14 @@ class Command(BaseCommand):
             "--reusable-until-exit", action="store_true", help="for the demo on loopback: works until the demo ends"
         )
 
+        parser.add_argument("--revoke-reusable", action="store_true", help="end the demo's links; makes none")
+
     def handle(self, *args: Any, **options: Any) -> str:
+        if options["revoke_reusable"]:
+            ended = links.revoke_reusable()
+            if ended:
+                audit.record("command line", "sign-in link revoked", "of the demo")
+            return f"{ended} ended"
         here = f"http://{address_host(settings.HOST)}:{options['port'] or settings.PORT}{settings.SUB_PATH}"
         base_url = options["base_url"] or settings.PUBLIC_URL or here
         if not base_url.startswith(("http://", "https://")):
