@@ -26,7 +26,6 @@ from dashboard.models import Alert, Delivery, Role
 from .ranges import QUICK, read_range
 from .shell import page, shell_of
 from .summaries import Summary
-from .times import history_since
 
 RECENT_SECONDS = 900.0
 RECENT_CYCLES = 500
@@ -61,7 +60,7 @@ def instance(request: HttpRequest) -> HttpResponse:
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
     sampled = [one for one in shell.clusters if one.is_sampled]
-    begins = [at for at in (history_since(one.cluster) for one in sampled[:CHARTS_SHOWN]) if at is not None]
+    begins = [one.history_since for one in sampled[:CHARTS_SHOWN] if one.history_since is not None]
     context |= {
         "range": read_range(request.GET, now=now, history_since=min(begins, default=None)),
         "quick": QUICK,
