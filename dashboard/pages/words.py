@@ -44,7 +44,6 @@ VERDICTS: dict[str, Look] = {
     "acknowledged": Look("acknowledged", "is-info", "i-user"),
     "taken_back": Look("taken back", "is-quiet", "i-back"),
     "no_data": Look("no data", "is-unknown", "i-unknown"),
-    "acknowledged": Look("acknowledged", "is-info", "i-ok"),
     "silenced": Look("silenced", "is-quiet", "i-mute"),
     "unsilenced": Look("told now", "is-bad", "i-bell"),
     # partitions
