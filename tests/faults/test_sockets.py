@@ -48,16 +48,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         made.stop()
 
 
-def sign_in(served: Served) -> Visitor:
+def sign_in(served: Served, user: str) -> Visitor:
     visitor = Visitor()
-    visitor.post(served.manage("signinlink", "--port", str(served.port)).splitlines()[-1])
+    visitor.post(served.manage("signinlink", "--user", user, "--port", str(served.port)).splitlines()[-1])
     assert visitor.get(f"{served.base}/").status == 200
     return visitor
 
 
 @pytest.fixture(scope="module")
 def target(served: Served) -> Target:
-    return Target(served.port, sign_in(served).cookie_header(), served.base)
+    return Target(served.port, sign_in(served, "ada").cookie_header(), served.base)
 
 
 def greeted(target: Target, **how: int) -> RawSocket:
@@ -338,7 +338,7 @@ def test_an_offender_is_gone_in_time_and_nobody_else_notices(
 
 
 def test_b5_a_sign_out_elsewhere_ends_open_sockets_within_half_a_minute(served: Served) -> None:
-    visitor = sign_in(served)
+    visitor = sign_in(served, "bea")
     target = Target(served.port, visitor.cookie_header(), served.base)
     sockets = [greeted(target) for _ in range(20)]
     with ThreadPoolExecutor(len(sockets)) as readers:
