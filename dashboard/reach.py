@@ -34,7 +34,7 @@ NOWHERE = PublicUrl("", "", "", "", False)
 
 def parse_public_url(text: str) -> PublicUrl:
     """ValueError quotes the value and says what would be right; "" is NOWHERE."""
-    text = text.strip().rstrip("/")
+    text = text.strip()
     if not text:
         return NOWHERE
     wrong = f"STREAMGAUGE_PUBLIC_URL is {text[:200]!r}"

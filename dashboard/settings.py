@@ -8,7 +8,7 @@ from pathlib import Path
 import dj_database_url
 from environs import Env
 
-from collectors.secrets import load_or_make_key
+from collectors.secrets import load_or_make_keys
 from dashboard.reach import parse_proxies, parse_public_url
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -31,8 +31,10 @@ ALLOWED_NETWORKS: list[str] = env.list("STREAMGAUGE_ALLOWED_NETWORKS", [])
 REDIS_URL = env.str("REDIS_URL", "")
 
 # One key for signing and (through collectors.secrets) for stored credentials; each use derives its own.
-INSTANCE_KEY = load_or_make_key(DATA_DIR, env.str("STREAMGAUGE_SECRET_KEY", None))
-SECRET_KEY = hashlib.sha256(b"django signing\0" + INSTANCE_KEY.encode()).hexdigest()
+INSTANCE_KEY = load_or_make_keys(
+    DATA_DIR, env.str("STREAMGAUGE_SECRET_KEY", None), env.list("STREAMGAUGE_SECRET_KEY_FALLBACKS", [])
+)
+SECRET_KEY, *SECRET_KEY_FALLBACKS = INSTANCE_KEY.derived("django signing")
 DEBUG = env.bool("STREAMGAUGE_DEBUG", False)
 ALLOWED_HOSTS: list[str] = env.list("STREAMGAUGE_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("STREAMGAUGE_TRUSTED_ORIGINS", [])

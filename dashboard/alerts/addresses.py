@@ -6,7 +6,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -56,7 +56,7 @@ class Target:
     scheme: str
     host: str
     port: int
-    path: str  # with the query
+    path: str = field(repr=False)  # with the query; may hold a token
 
     @property
     def host_header(self) -> str:

@@ -11,10 +11,11 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from django.conf import settings
 from django.db import close_old_connections
 
 from dashboard.live import announce, wire
-from dashboard.live.outlet import Delivery, Outlet
+from dashboard.live.outlet import OPEN, Delivery, Outlet
 from dashboard.live.reading import DatabaseReader, Head, Item, Reader, Update
 from dashboard.live.wire import Position, Subject
 
@@ -410,6 +411,8 @@ class Hub:
         self._sessions_at = now
         allowed = self._reader.allowed({outlet.session_key for outlet in self._seats})
         for outlet in self._seats:
+            if outlet.session_key == OPEN and settings.OPEN_READ_ONLY:
+                continue
             if outlet.session_key not in allowed:
                 try:
                     outlet.loop.call_soon_threadsafe(outlet.sign_out)

@@ -11,6 +11,8 @@ from typing import Any
 from dashboard.live import wire
 from dashboard.live.wire import Position
 
+OPEN = ""
+"""Session key of an outlet of nobody: only with STREAMGAUGE_OPEN_READ_ONLY."""
 EVENTS_KEPT = 100
 """Events that may wait for one slow page; past that it is told to fetch again."""
 

@@ -18,7 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
@@ -42,8 +42,8 @@ _RETRIED_STATUSES = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, slots=True)
 class WebhookSettings:
-    url: str
-    secret: str = ""  # "": not signed
+    url: str = field(repr=False)  # may hold a token
+    secret: str = field(default="", repr=False)  # "": not signed
 
     @classmethod
     def from_stored(cls, stored: dict[str, object]) -> WebhookSettings:

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 PORTS_TRIED = 50
 WORKER_STOP_SECONDS = 6.0
 OTHERS_STOP_SECONDS = 8.0
+IDLE_SECONDS = 25
+"""How long a connection may say nothing, or not end its request, before it is closed."""
 
 
 def free_port(host: str, first: int) -> int:
@@ -89,20 +91,23 @@ class Process:
         from twisted.internet import reactor
 
         from dashboard.asgi import application
+        from dashboard.live.guard import MAX_MESSAGE_BYTES
         from dashboard.live.hub import get_hub
 
         self.reactor = reactor
-        server = Server(
+        self.server = Server(
             application,
             endpoints=[f"tcp:port={self.port}:interface={self.host.replace(':', chr(92) + ':')}"],
             signal_handlers=True,
             ready_callable=self._start_threads,
             application_close_timeout=2,
             server_name="",
+            websocket_max_message_size=MAX_MESSAGE_BYTES,
+            websocket_max_frame_size=MAX_MESSAGE_BYTES,
             verbosity=0,
         )
         self.hub = get_hub()
-        server.run()
+        self.server.run()
         others = threading.Thread(target=self.on_stopping, name="stopping", daemon=True)
         others.start()
         has_stopped = self._stop_threads()
@@ -119,8 +124,12 @@ class Process:
         from celery.worker import WorkController
 
         from dashboard.celery import app
+        from dashboard.live.guard import GuardedProtocol
         from dashboard.loops import LoopsStep
 
+        # both factories are made by run(), the first connection comes later
+        self.server.ws_factory.protocol = GuardedProtocol
+        self.server.http_factory.timeOut = IDLE_SECONDS
         app.steps["worker"].add(LoopsStep)
         self.hub.start(asyncio.get_event_loop())
         self.worker = WorkController(
