@@ -16,6 +16,7 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from django.conf import settings
 
 from collectors.demo.nodes import KafkaCluster
+from collectors.demo.secured import SecuredKafka
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
@@ -34,6 +35,23 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaCluster]:
         cluster.start()
         cluster.wait_ready()
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """A node with TLS, every sign-in and an authorizer, started once a run; sessions end after six seconds."""
+    node = SecuredKafka(
+        tmp_path_factory.mktemp("secured"),
+        cache_dir=settings.CACHE_DIR,
+        base_port=31_000 + os.getpid() % 1000 * 20,
+        session_seconds=6,
+    )
+    with node:
+        node.start()
+        node.wait_ready()
+        create_topic(node.bootstrap, "watched", partitions=3, replication=1)
+        produce(node.bootstrap, "watched", (b"%d" % i for i in range(30)))
+        yield node
 
 
 @pytest.fixture(autouse=True)

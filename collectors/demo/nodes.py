@@ -159,8 +159,8 @@ class KafkaCluster:
             node = index + 1
             plan = known.get(node)
             preferred = self.base_ports[index] if self.base_ports else FIRST_PORT + PORT_STEP * index
-            port = _free_port(plan.port if plan else preferred, taken, remembered)
-            controller_port = _free_port(plan.controller_port if plan else port + 1, taken, remembered)
+            port = free_port(plan.port if plan else preferred, taken, remembered)
+            controller_port = free_port(plan.controller_port if plan else port + 1, taken, remembered)
             directory_id = plan.directory_id if plan else _random_id()
             self._plans[node] = NodePlan(node, port, controller_port, directory_id)
         stored = {
@@ -173,32 +173,44 @@ class KafkaCluster:
         os.replace(fresh, path)
 
     def _format(self) -> None:
-        """Write the nodes' properties, and give new ones the files that StorageTool would write (three JVMs, 2 s)."""
-        checkpoint = bootstrap_checkpoint(self.cache_dir, say=self.say)
-        voters = ",".join(f"{plan.node_id}@{HOST}:{plan.controller_port}" for plan in self._plans.values())
+        """Write the nodes' properties, and give new ones their storage."""
         for plan in self._plans.values():
+            path = self._properties_file(plan.node_id)
+            _write_properties(path, self._properties(plan))
             folder = self.data_dir / f"node-{plan.node_id}"
             if not (folder / "meta.properties").exists():
-                folder.mkdir(parents=True, exist_ok=True)
-                shutil.copy(checkpoint, folder / "bootstrap.checkpoint")
-                (folder / "meta.properties").write_text(
-                    f"version=1\ncluster.id={self.cluster_id}\nnode.id={plan.node_id}\n"
-                    f"directory.id={plan.directory_id}\n",
-                    encoding="ascii",
-                )
-            _write_properties(
-                self.data_dir / f"node-{plan.node_id}.properties",
-                {
-                    **CLUSTER_PROPERTIES,
-                    **_replication(self.node_count),
-                    "node.id": str(plan.node_id),
-                    "broker.rack": f"rack-{plan.node_id}",
-                    "controller.quorum.voters": voters,
-                    "listeners": f"PLAINTEXT://{HOST}:{plan.port},CONTROLLER://{HOST}:{plan.controller_port}",
-                    "advertised.listeners": f"PLAINTEXT://{HOST}:{plan.port}",
-                    "log.dirs": str(folder),
-                },
-            )
+                self._make_storage(plan, folder, path)
+
+    def _properties_file(self, node: int) -> Path:
+        return self.data_dir / f"node-{node}.properties"
+
+    def _properties(self, plan: NodePlan) -> dict[str, str]:
+        return {
+            **CLUSTER_PROPERTIES,
+            **_replication(self.node_count),
+            "node.id": str(plan.node_id),
+            "broker.rack": f"rack-{plan.node_id}",
+            "controller.quorum.voters": ",".join(
+                f"{one.node_id}@{HOST}:{one.controller_port}" for one in self._plans.values()
+            ),
+            "listeners": f"PLAINTEXT://{HOST}:{plan.port},CONTROLLER://{HOST}:{plan.controller_port}",
+            "advertised.listeners": f"PLAINTEXT://{HOST}:{plan.port}",
+            "log.dirs": str(self.data_dir / f"node-{plan.node_id}"),
+        }
+
+    def _make_storage(self, plan: NodePlan, folder: Path, properties: Path) -> None:
+        """The files that StorageTool would write, without starting three JVMs (2 s)."""
+        checkpoint = bootstrap_checkpoint(self.cache_dir, say=self.say)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(checkpoint, folder / "bootstrap.checkpoint")
+        (folder / "meta.properties").write_text(
+            f"version=1\ncluster.id={self.cluster_id}\nnode.id={plan.node_id}\ndirectory.id={plan.directory_id}\n",
+            encoding="ascii",
+        )
+
+    def _java_flags(self) -> Sequence[str]:
+        """Flags of the JVM beside those that every node has."""
+        return ()
 
     def _spawn(self, node: int) -> None:
         logs = self.log_file(node).parent
@@ -214,6 +226,7 @@ class KafkaCluster:
                 [
                     java(),
                     *JVM_FLAGS,
+                    *self._java_flags(),
                     f"-Dlog4j2.configurationFile={Path(__file__).parent / 'log4j2.xml'}",
                     f"-Dkafka.logs.dir={logs}",
                     f"-Djava.io.tmpdir={scratch}",
@@ -221,7 +234,7 @@ class KafkaCluster:
                     "-cp",
                     class_path(self.cache_dir),
                     "kafka.Kafka",
-                    str(self.data_dir / f"node-{node}.properties"),
+                    str(self._properties_file(node)),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
@@ -411,16 +424,20 @@ def bootstrap_checkpoint(cache_dir: Path, *, say: jars.Say = print) -> Path:
                 "log.dirs": str(folder / "data"),
             },
         )
-        tool = [java(), "-Xmx128m", "-cp", class_path(cache_dir), "kafka.tools.StorageTool", "format"]
-        done = subprocess.run(
-            [*tool, "-t", _random_id(), "-c", str(properties)], capture_output=True, text=True, check=False
-        )
-        made = folder / "data" / "bootstrap.checkpoint"
-        if not made.exists():
-            said = (done.stdout + done.stderr)[-2000:]
-            raise KafkaFailedError(f"StorageTool failed with code {done.returncode}:\n{said}")
-        os.replace(made, kept)
+        run_storage_tool(cache_dir, _random_id(), properties)
+        os.replace(folder / "data" / "bootstrap.checkpoint", kept)
     return kept
+
+
+def run_storage_tool(cache_dir: Path, cluster_id: str, properties: Path, *more: str) -> None:
+    """Kafka's own `kafka-storage format` for the node of a properties file."""
+    tool = [java(), "-Xmx128m", "-cp", class_path(cache_dir), "kafka.tools.StorageTool", "format"]
+    done = subprocess.run(
+        [*tool, "-t", cluster_id, "-c", str(properties), *more], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr)[-2000:]
+        raise KafkaFailedError(f"StorageTool failed with code {done.returncode}:\n{said}")
 
 
 def _replication(node_count: int) -> dict[str, str]:
@@ -446,7 +463,7 @@ def _random_id() -> str:
             return made
 
 
-def _free_port(preferred: int, taken: set[int], remembered: set[int]) -> int:
+def free_port(preferred: int, taken: set[int], remembered: set[int]) -> int:
     """The first free port from `preferred` on, but for those that others remember; added to `taken`."""
     for port in range(preferred, min(preferred + 1000, 65536)):
         is_anothers = port in taken or (port in remembered and port != preferred)

@@ -16,6 +16,7 @@ from kafka.protocol.metadata import ApiVersionsRequest
 
 from ..domain.topology import BrokerNode, Reach
 from .link import Answer, Call, Link, Request
+from .oauth import ClientCredentials
 from .reasons import Tally, reason_of
 from .settings import ConnectionSettings
 
@@ -65,6 +66,9 @@ class Exchange:
 
     def __init__(self, settings: ConnectionSettings, client_id: str) -> None:
         self._options = settings.for_admin() | {"client_id": client_id}
+        self._tokens = ClientCredentials(settings) if settings.sasl_mechanism == "OAUTHBEARER" else None
+        if self._tokens is not None:
+            self._options["sasl_oauth_token_provider"] = self._tokens
         self._lock = threading.RLock()
         self._link: Link | None = None
         self._link_aside: Link | None = None
@@ -120,6 +124,8 @@ class Exchange:
             self._closed = True
             links = (self._link, self._link_aside)
             self._link = self._link_aside = None
+        if self._tokens is not None:
+            self._tokens.close()
         for link in links:
             if link is not None:
                 link.close()

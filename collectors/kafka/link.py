@@ -22,13 +22,13 @@ from typing import Any
 from kafka.errors import KafkaConnectionError, KafkaError
 from kafka.future import Future
 from kafka.net.inet import KafkaNetSocket
-from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.protocol.api_header import ResponseClassRegistry
 from kafka.protocol.broker_version_data import BrokerVersionData
 
 from ..domain.topology import BrokerNode
 from .librarylog import quieten
+from .manager import Manager
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ class Link:
     def __init__(self, options: dict[str, Any], on_lost: Callable[[int | str, BaseException], None]) -> None:
         quieten()
         self._net = NetworkSelector(client_id=options["client_id"], slow_task_threshold_secs=1.0)
-        self._manager = _Manager(
+        self._manager = Manager(
             self._net,
             on_lost,
             **options,
@@ -259,24 +259,6 @@ def supported_version(ranges: dict[int, tuple[int, int]]) -> str:
     """The library's guess of a Kafka version from {api key: (lowest, highest version)}, "" where it has none."""
     guess = BrokerVersionData(api_versions=ranges).broker_version
     return ".".join(str(number) for number in guess[:2]) if guess else ""
-
-
-class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # the library has no types
-    """The library's manager, telling at once of each connection that is refused or lost."""
-
-    def __init__(
-        self, net: NetworkSelector, on_lost: Callable[[int | str, BaseException], None], **options: Any
-    ) -> None:
-        self._on_lost = on_lost
-        super().__init__(net, **options)
-
-    async def _connect(self, node: Any, conn: Any, *args: Any, **kwargs: Any) -> None:
-        conn.close_future.add_errback(partial(self._lost, node.node_id))
-        await super()._connect(node, conn, *args, **kwargs)
-
-    def _lost(self, node_id: int | str, failure: BaseException) -> None:
-        if not self.closed:
-            self._on_lost(node_id, failure)
 
 
 class _ResolvingSocket(KafkaNetSocket):  # type: ignore[misc]  # the library has no types

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -48,8 +49,12 @@ def reason_of_code(code: int) -> str:
 
 def reason_of(failure: BaseException) -> str:
     """The word for an exception of the client library."""
-    if isinstance(failure, errors.SaslAuthenticationFailedError | errors.UnsupportedSaslMechanismError):
+    if isinstance(failure, errors.SaslAuthenticationFailedError):
         return "sign-in refused"
+    if isinstance(failure, errors.UnsupportedSaslMechanismError):
+        return "sign-in mechanism not offered"
+    if isinstance(failure, ssl.SSLCertVerificationError):
+        return _VERIFY.get(failure.verify_code, "certificate not trusted")
     if isinstance(failure, errors.RequestTimedOutError | errors.KafkaTimeoutError):
         return "timeout"
     if isinstance(failure, errors.IncompatibleBrokerVersion | errors.UnsupportedVersionError):
@@ -67,7 +72,39 @@ def reason_of(failure: BaseException) -> str:
     return "unreadable answer" if isinstance(failure, errors.KafkaProtocolError | ValueError) else "failed"
 
 
+_VERIFY = {
+    9: "certificate not valid yet",
+    10: "certificate expired",
+    62: "certificate of another host",
+    64: "certificate of another host",
+}
+"""OpenSSL's X509_V_ERR codes; all others say that no authority that is trusted stands behind it."""
+
+REFUSALS = frozenset(
+    {
+        "sign-in refused",
+        "sign-in mechanism not offered",
+        "certificate not trusted",
+        "certificate of another host",
+        "certificate expired",
+        "certificate not valid yet",
+        "client certificate refused",
+        "no TLS there",
+    }
+)
+"""What asking again at once cannot change."""
+
 _SIGNS = (
+    ("token endpoint", "token endpoint failed"),
+    ("certificate required", "client certificate refused"),
+    ("bad certificate", "client certificate refused"),
+    ("bad_certificate", "client certificate refused"),
+    ("unknown ca", "client certificate refused"),
+    ("certificate unknown", "client certificate refused"),
+    ("certificate expired", "client certificate refused"),
+    ("wrong version number", "no TLS there"),
+    ("wrong_version_number", "no TLS there"),
+    ("record layer failure", "no TLS there"),
     ("econnrefused", "refused"),
     ("refused", "refused"),
     ("dns", "name not resolved"),

@@ -1,0 +1,183 @@
+"""What a login may see: each question asked once, and for what is refused the right that grants it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from shlex import quote
+from typing import Any
+
+from kafka.errors import IncompatibleBrokerVersion
+from kafka.protocol.admin import (
+    DescribeClusterRequest,
+    DescribeConfigsRequest,
+    DescribeLogDirsRequest,
+    DescribeQuorumRequest,
+    ListGroupsRequest,
+)
+from kafka.protocol.metadata import MetadataRequest
+
+from .conversation import Conversation
+from .reasons import reason_of_code
+
+TOPIC, BROKER = 2, 4  # ConfigResource types
+_DESCRIBE_BIT = 8  # AclOperation.DESCRIBE in an authorized-operations bit field
+_LEADER_NOT_AVAILABLE = 5
+_NO_OPERATIONS = -(2**31)  # "not told"
+NOT_AUTHORISED = "not authorised"
+NONE_VISIBLE = "none visible to this login"
+"""Kafka answers "there is none" and "you may not see any" alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """One thing that Streamgauge shows. `why` is empty when it can; else the reason, "not authorised" among them."""
+
+    key: str
+    shows: str  # what it turns on, in words
+    why: str
+    operation: str = ""
+    resource: str = ""  # topic, group or cluster
+    caution: str = ""  # it works, but what is seen may not be all
+
+    @property
+    def is_on(self) -> bool:
+        return not self.why
+
+    def kafka_acls(self, principal: str, bootstrap: str) -> str:
+        """The line of Kafka's own tool that grants it."""
+        where = "--cluster" if self.resource == "cluster" else f"--{self.resource} '*'"
+        return (
+            f"kafka-acls --bootstrap-server {quote(bootstrap)} --add --allow-principal {quote('User:' + principal)} "
+            f"--operation {self.operation} {where}"
+        )
+
+    def confluent(self, principal: str) -> str:
+        """The same for Confluent Cloud."""
+        where = "--cluster-scope" if self.resource == "cluster" else f"--{_CONFLUENT[self.resource]} '*'"
+        operation = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", self.operation).lower()
+        return (
+            f"confluent kafka acl create --allow --service-account {quote(principal)} --operations {operation} {where}"
+        )
+
+
+_CONFLUENT = {"topic": "topic", "group": "consumer-group"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    rights: tuple[Right, ...]
+    topics: int
+    groups: int
+
+    @property
+    def missing(self) -> tuple[Right, ...]:
+        return tuple(right for right in self.rights if right.why in (NOT_AUTHORISED, NONE_VISIBLE))
+
+    @property
+    def can_tell_lag(self) -> bool:
+        return all(right.is_on for right in self.rights if right.key in ("topics", "groups"))
+
+
+def ask_rights(conversation: Conversation) -> Rights:
+    """Every question once, over one signed-in connection. An empty answer is never taken for "there is none"."""
+    sees_cluster = _may_describe_cluster(conversation)
+    topics = _topics(conversation)
+    groups, why = _ask_groups(conversation)
+    found = [
+        Right(
+            "topics",
+            "Topics, partitions, rates and log ends",
+            "" if topics else NONE_VISIBLE,
+            "Describe",
+            "topic",
+            caution="Kafka does not even name the topics that a login may not describe",
+        ),
+        Right(
+            "groups",
+            "Consumer groups, members and lag",
+            why or ("" if groups or sees_cluster else NONE_VISIBLE),
+            "Describe",
+            "group",
+            caution="" if sees_cluster else "only groups that this login may describe are listed",
+        ),
+    ]
+    found += [
+        _right("log_dirs", "Sizes on disk", "Describe", "cluster", lambda: _log_dirs(conversation)),
+        _right("quorum", "Controller and quorum", "Describe", "cluster", lambda: _quorum(conversation)),
+    ]
+    if topics:
+        found.append(
+            _right(
+                "topic_configs",
+                "Retention and configuration of topics",
+                "DescribeConfigs",
+                "topic",
+                lambda: _config(conversation, TOPIC, topics[0]),
+            )
+        )
+    broker = str(_any_broker(conversation))
+    found.append(
+        _right(
+            "broker_configs",
+            "Configuration of brokers",
+            "DescribeConfigs",
+            "cluster",
+            lambda: _config(conversation, BROKER, broker),
+        )
+    )
+    return Rights(tuple(found), len(topics), groups)
+
+
+def _right(key: str, shows: str, operation: str, resource: str, ask: Callable[[], str]) -> Right:
+    try:
+        why = ask()
+    except IncompatibleBrokerVersion:
+        why = "not offered by this Kafka"
+    return Right(key, shows, why, operation, resource)
+
+
+def _may_describe_cluster(conversation: Conversation) -> bool:
+    """Whether the answer proves it; Describe on the cluster lets a login see every group."""
+    answer = conversation.ask(DescribeClusterRequest(include_cluster_authorized_operations=True))
+    operations = answer.cluster_authorized_operations
+    return operations != _NO_OPERATIONS and bool(operations >> _DESCRIBE_BIT & 1)
+
+
+def _topics(conversation: Conversation) -> list[str]:
+    answer = conversation.ask(MetadataRequest(topics=None, allow_auto_topic_creation=False))
+    return [topic.name for topic in answer.topics if topic.error_code in (0, _LEADER_NOT_AVAILABLE)]
+
+
+def _ask_groups(conversation: Conversation) -> tuple[int, str]:
+    answer = conversation.ask(ListGroupsRequest())
+    return len(answer.groups or ()), reason_of_code(answer.error_code) if answer.error_code else ""
+
+
+def _log_dirs(conversation: Conversation) -> str:
+    answer = conversation.ask(DescribeLogDirsRequest(topics=None))
+    code = getattr(answer, "error_code", 0) or 0
+    if code:
+        return reason_of_code(code)
+    return "" if answer.results else NOT_AUTHORISED  # before 3.2 a missing right looks like a broker without disks
+
+
+def _quorum(conversation: Conversation) -> str:
+    topic = DescribeQuorumRequest.TopicData
+    asked = topic(topic_name="__cluster_metadata", partitions=[topic.PartitionData(partition_index=0)])
+    answer = conversation.ask(DescribeQuorumRequest(topics=[asked]))
+    return reason_of_code(answer.error_code) if answer.error_code else ""
+
+
+def _config(conversation: Conversation, kind: int, name: str) -> str:
+    resource = DescribeConfigsRequest.DescribeConfigsResource
+    asked = resource(resource_type=kind, resource_name=name, configuration_keys=[])
+    answer = conversation.ask(DescribeConfigsRequest(resources=[asked], include_synonyms=False))
+    codes = [result.error_code for result in answer.results if result.error_code]
+    return reason_of_code(codes[0]) if codes else ""
+
+
+def _any_broker(conversation: Conversation) -> int:
+    answer: Any = conversation.ask(MetadataRequest(topics=[], allow_auto_topic_creation=False))
+    return min((int(broker.node_id) for broker in answer.brokers), default=0)
