@@ -29,7 +29,7 @@ lint: install
 	$(RUN) manage.py makemigrations --check --dry-run
 
 check: lint
-	$(BIN)/pytest -q -n 2 --dist worksteal -m "not kafka and not browser and not promtool and not long" $(ARGS)
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not kafka and not browser and not served and not promtool and not long" $(ARGS)
 
 test: lint
 	$(BIN)/pytest -q -m "not long" --durations=10 $(ARGS)

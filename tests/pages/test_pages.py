@@ -148,6 +148,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(viewer: Cli
         Frame.objects.all().delete()  # their layouts are protected from the cluster's cascade
         Cluster.objects.all().delete()
         make_company(company(number, frozen=frozenset(f"group-{i}" for i in range(number // 2))))
+        Cluster.objects.update(interval_seconds=600)  # else a busy machine finds them too old at the last pages
         counts[number] = {}
         for path in PAGES + FRAGMENTS:
             findings.forget()
@@ -293,7 +294,7 @@ def test_an_acknowledgement_is_taken_back_and_every_page_hears_of_both(
     states = [row.new_state for row in Transition.objects.order_by("id")]
     assert states == ["firing", "acknowledged", "taken_back"]
     assert "acknowledgement taken back by otto" in viewer.get("/alerts/").content.decode()
-    (shown,) = viewer.get("/alerts/").context["history"]
+    (shown,) = viewer.get("/alerts/history/").context["history"]
     assert len(shown["spans"]) == 1  # it fired all the while
 
 
