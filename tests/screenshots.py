@@ -24,7 +24,17 @@ PAGES = {
     "group": "/clusters/demo/groups/payments/",
     "topics": "/clusters/demo/topics/",
     "topic": "/clusters/demo/topics/orders/",
+    "brokers": "/clusters/demo/brokers/",
+    "broker": "/clusters/demo/brokers/1/",
+    "deadletters": "/clusters/demo/dead-letters/",
+    "events": "/clusters/demo/events/",
+    "kiosk": "/?kiosk=1",
+    "instance": "/instance/",
     "alerts": "/alerts/",
+    "alert-history": "/alerts/history/",
+    "rules": "/alerts/rules/",
+    "silences": "/alerts/silences/",
+    "deliveries": "/alerts/deliveries/",
     "channels": "/settings/channels/",
 }
 LOOKS: dict[str, tuple[int, int, Literal["dark", "light"]]] = {

@@ -117,7 +117,7 @@ def make_company(company: Company, *, now: float | None = None) -> Cluster:
             if company.with_sizes:
                 columns[Kind.SIZE] = Column(topics, _known(ends * 210))
                 columns[Kind.DISK] = Column(brokers, _known(np.array([1, 2, 3]) * 31_000_000 + int(ends.sum()) * 210))
-            columns[Kind.LEADERS] = Column(brokers, _known(np.array([5, 5, 4])))
+        columns[Kind.LEADERS] = Column(brokers, _known(np.array([5, 5, 4])))
         number = len(cycles) + 1
         with transaction.atomic():
             writer.write(number, taken, columns)

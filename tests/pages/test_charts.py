@@ -36,6 +36,9 @@ def resolved(value: Any) -> Any:
         ("g", "payment-service", "rates", {"arriving", "consumed"}),
         ("t", "orders", "rate", {"rate"}),
         ("t", "orders", "size", {"size"}),
+        ("b", "1", "leaders", {"leaders"}),
+        ("c", "", "cycles", {"cycle_ms"}),
+        ("c", "", "dead_letters", {"t0"}),
     ],
 )
 def test_a_chart_is_a_figure_that_plotly_takes(
