@@ -15,7 +15,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from collectors.history.cache import clear_caches
-from collectors.models import Cluster, Event, Frame
+from collectors.models import Cluster, Event
 from dashboard.live import findings, leaders
 from dashboard.models import Alert, AuditEntry, Rule, Transition
 from dashboard.names import group_path, topic_path
@@ -145,7 +145,6 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(viewer: Cli
     """Of each page and fragment: the first request of a cycle, which computes what the process then keeps, and more."""
     counts: dict[int, dict[str, tuple[int, int]]] = {}
     for number in (3, 300):
-        Frame.objects.all().delete()  # their layouts are protected from the cluster's cascade
         Cluster.objects.all().delete()
         make_company(company(number, frozen=frozenset(f"group-{i}" for i in range(number // 2))))
         counts[number] = {}
