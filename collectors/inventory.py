@@ -11,7 +11,7 @@ from typing import Any
 from .domain import topology
 from .domain.deadletters import dead_letters_of
 from .domain.verdicts import Verdict
-from .domain.words import counted
+from .domain.words import counted, storable
 from .models import Broker, Event, Group, LogDir, Member, Topic
 
 SETTLING_SECONDS = 60.0
@@ -79,9 +79,9 @@ class Inventory:
         for node_id in sorted({*listed, *reach}):
             node = listed.get(node_id)
             state, reason = reach[node_id]
-            wanted: dict[str, Any] = {"reach": int(state), "reach_reason": reason[:300], "gone_at": None}
+            wanted: dict[str, Any] = {"reach": int(state), "reach_reason": storable(reason, 300), "gone_at": None}
             if node is not None:
-                wanted |= {"host": node.host[:255], "port": node.port, "rack": (node.rack or "")[:255]}
+                wanted |= {"host": storable(node.host, 255), "port": node.port, "rack": storable(node.rack or "", 255)}
             if versions.get(node_id):
                 wanted["version"] = versions[node_id][:40]
             if quorum is not None:
@@ -186,13 +186,13 @@ class Inventory:
             described = group.error is None
             wanted = {
                 "type": str(group.type),
-                "state": group.state[:40],
-                "protocol_type": group.protocol_type[:100],
-                "assignor": group.assignor[:200],
+                "state": storable(group.state, 100)[:40],
+                "protocol_type": storable(group.protocol_type, 100),
+                "assignor": storable(group.assignor, 200),
                 "coordinator": group.coordinator,
                 "epoch": group.epoch,
                 "member_count": len(group.members) if described else None,
-                "described_error": (group.error or "")[:300],
+                "described_error": storable(group.error or "", 300),
                 "gone_at": None,
             }
             row = self.groups.get(group.name)
@@ -222,8 +222,8 @@ class Inventory:
         new = {m.member_id: m for m in group.members}
         if not old and (self._first_groups or group.name not in self.members):
             return
-        joined = sorted(new[i].client_id or i for i in new.keys() - old.keys())
-        left = sorted(old[i].client_id or i for i in old.keys() - new.keys())
+        joined = sorted(storable(new[i].client_id or i, 500) for i in new.keys() - old.keys())
+        left = sorted(storable(old[i].client_id or i, 500) for i in old.keys() - new.keys())
         if joined or left:
             parts = [f"{', '.join(names[:3])} {verb}" for names, verb in ((left, "left"), (joined, "joined")) if names]
             text = f"Group {group.name} has {counted(len(new), 'member')}, had {len(old)}: {'; '.join(parts)}"
@@ -268,8 +268,8 @@ class Inventory:
                 at=_aware(now),
                 kind=kind,
                 subject_kind=subject[0],
-                subject=subject[1][:500],
-                text=text,
+                subject=storable(subject[1], 500),
+                text=storable(text, 5000),
                 data=data,
             )
         )
@@ -309,12 +309,12 @@ class Inventory:
             [
                 Member(
                     group_id=group_ids[name],
-                    member_id=m.member_id[:500],
-                    client_id=m.client_id[:500],
-                    host=m.host[:255],
-                    instance_id=(m.instance_id or "")[:500],
-                    assignment=[[topic, list(partitions)] for topic, partitions in m.assignment],
-                    joined_at=joined.get((group_ids[name], m.member_id), _aware(now)),
+                    member_id=storable(m.member_id, 500),
+                    client_id=storable(m.client_id, 500),
+                    host=storable(m.host, 255),
+                    instance_id=storable(m.instance_id or "", 500),
+                    assignment=[[storable(topic, 500), list(partitions)] for topic, partitions in m.assignment],
+                    joined_at=joined.get((group_ids[name], storable(m.member_id, 500)), _aware(now)),
                 )
                 for name, present in members.items()
                 for m in present
@@ -326,11 +326,11 @@ class Inventory:
         rows = [
             LogDir(
                 broker=self.brokers[d.broker_id],
-                path=d.path[:1000],
+                path=storable(d.path, 1000),
                 size_bytes=d.size_bytes,
                 total_bytes=d.total_bytes,
                 usable_bytes=d.usable_bytes,
-                error=(d.error or "")[:300],
+                error=storable(d.error or "", 300),
                 taken_at=_aware(now),
             )
             for d in log_dirs

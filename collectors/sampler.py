@@ -233,7 +233,7 @@ class Sampler:
             reach=reach,
             requests=requests,
             errors=tuple(errors),
-            is_reachable=answered > 0,
+            is_reachable=_is_reached(answered, total, reach),
             completeness=sum(int(known.sum()) for known in asked) / total if total else 0.0,
         )
 
@@ -401,6 +401,11 @@ class _ExpectedCommits:
 
 def _group_row(group: Group) -> GroupRow:
     return GroupRow(group.name, group.type, len(group.members) if group.error is None else None)
+
+
+def _is_reached(answered: int, asked: int, reach: dict[int, tuple[Reach, str]]) -> bool:
+    """Whether the cluster answered; where there is nothing to ask for (no topic yet), whether a broker is up."""
+    return answered > 0 if asked else any(state is Reach.UP for state, _ in reach.values())
 
 
 def _broker_column(reach: dict[int, tuple[Reach, str]]) -> Column:

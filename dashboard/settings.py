@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
 from collectors.secrets import load_or_make_keys
@@ -28,6 +29,10 @@ parse_proxies(tuple(TRUSTED_PROXIES))
 OPEN_READ_ONLY = env.bool("STREAMGAUGE_OPEN_READ_ONLY", False)
 METRICS_TOKEN = env.str("STREAMGAUGE_METRICS_TOKEN", "")
 ALLOWED_NETWORKS: list[str] = env.list("STREAMGAUGE_ALLOWED_NETWORKS", [])
+_days = env.str("STREAMGAUGE_ALERT_DAYS", "90")
+if not (_days.isascii() and _days.isdigit() and 0 < int(_days) < 100_000):
+    raise ImproperlyConfigured(f"STREAMGAUGE_ALERT_DAYS is {_days!r}: give a whole number of days, 1 or more")
+ALERT_DAYS = int(_days)
 REDIS_URL = env.str("REDIS_URL", "")
 
 # One key for signing and (through collectors.secrets) for stored credentials; each use derives its own.

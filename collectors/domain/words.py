@@ -44,6 +44,21 @@ def counted(number: float, one: str, many: str | None = None) -> str:
     return f"{count(number)} {one if round(number) == 1 else many or one + 's'}"
 
 
+def storable(text: str, most: int) -> str:
+    """A text from a stranger for a column of `most` characters: every database takes it.
+
+    NUL becomes its symbol (PostgreSQL refuses it), half a surrogate pair a question mark. Of a long text the
+    beginning and the end stay, since what tells two member ids apart is their end.
+    """
+    clean = text.replace("\0", "\u2400").encode("utf-8", "replace").decode("utf-8")
+    return clean if len(clean) <= most else f"{clean[: most - 41]}…{clean[-40:]}"
+
+
+def is_storable(name: str, most: int) -> bool:
+    """Whether a name can be kept as it is. One that cannot is no key: cut short, two would be one."""
+    return storable(name, most) == name
+
+
 def visible(name: str) -> str:
     """A name from a stranger, for a sentence: what cannot be printed is shown as an escape. For names only.
 

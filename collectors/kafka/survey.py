@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from ..domain.numbers import Column, Layout
 from ..domain.topology import Group, LogDir, Metadata, Quorum
+from ..domain.words import is_storable
 from .answers import OffsetsAnswer
 from .reasons import PartError
 from .session import Session
@@ -27,6 +28,8 @@ BUDGET_SECONDS = MappingProxyType(
 AGAIN_SHARE = 0.25
 """A part that failed is asked again after this share of its time, but not within AGAIN_SECONDS."""
 AGAIN_SECONDS = 5.0
+LONGEST_NAME = 500
+"""Of a group; Kafka takes 32 767 characters."""
 LASTING = frozenset({"not authorised", "not offered"})  # asking again soon would change nothing
 SUSPECT_SECONDS = 1.0
 MISSING_SECONDS = 5.0
@@ -151,7 +154,7 @@ class Survey:
             # A mistake in reading one answer must not end the survey: the part grows old, and says so.
             log.exception("survey part=%s failed", part)
             errors = (PartError(part, "failed", None),)
-        if any(error.reason not in LASTING for error in errors):
+        if any(error.reason not in LASTING and error.part != "group_names" for error in errors):
             with self._lock:
                 again = time.monotonic() + max(AGAIN_SECONDS, AGAIN_SHARE * EVERY_SECONDS[part])
                 self._due[part] = min(self._due[part], again)
@@ -192,12 +195,15 @@ class Survey:
         metadata = self._known_metadata()
         answer = self._session.ask_groups(metadata, self._state.groups or (), budget_seconds=budget)
         if answer.value is not None:
-            groups = answer.value.groups
+            groups = tuple(group for group in answer.value.groups if is_storable(group.name, LONGEST_NAME))
             if groups == self._state.groups:
                 groups = self._state.groups
             self._state = replace(self._state, groups=groups, groups_taken_at=answer.asked_at)
             if answer.value.is_complete:
                 self._taken_at["groups"] = self._clock()
+            if left_out := len(answer.value.groups) - len(groups):
+                why = f"left out: a name longer than {LONGEST_NAME} characters or with NUL"
+                return (*answer.errors, PartError("group_names", why, None, left_out))
         return answer.errors
 
     def _ask_quorum(self, budget: float) -> tuple[PartError, ...]:

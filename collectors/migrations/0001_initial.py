@@ -155,7 +155,7 @@ class Migration(migrations.Migration):
                 ('taken_at', models.FloatField()),
                 ('body', models.BinaryField()),
                 ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='collectors.cluster')),
-                ('layout', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='collectors.layout')),
+                ('layout', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='collectors.layout')),
             ],
         ),
         migrations.CreateModel(

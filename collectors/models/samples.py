@@ -30,7 +30,7 @@ class Frame(models.Model):
     kind = models.CharField(max_length=12)
     cycle = models.BigIntegerField()
     segment = models.IntegerField()
-    layout = models.ForeignKey(Layout, on_delete=models.PROTECT)
+    layout = models.ForeignKey(Layout, on_delete=models.CASCADE)  # else a cluster could not be deleted
     key_cycle = models.BigIntegerField()  # equals `cycle` for a key frame, else the key frame it is a delta to
     taken_at = models.FloatField()  # unix seconds
     body = models.BinaryField()

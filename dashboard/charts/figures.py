@@ -233,7 +233,7 @@ def _tick_format(chart: Chart) -> str:
 
 def _clock(seconds: float) -> str:
     """Never with a date below it, which would stand where the marks are."""
-    return "%H:%M" if seconds >= 240 else "%H:%M:%S"
+    return "%H:%M" if seconds >= 900 else "%H:%M:%S"
 
 
 def token(color: str) -> str:

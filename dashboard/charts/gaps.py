@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -65,14 +66,22 @@ def holes(
     return found[-MOST:]
 
 
-def explained(holes: Sequence[Hole], cycles: Sequence[Tried], *, is_paused: bool) -> list[Gap]:
+def explained(holes: Sequence[Hole], cycles: Sequence[Tried], *, is_paused: bool, interval: float = 5.0) -> list[Gap]:
     """Holes with their cause. `cycles` are those within the holes and the ones that end them, oldest first."""
-    return [Gap(hole.since, hole.until, f"no data {_span(hole)}: {_cause(hole, cycles, is_paused)}") for hole in holes]
+    return [
+        Gap(hole.since, hole.until, f"no data {_span(hole)}: {_cause(hole, cycles, is_paused, interval)}")
+        for hole in holes
+    ]
 
 
-def _cause(hole: Hole, cycles: Sequence[Tried], is_paused: bool) -> str:
+def _cause(hole: Hole, cycles: Sequence[Tried], is_paused: bool, interval: float) -> str:
     within = [cycle for cycle in cycles if hole.since < cycle.at < hole.until - 0.001]
-    after = next((cycle for cycle in cycles if abs(cycle.at - hole.until) <= 0.001), None)
+    moments = [hole.since, *(cycle.at for cycle in within), hole.until]
+    silent, resumed = max((later - earlier, later) for earlier, later in itertools.pairwise(moments))
+    if silent > max(0.5 * (hole.until - hole.since), GAP_INTERVALS * interval):
+        # most of it passed without a cycle; what the first ones after it did not know yet is not why
+        within = []
+    after = next((cycle for cycle in cycles if abs(cycle.at - resumed) <= 0.001), None)
     missed = next((cycle for cycle in within if not cycle.is_reachable), None)
     if missed is not None:
         return f"cluster not reached{': ' if missed.why else ''}{missed.why}"
@@ -80,7 +89,7 @@ def _cause(hole: Hole, cycles: Sequence[Tried], is_paused: bool) -> str:
         return next((cycle.why for cycle in within if cycle.why), "not every partition was known")
     if after is not None and after.skipped:
         return f"{words.counted(after.skipped, 'cycle')} skipped, the one before took longer than the interval"
-    if hole.is_open:
+    if hole.is_open and resumed == hole.until:
         return "sampling is paused" if is_paused else "no cycle has come since"
     return "the collector did not run"
 

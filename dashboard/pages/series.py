@@ -89,7 +89,7 @@ def _chart(
 
     def explain(times: np.ndarray, gap_before: np.ndarray, known: np.ndarray) -> list[Gap]:
         found = gaps.holes(times, gap_before, known, until=min(until, now), interval=interval)
-        return gaps.explained(found, _tried(cluster, found), is_paused=cluster.is_paused)
+        return gaps.explained(found, _tried(cluster, found), is_paused=cluster.is_paused, interval=interval)
 
     how: _How = {"marks": marks_of(cluster, subject, name, since, until), "interval": interval, "explain": explain}
     if subject == "g":

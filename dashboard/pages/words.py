@@ -41,7 +41,6 @@ VERDICTS: dict[str, Look] = {
     "firing": Look("firing", "is-bad", "i-bad"),
     "recovering": Look("recovering", "is-warn", "i-catching"),
     "resolved": Look("resolved", "is-ok", "i-ok"),
-    "acknowledged": Look("acknowledged", "is-info", "i-user"),
     "taken_back": Look("taken back", "is-quiet", "i-back"),
     "no_data": Look("no data", "is-unknown", "i-unknown"),
     "silenced": Look("silenced", "is-quiet", "i-mute"),

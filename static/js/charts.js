@@ -68,7 +68,7 @@ async function load(chart) {
     const waits = chart.wait?.querySelector("[data-f=waiting]")?.textContent; // the first minute says what it waits for
     wait(chart, waits || "No samples in this range.");
   }
-  if (!chart.drawn) first(chart);
+  if (!chart.begun) first(chart);
   draw(chart);
 }
 
@@ -142,7 +142,15 @@ async function next() {
   }
 }
 
+/* One at a time for each chart: two first drawings at once would clear each other's picture, for good. */
 async function paint(library_, chart) {
+  if (chart.painting) { chart.again = true; return; }
+  chart.painting = true;
+  try { await picture(library_, chart); } finally { chart.painting = false; }
+  if (chart.again) { chart.again = false; draw(chart); }
+}
+
+async function picture(library_, chart) {
   const { figure } = chart.data, some = chart.lines().some(line => line.y.some(v => v !== null));
   legend(chart);
   if (!some && !chart.drawn) return;
@@ -158,7 +166,8 @@ async function paint(library_, chart) {
   const lines = linesOf(chart);
   layout.shapes = layout.shapes.filter(shape => shape.name !== "mark" || lines.delete(shape.x0));
   layout.uirevision = zoom ? zoom.join() : "live"; // else Plotly keeps the range that was dragged, for ever
-  if (!chart.drawn) chart.plot.replaceChildren();
+  if (!chart.begun) chart.plot.replaceChildren(); // the first picture goes
+  chart.begun = true;
   await library_.react(chart.plot, data, layout, { displayModeBar: false, responsive: true, doubleClick: false });
   if (!chart.drawn) listen(chart);
   chart.drawn = true;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 from pytest_django import Settings
 
 from dashboard.alerts import outbox
@@ -103,22 +102,3 @@ def test_the_form_is_not_open_to_other_sites(admin: Client) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = admin.cookies
     assert strict.post("/settings/channels/new/", {"name": "x", "url": "http://127.0.0.1:9/"}).status_code == 403
-
-
-def test_a_message_that_was_given_up_is_sent_again_with_its_key(admin: Client, viewer: Client) -> None:
-    channel = made(admin)
-    now = timezone.now()
-    message = Delivery.objects.create(
-        channel=channel, event="test", idempotency_key="k1", payload={}, state=Delivery.State.DEAD, attempts=3,
-        next_attempt_at=now, created_at=now,
-    )  # fmt: skip
-    path = f"/alerts/deliveries/{message.pk}/resend/"
-    assert path in admin.get("/settings/channels/?fragment=log").content.decode()
-    assert viewer.post(path).status_code == 403
-    assert admin.post(path).status_code == 302
-    message.refresh_from_db()
-    assert (message.state, message.idempotency_key) == (Delivery.State.WAITING, "k1")
-    assert path not in admin.get("/settings/channels/?fragment=log").content.decode()
-    admin.post(path)  # it waits already
-    assert AuditEntry.objects.filter(action="message sent again").count() == 1
-    assert admin.post("/alerts/deliveries/99999/resend/").status_code == 404

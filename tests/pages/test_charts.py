@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,7 +13,8 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
 
-from dashboard.charts.bundle import NAME
+from dashboard.access.csp import PLOTLY_STYLE_HASH, policy
+from dashboard.charts.bundle import NAME, bundle_path
 from dashboard.charts.figures import Chart, Gap, Line, Mark, chart_json
 
 from .seed import Company, make_company
@@ -116,3 +120,17 @@ def test_plotly_s_own_bundle_is_found_and_nothing_beside_it() -> None:
     assert str(found).endswith("plotly/package_data/plotly.min.js")
     assert finders.find("plotly/../datasets/x.csv") is None
     assert finders.find("plotly/other.js") is None
+
+
+def test_the_policy_allows_exactly_the_style_that_plotly_s_bundle_puts_into_the_page() -> None:
+    """The element has no nonce; a new bundle with another style would be blocked, and no chart would say so."""
+    found = re.findall(r"createElement\(.style.\);e\.id=.[0-9a-f]+.,e\.textContent='((?:[^'\\\\]|\\\\.)*)'", _bundle())
+    assert len(found) == 1
+    style = found[0].encode("latin-1", "backslashreplace").decode("unicode_escape")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"sha256-{digest}" == PLOTLY_STYLE_HASH
+    assert PLOTLY_STYLE_HASH in policy("h:1", "n")
+
+
+def _bundle() -> str:
+    return bundle_path().read_text(encoding="utf-8")

@@ -7,9 +7,16 @@ from datetime import UTC, datetime
 import pytest
 
 from collectors.domain import topology
+from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
+from collectors.domain.words import is_storable
 from collectors.inventory import EVENTS_OF_A_KIND_AT_ONCE, Changes, Inventory
-from collectors.models import Broker, Cluster, Event, Group, Member, Topic
+from collectors.kafka.session import Session
+from collectors.kafka.settings import ConnectionSettings
+from collectors.kafka.survey import Survey, SurveyState
+from collectors.models import Broker, Cluster, Event, Frame, Group, Member, Topic
+from collectors.sampler import Observation, Sampler, _is_reached
+from tests.pages.seed import Company, make_company
 
 pytestmark = pytest.mark.django_db
 NOW = 1_790_000_000.0
@@ -175,3 +182,57 @@ def test_that_unknown_ends_right_after_a_start_is_no_news(
         inventory.plan_verdicts(changes, {"g": verdict}, now=at + step)
     assert [event.text for event in changes.events] == told
     assert Verdict(verdicts[-1]) == inventory.groups["g"].verdict  # the row follows in any case
+
+
+def test_names_that_no_database_takes_do_not_break_the_cycle(cluster: Cluster) -> None:
+    long = "c" * 600
+    see_groups(cluster, group("g", f"{long}-1", f"{long}-2", "nul\0"))
+    stored = set(Member.objects.values_list("member_id", flat=True))
+    assert len(stored) == 3, "two long ids that differ at their end are two members"
+    assert "nul\u2400" in stored
+    assert all(len(one) <= 500 for one in stored)
+    assert not [one for one in ("a\0", "a" * 501, "\ud800") if is_storable(one, 500)]
+    assert is_storable("a" * 500, 500)
+
+
+def test_the_log_directories_of_a_silent_broker_keep_their_age(cluster: Cluster) -> None:
+    inventory = Inventory(cluster.pk)
+    for node in (1, 2):
+        row = Broker.objects.create(cluster=cluster, node_id=node, host="h", port=1, first_seen_at=datetime.now(UTC))
+        inventory.brokers[node] = row
+    one, two = (topology.LogDir(node, "/data", 10, None, None) for node in (1, 2))
+    session = Session(ConnectionSettings.from_properties({"bootstrap.servers": "127.0.0.1:1"}))  # asked nothing
+    sampler = Sampler(cluster, session, Survey(session), holder="h", epoch=1, announce=lambda kind, data: None)
+    sampler._inventory = inventory
+    seen = Observation(NOW, NOW, {}, {}, {}, 0, (), True, 1.0)
+
+    def log_dirs(state: SurveyState) -> tuple[topology.LogDir, ...] | None:
+        changes = sampler._plan(state, seen, skipped=0, stepped=0.0)
+        sampler._seen = state
+        return changes.log_dirs
+
+    assert log_dirs(SurveyState(log_dirs=(one, two), log_dirs_answered=frozenset({1, 2}))) == (one, two)
+    fresh = topology.LogDir(1, "/data", 10, None, None)
+    assert log_dirs(SurveyState(log_dirs=(fresh, two), log_dirs_answered=frozenset({1}))) == (fresh,)
+
+
+@pytest.mark.parametrize(
+    ("answered", "asked", "reach", "expected"),
+    [
+        (3, 9, Reach.UP, True),
+        (0, 9, Reach.UP, False),
+        (0, 0, Reach.UP, True),  # a healthy cluster without topics
+        (0, 0, Reach.SUSPECT, False),
+    ],
+)
+def test_a_cluster_without_topics_is_reached_when_a_broker_is_up(
+    answered: int, asked: int, reach: Reach, expected: bool
+) -> None:
+    assert _is_reached(answered, asked, {1: (reach, "")}) is expected
+
+
+def test_a_cluster_with_samples_can_be_deleted() -> None:
+    made = make_company(Company(cycles=4))
+    assert Frame.objects.exists()
+    made.delete()
+    assert not Frame.objects.exists()
