@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from collectors.domain import words as plain_words
 from collectors.domain.topology import Reach
@@ -32,6 +32,7 @@ _WORDS = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
 
 
 @role(Role.VIEWER)
+@require_safe
 def alerts(request: HttpRequest) -> HttpResponse:
     shell = shell_of(request)
     now = timezone.now()
