@@ -7,10 +7,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.http.request import validate_host
 
+from dashboard.access import refusals
 from dashboard.live.wire import Close
+from dashboard.models import Refused
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +75,7 @@ class SameOrigin:
             else why_refused(
                 origins[0] if origins else None,
                 hosts[0] if hosts else "",
-                is_secure=scope.get("scheme") == "wss" or _is_secure_by_proxy(headers),
+                is_secure=scope.get("scheme") == "wss",  # behind a trusted proxy: what it says (BehindProxy)
                 allowed_hosts=settings.ALLOWED_HOSTS,
                 trusted=settings.CSRF_TRUSTED_ORIGINS,
             )
@@ -81,6 +84,9 @@ class SameOrigin:
             await self.application(scope, receive, send)
             return
         log.warning("live socket refused reason=%r", reason)
+        if origins:  # without one it was no browser, and no setting would let it in
+            refusal = refusals.Refusal(reason, refusals.origin_advice(origins[0]))
+            await sync_to_async(refusals.keep)(Refused.Kind.SOCKET, refusal)
         await refuse(scope, receive, send)
 
 
@@ -88,11 +94,3 @@ async def refuse(scope: Scope, receive: Callable[[], Awaitable[Any]], send: Call
     """Refuse a handshake; the browser sees 403."""
     await receive()
     await send({"type": "websocket.close", "code": int(Close.BAD_MESSAGE)})
-
-
-def _is_secure_by_proxy(headers: Sequence[tuple[bytes, str]]) -> bool:
-    if not settings.SECURE_PROXY_SSL_HEADER:
-        return False
-    name, expected = settings.SECURE_PROXY_SSL_HEADER
-    wanted = name.removeprefix("HTTP_").replace("_", "-").lower().encode()
-    return any(header == wanted and value == expected for header, value in headers)

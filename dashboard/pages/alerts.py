@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.access import audit
 from dashboard.access.roles import role, safe_next
@@ -27,6 +27,7 @@ _SEVERITY = {"critical": 0, "warning": 1, "info": 2}
 
 
 @role(Role.VIEWER)
+@require_safe
 def alerts(request: HttpRequest) -> HttpResponse:
     shell = shell_of(request)
     now = timezone.now()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 
 from collectors.domain import words as plain_words
 from collectors.models import Broker, Cycle
@@ -46,6 +47,7 @@ class BrokerLine:
 
 
 @role(Role.VIEWER)
+@require_safe
 def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster

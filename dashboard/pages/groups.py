@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from collectors.history import queries
 from collectors.models import Group, Member
@@ -49,6 +50,7 @@ KEYS = {
 
 
 @role(Role.VIEWER)
+@require_safe
 def groups(request: HttpRequest, slug: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
@@ -100,6 +102,7 @@ def worst(here: Summary, limit: int) -> list[dict[str, Any]]:
 
 
 @role(Role.VIEWER)
+@require_safe
 def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster

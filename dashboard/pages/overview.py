@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 
 from collectors.domain import words as plain_words
 from collectors.history import queries
@@ -60,6 +61,7 @@ class Wall:
 
 
 @role(Role.VIEWER)
+@require_safe
 def overview(request: HttpRequest) -> HttpResponse:
     shell = shell_of(request)
     clusters = worst_first(shell.clusters)

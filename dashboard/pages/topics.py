@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from collectors.history import queries
 from collectors.models import Topic
@@ -65,6 +66,7 @@ KEYS = {
 
 
 @role(Role.VIEWER)
+@require_safe
 def topics(request: HttpRequest, slug: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
@@ -147,6 +149,7 @@ def busiest(here: Summary, limit: int) -> list[dict[str, Any]]:
 
 
 @role(Role.VIEWER)
+@require_safe
 def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster

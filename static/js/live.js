@@ -67,7 +67,10 @@ export function connect() {
   const socket = new WebSocket(`${scheme}//${location.host}${body.dataset.socket}`);
   page.socket = socket;
   page.heardAt = Date.now();
+  let opened = false;
   socket.onopen = () => {
+    opened = true;
+    page.why = "";
     page.subs = wanted();
     send({ t: "hello", subs: page.subs, seq: page.seq });
   };
@@ -79,11 +82,23 @@ export function connect() {
     page.socket = null;
     if (event.code === 4401) { location.reload(); return; } // signed out: the server shows the way back in
     if (event.code === 4003) console.warn(`the live socket was refused: ${event.reason}`);
+    if (!opened) askWhy();
     become("reconnecting");
     const base = RETRY_MS[Math.min(page.tries++, RETRY_MS.length - 1)];
     page.retryAt = Date.now() + base * (0.7 + 0.6 * Math.random());
     page.timer = setTimeout(connect, page.retryAt - Date.now());
   };
+}
+
+/* A page cannot read why a handshake was refused: the same address, asked plainly, says it. */
+async function askWhy() {
+  try {
+    const query = new URLSearchParams({ origin: location.origin });
+    const answer = await fetch(`${body.dataset.socket}?${query}`, { headers: { Accept: "application/json" } });
+    const said = answer.ok && !answer.redirected ? await answer.json() : {};
+    page.why = said.refused ? `The live line is refused: ${said.refused}. ${said.advice}` : "";
+    tick();
+  } catch { page.why = ""; } // the server is away: nothing is refused
 }
 
 function receive(frame) {
@@ -307,7 +322,7 @@ function tick() {
     let message = "";
     if (page.state === "reconnecting") {
       const seconds = Math.max(0, Math.ceil(((page.retryAt || 0) - Date.now()) / 1000));
-      message = `Connection lost, trying again in ${seconds} s. Collecting and alerting go on; this page shows what it last heard.`;
+      message = page.why || `Connection lost, trying again in ${seconds} s. Collecting and alerting go on; this page shows what it last heard.`;
     } else if (stale && !page.paused) {
       message = `Data is ${duration(age)} old: no cycle has come from the collector since. The numbers are the last ones known.`;
     }

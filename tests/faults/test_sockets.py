@@ -327,8 +327,8 @@ def test_an_offender_is_gone_in_time_and_nobody_else_notices(
     ):
         running = [(attack, attackers.submit(attack.how, target)) for attack in attacks for _ in range(ATTACKERS)]
         outcomes = [(attack, future.result()) for attack, future in running]
+        wait_for("the bystander's answer", lambda: bystander.answers or bystander.failed, seconds=10)
     assert bystander.failed is None
-    assert bystander.answers > 0
     assert bystander.slowest < NEXT_FRAME_WITHIN_SECONDS
     assert memory.growth < GROWTH_LIMIT
     for attack, ended in outcomes:

@@ -215,6 +215,7 @@ async def test_a_sign_out_elsewhere_closes_the_socket_also_while_it_waits(
         ("/", b"http://localhost:8000"),
     ],
 )
+@pytest.mark.django_db(transaction=True)
 async def test_foreign_origins_and_unknown_addresses_are_refused_at_the_door(path: str, origin: bytes | None) -> None:
     from dashboard.asgi import application
 
