@@ -156,9 +156,7 @@ class SecuredKafka(KafkaCluster):
             made.result(10)
 
     def withdraw(self, user: str, rights: Iterable[tuple[str, str]]) -> None:
-        filters: list[AclBindingFilter] = []
-        for kind, operation in rights:
-            filters.append(_binding(user, kind, operation))
+        filters = [_filter(user, kind, operation) for kind, operation in rights]
         admin = self.admin()
         for gone in admin.delete_acls(filters).values():
             if not gone.result(10):
@@ -279,6 +277,18 @@ class SecuredKafka(KafkaCluster):
 
 def _binding(user: str, kind: str, operation: str) -> AclBinding:
     return AclBinding(
+        ResourceType[kind],
+        "kafka-cluster" if kind == "BROKER" else "*",
+        ResourcePatternType.LITERAL,
+        f"User:{user}",
+        "*",
+        AclOperation[operation],
+        AclPermissionType.ALLOW,
+    )
+
+
+def _filter(user: str, kind: str, operation: str) -> AclBindingFilter:
+    return AclBindingFilter(
         ResourceType[kind],
         "kafka-cluster" if kind == "BROKER" else "*",
         ResourcePatternType.LITERAL,

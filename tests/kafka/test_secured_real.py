@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer
 
 from collectors.demo.pki import Authority
 from collectors.demo.secured import MECHANISMS, SecuredKafka
@@ -64,23 +64,14 @@ def ends_of(session: Session, metadata: Metadata) -> int:
     return int(answer.column.numbers.values.sum())
 
 
-@pytest.fixture(scope="module")
-def committed(secured: SecuredKafka) -> str:
-    """A group that committed, by a client library of another make."""
-    consumer = Consumer({"bootstrap.servers": secured.bootstrap, "group.id": "readers"}, logger=logging.getLogger("t"))
-    consumer.commit(offsets=[TopicPartition("watched", 0, 3)], asynchronous=False)
-    consumer.close()
-    return "readers"
-
-
 @pytest.mark.parametrize("way", WAYS)
-def test_every_sign_in_carries_both_clients(secured: SecuredKafka, committed: str, way: str) -> None:
+def test_every_sign_in_carries_both_clients(secured: SecuredKafka, way: str) -> None:
     properties = properties_for(secured, way)
     with session_with(properties) as session:
         metadata = metadata_of(session)
         assert [topic.name for topic in metadata.topics if topic.name == "watched"] == ["watched"]
         assert ends_of(session, metadata) == 30
-        commits = session.ask_commits([committed], budget_seconds=3)
+        commits = session.ask_commits(["readers"], budget_seconds=3)
         assert not commits.errors
         assert commits.column.numbers.values[commits.column.numbers.known].tolist() == [3]
         assert {reach.state for reach in session.reach().values()} == {Reach.UP}
