@@ -180,7 +180,7 @@ class SecuredKafka(KafkaCluster):
             return kept
         self.data_dir.mkdir(parents=True, exist_ok=True)
         made = {user: secrets.token_urlsafe(12) for user in RIGHTS}
-        _write_private(path, json.dumps(made))
+        write_private(path, json.dumps(made))
         return made
 
     # -- the node ----------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ class SecuredKafka(KafkaCluster):
         trusted.write_text(self.authority.pem, encoding="ascii")
         for prefix, issued in certificates.items():
             path = self.data_dir / f"{prefix}.pem"
-            _write_private(path, issued.key_pem + issued.chain_pem)
+            write_private(path, issued.key_pem + issued.chain_pem)
             found |= {
                 f"{prefix}.keystore.type": "PEM",
                 f"{prefix}.keystore.location": str(path),
@@ -299,7 +299,8 @@ def _filter(user: str, kind: str, operation: str) -> AclBindingFilter:
     )
 
 
-def _write_private(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
+    """A file that nobody else reads; it begins anew."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as handle:
