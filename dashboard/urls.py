@@ -17,6 +17,7 @@ from dashboard.pages import (
     channels,
     clusters,
     configuration,
+    connect,
     deadletters,
     deliveries,
     events,
@@ -37,6 +38,13 @@ register_converter(NameConverter, "name")
 # Names may hold "/", so nothing but a query follows them.
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", overview.overview, name="overview"),
+    path("clusters/add/", connect.add, name="cluster-add"),
+    path("clusters/add/test/", connect.check, name="cluster-add-test"),
+    path("clusters/<slug:slug>/edit/", connect.edit, name="cluster-edit"),
+    path("clusters/<slug:slug>/edit/test/", connect.check, name="cluster-test"),
+    path("clusters/<slug:slug>/pause/", connect.pause, name="cluster-pause"),
+    path("clusters/<slug:slug>/delete/", connect.delete, name="cluster-delete"),
+    path("clusters/<slug:slug>/restore/", connect.restore, name="cluster-restore"),
     path("clusters/<slug:slug>/", clusters.cluster, name="cluster"),
     path("clusters/<slug:slug>/groups/", groups.groups, name="groups"),
     path("clusters/<slug:slug>/groups/<name:name>/", groups.group, name="group"),

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its stubs re-export nothing
 from django.conf import settings
 
 from collectors.demo.nodes import KafkaCluster
 from collectors.demo.secured import SecuredKafka
 
+_LOG = logging.getLogger("tests.kafka")
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
@@ -58,6 +59,9 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
         node.wait_ready()
         create_topic(node.bootstrap, "watched", partitions=3, replication=1)
         produce(node.bootstrap, "watched", (b"%d" % i for i in range(30)))
+        consumer = Consumer({"bootstrap.servers": node.bootstrap, "group.id": "readers"}, logger=_LOG)
+        consumer.commit(offsets=[TopicPartition("watched", 0, 3)], asynchronous=False)
+        consumer.close()
         yield node
 
 

@@ -25,6 +25,8 @@ FLOORS = {
     "collectors.history": 3,
     "collectors.inventory": 4,
     "collectors.sampler": 4,
+    "collectors.roster": 4,
+    "collectors.as_code": 4,
     "collectors.deadletters": 4,
     "dashboard": 9,  # commands, loops, urls, routing, asgi
     "dashboard.apps": 0,

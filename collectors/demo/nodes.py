@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from . import jars
 from .processes import PidFile, is_running, only_user_of, send, wait_until_gone
@@ -383,7 +384,7 @@ class KafkaCluster:
                 self.pid_file.remove(f"node-{node}")
         self._processes.clear()
 
-    def __enter__(self) -> KafkaCluster:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -156,9 +156,7 @@ class SecuredKafka(KafkaCluster):
             made.result(10)
 
     def withdraw(self, user: str, rights: Iterable[tuple[str, str]]) -> None:
-        filters: list[AclBindingFilter] = []
-        for kind, operation in rights:
-            filters.append(_binding(user, kind, operation))
+        filters = [_filter(user, kind, operation) for kind, operation in rights]
         admin = self.admin()
         for gone in admin.delete_acls(filters).values():
             if not gone.result(10):
@@ -182,7 +180,7 @@ class SecuredKafka(KafkaCluster):
             return kept
         self.data_dir.mkdir(parents=True, exist_ok=True)
         made = {user: secrets.token_urlsafe(12) for user in RIGHTS}
-        _write_private(path, json.dumps(made))
+        write_private(path, json.dumps(made))
         return made
 
     # -- the node ----------------------------------------------------------------------------------------------
@@ -230,7 +228,7 @@ class SecuredKafka(KafkaCluster):
         trusted.write_text(self.authority.pem, encoding="ascii")
         for prefix, issued in certificates.items():
             path = self.data_dir / f"{prefix}.pem"
-            _write_private(path, issued.key_pem + issued.chain_pem)
+            write_private(path, issued.key_pem + issued.chain_pem)
             found |= {
                 f"{prefix}.keystore.type": "PEM",
                 f"{prefix}.keystore.location": str(path),
@@ -289,7 +287,20 @@ def _binding(user: str, kind: str, operation: str) -> AclBinding:
     )
 
 
-def _write_private(path: Path, text: str) -> None:
+def _filter(user: str, kind: str, operation: str) -> AclBindingFilter:
+    return AclBindingFilter(
+        ResourceType[kind],
+        "kafka-cluster" if kind == "BROKER" else "*",
+        ResourcePatternType.LITERAL,
+        f"User:{user}",
+        "*",
+        AclOperation[operation],
+        AclPermissionType.ALLOW,
+    )
+
+
+def write_private(path: Path, text: str) -> None:
+    """A file that nobody else reads; it begins anew."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as handle:

@@ -12,6 +12,8 @@ from .frames import delete_older_than
 
 FRAMES_SECONDS = 24 * 3600.0
 EVENTS_SECONDS = 90 * 86400.0
+DELETED_SECONDS = 86400.0
+"""How long a deleted cluster can be restored."""
 SLICE = 2000
 """Rows deleted in one transaction: the database's one writer is never held for long."""
 
@@ -20,11 +22,23 @@ def forget_old(*, now: float) -> int:
     """Delete what is older than it is kept; returns the number of rows deleted."""
     deleted = 0
     for cluster_id in Cluster.objects.values_list("pk", flat=True):
-        while count := delete_older_than(cluster_id, now - FRAMES_SECONDS, SLICE):
-            deleted += count
+        deleted += _frames(cluster_id, now - FRAMES_SECONDS)
+    gone = Cluster.everything.filter(deleted_at__lt=datetime.fromtimestamp(now - DELETED_SECONDS, UTC))
+    for cluster in gone:
+        deleted += _frames(cluster.pk, now)
+        deleted += _in_slices(Cycle.objects.filter(cluster=cluster))
+        deleted += _in_slices(Event.objects.filter(cluster=cluster))
+        deleted += cluster.delete()[0]
     before = datetime.fromtimestamp(now - FRAMES_SECONDS, UTC)
     deleted += _in_slices(Cycle.objects.filter(taken_at__lt=before))
     deleted += _in_slices(Event.objects.filter(at__lt=datetime.fromtimestamp(now - EVENTS_SECONDS, UTC)))
+    return deleted
+
+
+def _frames(cluster_id: int, before: float) -> int:
+    deleted = 0
+    while count := delete_older_than(cluster_id, before, SLICE):
+        deleted += count
     return deleted
 
 

@@ -178,7 +178,8 @@ def _tls(settings: ConnectionSettings, found: _Found) -> Step:
         return Step("tls", Outcome.OK, f"not used: security.protocol is {settings.security_protocol}")
     left = days_left(x509.load_der_x509_certificate(certificate).not_valid_after_utc, time.time())
     said = f"{version.replace('v', ' ')}, certificate valid for {left:.0f} d"
-    ends = [days_left(at, time.time()) for _, at in expiries(settings.certificate_pem)[:1]]
+    own = expiries(settings.certificate_pem)[:1] if settings.certificate_pem else []
+    ends = [days_left(at, time.time()) for _, at in own]
     if ends:
         said += f", your own for {ends[0]:.0f} d"
     if min([left, *ends]) < WARN_DAYS:

@@ -22,9 +22,8 @@ from .conversation import Conversation
 from .reasons import reason_of_code
 
 TOPIC, BROKER = 2, 4  # ConfigResource types
-_DESCRIBE_BIT = 8  # AclOperation.DESCRIBE in an authorized-operations bit field
+_DESCRIBE = 8  # AclOperation.DESCRIBE among the authorised operations
 _LEADER_NOT_AVAILABLE = 5
-_NO_OPERATIONS = -(2**31)  # "not told"
 NOT_AUTHORISED = "not authorised"
 NONE_VISIBLE = "none visible to this login"
 """Kafka answers "there is none" and "you may not see any" alike."""
@@ -141,8 +140,7 @@ def _right(key: str, shows: str, operation: str, resource: str, ask: Callable[[]
 def _may_describe_cluster(conversation: Conversation) -> bool:
     """Whether the answer proves it; Describe on the cluster lets a login see every group."""
     answer = conversation.ask(DescribeClusterRequest(include_cluster_authorized_operations=True))
-    operations = answer.cluster_authorized_operations
-    return operations != _NO_OPERATIONS and bool(operations >> _DESCRIBE_BIT & 1)
+    return _DESCRIBE in (answer.authorized_operations or ())  # None: not told
 
 
 def _topics(conversation: Conversation) -> list[str]:

@@ -34,6 +34,14 @@ def icon(name: str, extra: str = "") -> SafeString:
     return format_html('<svg class="i {}" aria-hidden="true"><use href="#{}"/></svg>', extra, name)
 
 
+@register.filter
+def took(seconds: float | None) -> str:
+    """How long a step of the connection test took: "12 ms", "5.0 s"; "" for one that was not taken."""
+    if seconds is None:
+        return ""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+
+
 @register.simple_tag
 def num(field: str, fmt: str, value: float | None, why: str = "", na: str = "unknown") -> SafeString:
     """A number that the live script keeps fresh. None is the hatched word, with the reason in its title."""

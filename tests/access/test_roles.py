@@ -35,10 +35,12 @@ def test_each_view_declares_a_role(pattern: URLPattern) -> None:
 
 PRIVATE = [
     "/", "/clusters/x/", "/clusters/x/groups/", "/clusters/x/groups/a/", "/clusters/x/topics/", "/clusters/x/topics/a/",
-    "/clusters/x/series/", "/alerts/", "/settings/channels/", "/settings/channels/new/", "/settings/channels/1/",
+
     "/clusters/x/brokers/", "/clusters/x/brokers/1/", "/clusters/x/dead-letters/", "/clusters/x/events/",
     "/clusters/x/configuration/", "/instance/", "/search/", "/alerts/history/", "/alerts/rules/", "/alerts/rules/x/",
     "/alerts/silences/", "/alerts/silences/new/", "/alerts/deliveries/",
+    "/clusters/x/series/", "/clusters/add/", "/clusters/x/edit/", "/clusters/x/delete/", "/alerts/",
+    "/settings/channels/", "/settings/channels/new/", "/settings/channels/1/",
 ]  # fmt: skip
 
 
@@ -69,6 +71,12 @@ def test_a_fragment_of_a_session_that_ended_takes_the_whole_page_to_sign_in() ->
         (Role.VIEWER, "post", "/alerts/1/acknowledge/"),
         (Role.VIEWER, "get", "/settings/channels/"),
         (Role.OPERATOR, "get", "/settings/channels/new/"),
+        (Role.OPERATOR, "get", "/clusters/add/"),
+        (Role.OPERATOR, "post", "/clusters/add/test/"),
+        (Role.OPERATOR, "post", "/clusters/x/edit/"),
+        (Role.OPERATOR, "post", "/clusters/x/pause/"),
+        (Role.OPERATOR, "post", "/clusters/x/delete/"),
+        (Role.OPERATOR, "post", "/clusters/x/restore/"),
         (Role.OPERATOR, "post", "/settings/channels/1/delete/"),
         (Role.OPERATOR, "post", "/alerts/rules/broker_down/"),
         (Role.OPERATOR, "post", "/alerts/rules/broker_down/reset/"),

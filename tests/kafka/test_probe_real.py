@@ -138,23 +138,22 @@ def test_a_port_that_says_nothing_is_a_timeout() -> None:
 
 
 def test_a_port_that_speaks_something_else_is_told() -> None:
-    def answer(server: socket.socket) -> None:
+    def serve(server: socket.socket) -> None:
+        server.accept()[0].close()  # the step before only knocks
         connection, _ = server.accept()
         connection.recv(100)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
         connection.close()
-        connection, _ = server.accept()
 
     with socket.create_server(("127.0.0.1", 0)) as web:
-        thread = threading.Thread(target=lambda: [answer(web) for _ in range(1)], daemon=True)
-        # the step before knocks once
-        knocked = threading.Thread(target=lambda: (web.accept()[0].close(), thread.start()), daemon=True)
-        knocked.start()
+        thread = threading.Thread(target=serve, args=(web,), daemon=True)
+        thread.start()
         found = failing({"bootstrap.servers": f"127.0.0.1:{web.getsockname()[1]}"})
+        thread.join(5)
     assert (found.key, found.cause) == ("tls", "not kafka")
 
 
-def test_an_address_behind_which_nobody_is_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_behind_which_nobody_is_times_out() -> None:
     backlog = socket.create_server(("127.0.0.1", 0), backlog=0)
     fillers = []
     try:
@@ -179,13 +178,9 @@ def test_one_broker_of_three_that_is_away_is_a_warning(kafka: KafkaCluster) -> N
     try:
         address = kafka.bootstrap.split(",")[0]
         steps = probed({"bootstrap.servers": address})
-        # for some seconds the others still list it; once they do not, there are two and both are reached
-        assert steps["addresses"].outcome in (Outcome.WARN, Outcome.OK)
-        if steps["addresses"].outcome is Outcome.WARN:
-            assert steps["addresses"].cause == "advertised address"
-            assert "2 of 3 brokers reachable; broker 3 calls itself" in steps["addresses"].say
-        else:
-            pytest.fail("the cluster forgot the broker before it was asked")
+        # Kafka goes on listing it for eight seconds, and so does what is shown here
+        assert (steps["addresses"].outcome, steps["addresses"].cause) == (Outcome.WARN, "advertised address")
+        assert "2 of 3 brokers reachable; broker 3 calls itself" in steps["addresses"].say
         assert steps["rights"].outcome is not Outcome.WAITS
     finally:
         kafka.restart(3)

@@ -7,14 +7,12 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.utils.text import slugify
 
-from collectors.kafka.reading import read_any_file, read_settings
+from collectors import roster
+from collectors.kafka.probe import Outcome, probe
+from collectors.kafka.reading import Reading, read_any_file, read_settings
 from collectors.kafka.settings import SettingsError
-from collectors.models import Cluster
-from collectors.secrets import encrypt
 
 
 class Command(BaseCommand):
@@ -25,31 +23,41 @@ class Command(BaseCommand):
         parser.add_argument("--slug", help="part of the address; made from the name by default")
         parser.add_argument("--bootstrap", metavar="HOST:PORT[,HOST:PORT]")
         parser.add_argument("--properties", metavar="FILE", help="a client.properties file, - for standard input")
+        parser.add_argument("--test", action="store_true", help="connect first, and add it only when that works")
         parser.add_argument("--interval", type=float, default=5.0, help="seconds between cycles, 1 to 300 (default 5)")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        name, slug = options["name"].strip(), options["slug"] or slugify(options["name"])
-        if not slug:
-            raise CommandError(f"no address can be made from the name {options['name']!r}: give one by --slug")
-        if not 1.0 <= options["interval"] <= 300.0:
-            raise CommandError(f"--interval {options['interval']:g} is outside 1 to 300 seconds")
         if bool(options["bootstrap"]) == bool(options["properties"]):
             raise CommandError("give either --bootstrap HOST:PORT or --properties FILE")
         try:
             reading = read_settings(self._properties(options), read_file=read_any_file)
-        except SettingsError as error:
+            if options["test"]:
+                self._test(reading)
+            cluster = roster.add(
+                name=options["name"],
+                slug=options["slug"] or "",
+                connection=reading.settings,
+                interval=options["interval"],
+            )
+        except (SettingsError, roster.RosterError) as error:
             raise CommandError(str(error)) from None
-        if Cluster.objects.filter(slug=slug).exists():
-            raise CommandError(f"a cluster with the address {slug!r} is there already: give another by --slug")
-        Cluster.objects.create(
-            slug=slug,
-            name=name,
-            settings_encrypted=encrypt(reading.settings.to_stored(), settings.INSTANCE_KEY),
-            interval_seconds=options["interval"],
-        )
         for note in reading.notes:
             self.stdout.write(f"  {note}")
-        self.stdout.write(f"{name} is watched from now on: /clusters/{slug}/")
+        self.stdout.write(f"{cluster.name} is watched from now on: /clusters/{cluster.slug}/")
+
+    def _test(self, reading: Reading) -> None:
+        """The connection test in text; a failed step ends the command."""
+        failed = ""
+        for step in probe(reading.settings, notes=reading.notes, taken=reading.taken):
+            took = f" ({step.seconds * 1000:.0f} ms)" if step.seconds is not None else ""
+            self.stdout.write(f"{step.outcome.upper():5} {step.title}: {step.say}{took}")
+            for line in (step.fix, *step.lines):
+                if line:
+                    self.stdout.write(f"      {line}")
+            if step.outcome is Outcome.BAD:
+                failed = step.title
+        if failed:
+            raise CommandError(f"not added: {failed} failed")
 
     def _properties(self, options: dict[str, Any]) -> str | dict[str, str]:
         if options["bootstrap"]:

@@ -23,13 +23,17 @@ from collectors.demo.acts import ACTS
 from collectors.demo.director import Director
 from collectors.demo.nodes import KafkaCluster, KafkaFailedError
 from collectors.demo.processes import FolderInUseError, PidFile
+from collectors.demo.secured import SecuredKafka, write_private
 from collectors.demo.topics import TopicsRefusedError, create_topics
 from collectors.kafka import librarylog
+from collectors.demo.trickle import Trickle
 from collectors.kafka.settings import ConnectionSettings
 from collectors.models import Cluster
 from collectors.secrets import encrypt
 
 SLUG = "demo"
+SECURED_SLUG = "secured"
+SECURED_FOLDER = "kafka-secured"
 
 
 class Command(BaseCommand):
@@ -38,6 +42,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--port", type=int, default=settings.PORT, help="port of the pages (a taken one is stepped over)"
+        )
+        parser.add_argument(
+            "--secured", action="store_true", help="also a node with TLS, sign-in and few rights, as a second cluster"
         )
         parser.add_argument("--act", choices=sorted(ACTS), help="start with this act at once")
 
@@ -64,7 +71,15 @@ class Command(BaseCommand):
         self._say(f"  ready in {nodes.wait_ready():.1f} s")
         create_topics(nodes.bootstrap)
         cluster = register(nodes.bootstrap)
-        with traffic(nodes, folder) as tell:
+        with contextlib.ExitStack() as beside:
+            if options["secured"]:
+                beside.enter_context(self._secured())
+            else:
+                # of an earlier demo: what a kill left of it, and its row
+                secured = Path(settings.DATA_DIR) / SECURED_FOLDER
+                PidFile(secured / "pids", marker=f"-Dstreamgauge.folder={secured}").end_left_over()
+                Cluster.objects.filter(slug=SECURED_SLUG).update(is_paused=True)
+            tell = beside.enter_context(traffic(nodes, folder))
             director = Director(cluster.pk, tell, first=ACTS[options["act"]] if options["act"] else None)
             director.start()
             try:
@@ -78,6 +93,27 @@ class Command(BaseCommand):
             finally:
                 director.stop()
                 call_command("signinlink", revoke_reusable=True, stdout=open(os.devnull, "w"))  # noqa: SIM115
+
+    @contextlib.contextmanager
+    def _secured(self) -> Iterator[None]:
+        """The node that asks who one is, watched as its user "observer", who may only describe topics and groups."""
+        folder = Path(settings.DATA_DIR) / SECURED_FOLDER
+        with SecuredKafka(folder, cache_dir=settings.CACHE_DIR, say=self._say) as node:
+            self._say("Starting the secured node ...")
+            node.start()
+            self._say(f"  ready in {node.wait_ready():.1f} s: SASL_SSL on {node.address()}")
+            trickle = Trickle(node.bootstrap)
+            trickle.start()
+            for user in ("observer", "standard", "nobody"):
+                lines = (f"{key}={' '.join(value.split())}\n" for key, value in node.properties(user).items())
+                write_private(folder / f"{user}.properties", "".join(lines))
+            connection = ConnectionSettings.from_properties(node.properties("observer"))
+            register_as(SECURED_SLUG, "Secured", connection)
+            self._say(f"  client.properties of its users: {folder}/*.properties")
+            try:
+                yield
+            finally:
+                trickle.stop()
 
     def _end(self, nodes: KafkaCluster, director: Director, tell: Tell) -> None:
         self._say("Stopping ...")
@@ -107,11 +143,15 @@ def _end(*_: object) -> None:
 
 def register(bootstrap: str) -> Cluster:
     """The demo's row; its address is brought up to date, its history kept."""
-    stored = encrypt(
-        ConnectionSettings.from_properties({"bootstrap.servers": bootstrap}).to_stored(), settings.INSTANCE_KEY
-    )
-    cluster, _ = Cluster.objects.update_or_create(
-        slug=SLUG, defaults={"name": "Demo company", "settings_encrypted": stored, "is_paused": False}
+    return register_as(SLUG, "Demo company", ConnectionSettings.from_properties({"bootstrap.servers": bootstrap}))
+
+
+def register_as(slug: str, name: str, connection: ConnectionSettings) -> Cluster:
+    """The row of a cluster of the demo, brought up to date; one that was deleted is back."""
+    stored = encrypt(connection.to_stored(), settings.INSTANCE_KEY)
+    cluster, _ = Cluster.everything.update_or_create(
+        slug=slug,
+        defaults={"name": name, "settings_encrypted": stored, "is_paused": False, "deleted_at": None},
     )
     return cluster
 

@@ -15,6 +15,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from collectors.as_code import EnvironmentRefusedError, reconcile
+
 log = logging.getLogger(__name__)
 
 PORTS_TRIED = 50
@@ -64,6 +66,11 @@ class Command(BaseCommand):
         from dashboard.static_files import collect
 
         install_default_rules()
+        try:
+            for line in reconcile(os.environ):
+                self.stdout.write(line)
+        except EnvironmentRefusedError as error:
+            raise CommandError(str(error)) from None
         collect()
         # one busy Python thread must not make a page wait 20 times longer
         sys.setswitchinterval(0.0005)

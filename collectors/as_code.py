@@ -1,0 +1,169 @@
+"""Clusters from the environment: read at start, reconciled with the stored ones, and locked in the pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.utils import timezone
+from django.utils.text import slugify
+
+from . import roster
+from .kafka.allowed import TAKEN
+from .kafka.reading import read_any_file, read_settings
+from .kafka.settings import ConnectionSettings, SettingsError
+from .models import Cluster
+
+MANAGED_BY = "environment"
+_OURS = re.compile(r"^STREAMGAUGE_CLUSTERS_(\d{1,3})_([A-Z0-9_]+)$")
+_KAFKA_UI = re.compile(r"^KAFKA_CLUSTERS_(\d{1,3})_(NAME|BOOTSTRAPSERVERS|PROPERTIES_[A-Z0-9_]+)$")
+_BY_VARIABLE = {key.replace(".", "_").upper(): key for key in TAKEN}
+"""SASL_JAAS_CONFIG -> sasl.jaas.config: the habit of every container image of Kafka."""
+_REDPANDA = {
+    "KAFKA_BROKERS": "bootstrap.servers",
+    "KAFKA_SASL_USERNAME": "sasl.username",
+    "KAFKA_SASL_PASSWORD": "sasl.password",
+    "KAFKA_TLS_CAFILEPATH": "ssl.ca.location",
+}
+"""Names of Redpanda Console and KMinion, beside those that equal a client property."""
+
+
+class EnvironmentRefusedError(ValueError):
+    """The environment cannot be used; the text names the variable, and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    name: str
+    slug: str
+    interval: float
+    connection: ConnectionSettings
+    notes: tuple[str, ...] = ()
+
+
+def declared(environment: Mapping[str, str]) -> list[Declared]:
+    """The clusters that the environment names: STREAMGAUGE_CLUSTERS_n_…, else other tools' names for the same."""
+    ours = _numbered(environment, _OURS)
+    if ours:
+        return [_ours(number, values) for number, values in sorted(ours.items())]
+    others = _numbered(environment, _KAFKA_UI)
+    if others:
+        return [_kafka_ui(number, values) for number, values in sorted(others.items())]
+    return _single(environment)
+
+
+def reconcile(environment: Mapping[str, str]) -> list[str]:
+    """Bring the stored clusters in line with the environment; what was done, a sentence each.
+
+    A cluster that the environment no longer names is deleted as by a person: for a day it can be restored.
+    """
+    wanted = {one.slug: one for one in declared(environment)}
+    told: list[str] = []
+    for slug, one in wanted.items():
+        told += [f"{one.name}: {note}" for note in one.notes]
+        cluster = Cluster.everything.filter(slug=slug).first()
+        if cluster is None:
+            roster.add(
+                name=one.name, slug=slug, connection=one.connection, interval=one.interval, managed_by=MANAGED_BY
+            )
+            told.append(f"{one.name}: added from the environment")
+            continue
+        Cluster.everything.filter(pk=cluster.pk).update(managed_by=MANAGED_BY, deleted_at=None)
+        if roster.change(cluster, name=one.name, interval=one.interval, connection=one.connection):
+            told.append(f"{one.name}: changed as the environment says")
+    for cluster in Cluster.objects.filter(managed_by=MANAGED_BY).exclude(slug__in=wanted):
+        roster.delete(cluster, now=timezone.now())
+        Cluster.everything.filter(pk=cluster.pk).update(managed_by="")
+        told.append(f"{cluster.name}: deleted, since the environment no longer names it")
+    return told
+
+
+def _numbered(environment: Mapping[str, str], pattern: re.Pattern[str]) -> dict[int, dict[str, str]]:
+    found: dict[int, dict[str, str]] = {}
+    for variable, value in environment.items():
+        if match := pattern.match(variable):
+            found.setdefault(int(match[1]), {})[match[2]] = value
+    return found
+
+
+def _ours(number: int, values: dict[str, str]) -> Declared:
+    prefix = f"STREAMGAUGE_CLUSTERS_{number}_"
+    if "NAME" not in values:
+        raise EnvironmentRefusedError(f"{prefix}NAME is missing: give the cluster a name")
+    properties: dict[str, str] = {}
+    text = ""
+    interval, slug = 5.0, ""
+    for short, value in values.items():
+        if short == "INTERVAL":
+            try:
+                interval = float(value)
+            except ValueError:
+                raise EnvironmentRefusedError(f"{prefix}INTERVAL {value!r}: use seconds, 1 to 300") from None
+        elif short == "SLUG":
+            slug = value
+        elif short == "PROPERTIES":
+            text = value
+        elif short == "PROPERTIES_FILE":
+            try:
+                text = read_any_file(f"{prefix}PROPERTIES_FILE", value).decode()
+            except (SettingsError, UnicodeDecodeError) as error:
+                raise EnvironmentRefusedError(str(error)) from None
+        elif short != "NAME":
+            properties[_key(short, prefix)] = value
+    if text and properties:
+        raise EnvironmentRefusedError(f"{prefix}PROPERTIES stands for all keys: leave {sorted(properties)[0]} out")
+    return _made(prefix, values["NAME"], slug, interval, text or properties)
+
+
+def _key(short: str, prefix: str) -> str:
+    if short not in _BY_VARIABLE:
+        raise EnvironmentRefusedError(
+            f"{prefix}{short} is unknown: use NAME, SLUG, INTERVAL, PROPERTIES, PROPERTIES_FILE or a client property "
+            "in capitals with '_' for '.', like BOOTSTRAP_SERVERS"
+        )
+    return _BY_VARIABLE[short]
+
+
+def _kafka_ui(number: int, values: dict[str, str]) -> Declared:
+    prefix = f"KAFKA_CLUSTERS_{number}_"
+    properties = {
+        _key(short.removeprefix("PROPERTIES_"), prefix): value
+        for short, value in values.items()
+        if short.startswith("PROPERTIES_")
+    }
+    properties["bootstrap.servers"] = values.get("BOOTSTRAPSERVERS", "")
+    note = f"read {prefix}…; the canonical names are STREAMGAUGE_CLUSTERS_{number}_…"
+    return _made(prefix, values.get("NAME", f"cluster {number}"), "", 5.0, properties, (note,))
+
+
+def _single(environment: Mapping[str, str]) -> list[Declared]:
+    """One cluster by the names that clients and other tools use: KAFKA_BOOTSTRAP_SERVERS or KAFKA_BROKERS."""
+    started = next((name for name in ("KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKERS") if environment.get(name)), None)
+    if started is None:
+        return []
+    properties: dict[str, str] = {}
+    for variable, value in environment.items():
+        short = variable.removeprefix("KAFKA_")
+        if variable in _REDPANDA:
+            properties[_REDPANDA[variable]] = value
+        elif variable.startswith("KAFKA_") and short in _BY_VARIABLE:
+            properties[_BY_VARIABLE[short]] = value
+    if "security.protocol" not in properties:
+        tls = environment.get("KAFKA_TLS_ENABLED", "").lower() == "true"
+        sasl = environment.get("KAFKA_SASL_ENABLED", "").lower() == "true"
+        properties["security.protocol"] = ("SASL_" if sasl else "") + ("SSL" if tls else "PLAINTEXT")
+    notes = () if started == "KAFKA_BOOTSTRAP_SERVERS" else ("read KAFKA_BROKERS; canonical: KAFKA_BOOTSTRAP_SERVERS",)
+    return [_made("KAFKA_", "Kafka", "kafka", 5.0, properties, notes)]
+
+
+def _made(
+    prefix: str, name: str, slug: str, interval: float, source: str | dict[str, str], notes: tuple[str, ...] = ()
+) -> Declared:
+    try:
+        reading = read_settings(source, read_file=read_any_file)
+        name = roster.check_name(name)
+        slug = roster.check_slug(slug or slugify(name), name)
+        return Declared(name, slug, roster.check_interval(interval), reading.settings, (*notes, *reading.notes))
+    except (SettingsError, roster.RosterError) as error:
+        raise EnvironmentRefusedError(f"{prefix}…: {error}") from None

@@ -1,0 +1,114 @@
+"""Which clusters are watched: adding, changing, pausing, deleting with a day to think again."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from django.conf import settings as django_settings
+from django.db import IntegrityError, transaction
+from django.utils.text import slugify
+
+from .history.keep import DELETED_SECONDS
+from .kafka.settings import ConnectionSettings
+from .models import Cluster
+from .secrets import decrypt, encrypt
+
+INTERVALS = (1.0, 300.0)
+RESERVED = frozenset({"add", "new"})
+"""Addresses that pages have."""
+
+
+class RosterError(ValueError):
+    """What was asked cannot be done; `field` is "name", "slug" or "interval", the text says what would be right."""
+
+    def __init__(self, field: str, text: str) -> None:
+        super().__init__(text)
+        self.field = field
+
+
+def check_name(name: str) -> str:
+    name = name.strip()
+    if not name or len(name) > 200 or not name.isprintable():
+        raise RosterError("name", f"the name {name[:50]!r}: use 1 to 200 characters, none of them a control character")
+    return name
+
+
+def check_slug(slug: str, name: str) -> str:
+    """`slug`, or one made from the name."""
+    made = slug.strip() or slugify(name)[:64]
+    if not made:
+        raise RosterError("slug", f"no address can be made from the name {name!r}: give one of letters, digits and '-'")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", made) or made.lower() in RESERVED:
+        raise RosterError("slug", f"the address {made!r}: use 1 to 64 letters, digits, '-' or '_', not 'add' or 'new'")
+    return made
+
+
+def check_interval(seconds: float) -> float:
+    if not INTERVALS[0] <= seconds <= INTERVALS[1]:
+        raise RosterError("interval", f"the interval {seconds:g} is outside 1 to 300 seconds")
+    return seconds
+
+
+def add(
+    *, name: str, slug: str = "", connection: ConnectionSettings, interval: float = 5.0, managed_by: str = ""
+) -> Cluster:
+    """A new cluster, watched from now on."""
+    name = check_name(name)
+    slug = check_slug(slug, name)
+    interval = check_interval(interval)
+    if (other := Cluster.everything.filter(slug=slug).first()) is not None:
+        state = "was deleted less than a day ago; restore it, or" if other.deleted_at else "is there already:"
+        raise RosterError("slug", f"a cluster with the address {slug!r} {state} give another address")
+    try:
+        with transaction.atomic():
+            return Cluster.objects.create(
+                slug=slug,
+                name=name,
+                settings_encrypted=_sealed(connection),
+                interval_seconds=interval,
+                managed_by=managed_by,
+            )
+    except IntegrityError:
+        raise RosterError("slug", f"a cluster with the address {slug!r} is there already: give another") from None
+
+
+def change(cluster: Cluster, *, name: str, interval: float, connection: ConnectionSettings | None = None) -> bool:
+    """Other words or another way to the same cluster, its history kept; whether anything was written."""
+    fields: dict[str, object] = {}
+    if (name := check_name(name)) != cluster.name:
+        fields["name"] = name
+    if check_interval(interval) != cluster.interval_seconds:
+        fields["interval_seconds"] = interval
+    if connection is not None and connection != connection_of(cluster):
+        fields["settings_encrypted"] = _sealed(connection)
+    if fields:
+        Cluster.objects.filter(pk=cluster.pk).update(**fields)
+    return bool(fields)
+
+
+def connection_of(cluster: Cluster) -> ConnectionSettings:
+    """The stored settings; SecretUnreadableError or SettingsError when they cannot be had."""
+    stored = decrypt(bytes(cluster.settings_encrypted), django_settings.INSTANCE_KEY)
+    return ConnectionSettings.from_stored(stored)
+
+
+def pause(cluster: Cluster, *, paused: bool) -> None:
+    Cluster.objects.filter(pk=cluster.pk).update(is_paused=paused)
+
+
+def delete(cluster: Cluster, *, now: datetime) -> None:
+    """Out of sight and no longer sampled; its rows go when the time to restore it is over."""
+    Cluster.everything.filter(pk=cluster.pk, deleted_at=None).update(deleted_at=now)
+
+
+def restore(slug: str, *, now: datetime) -> Cluster | None:
+    """Back with all its history; None when there is nothing to restore any more."""
+    since = now - timedelta(seconds=DELETED_SECONDS)
+    if not Cluster.everything.filter(slug=slug, deleted_at__gt=since).update(deleted_at=None):
+        return None
+    return Cluster.objects.get(slug=slug)
+
+
+def _sealed(connection: ConnectionSettings) -> bytes:
+    return encrypt(connection.to_stored(), django_settings.INSTANCE_KEY)
