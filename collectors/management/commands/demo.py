@@ -25,8 +25,8 @@ from collectors.demo.nodes import KafkaCluster, KafkaFailedError
 from collectors.demo.processes import FolderInUseError, PidFile
 from collectors.demo.secured import SecuredKafka, write_private
 from collectors.demo.topics import TopicsRefusedError, create_topics
-from collectors.kafka import librarylog
 from collectors.demo.trickle import Trickle
+from collectors.kafka import librarylog
 from collectors.kafka.settings import ConnectionSettings
 from collectors.models import Cluster
 from collectors.secrets import encrypt
