@@ -105,20 +105,20 @@ def test_the_form_is_not_open_to_other_sites(admin: Client) -> None:
     assert strict.post("/settings/channels/new/", {"name": "x", "url": "http://127.0.0.1:9/"}).status_code == 403
 
 
-def test_a_message_that_was_given_up_is_sent_again_with_its_key(admin: Client, operator: Client) -> None:
+def test_a_message_that_was_given_up_is_sent_again_with_its_key(admin: Client, viewer: Client) -> None:
     channel = made(admin)
     now = timezone.now()
     message = Delivery.objects.create(
         channel=channel, event="test", idempotency_key="k1", payload={}, state=Delivery.State.DEAD, attempts=3,
         next_attempt_at=now, created_at=now,
     )  # fmt: skip
-    path = f"/settings/deliveries/{message.pk}/resend/"
+    path = f"/alerts/deliveries/{message.pk}/resend/"
     assert path in admin.get("/settings/channels/?fragment=log").content.decode()
-    assert operator.post(path).status_code == 403
+    assert viewer.post(path).status_code == 403
     assert admin.post(path).status_code == 302
     message.refresh_from_db()
     assert (message.state, message.idempotency_key) == (Delivery.State.WAITING, "k1")
     assert path not in admin.get("/settings/channels/?fragment=log").content.decode()
     admin.post(path)  # it waits already
     assert AuditEntry.objects.filter(action="message sent again").count() == 1
-    assert admin.post("/settings/deliveries/99999/resend/").status_code == 404
+    assert admin.post("/alerts/deliveries/99999/resend/").status_code == 404

@@ -293,7 +293,7 @@ def test_an_acknowledgement_is_taken_back_and_every_page_hears_of_both(
     states = [row.new_state for row in Transition.objects.order_by("id")]
     assert states == ["firing", "acknowledged", "taken_back"]
     assert "acknowledgement taken back by otto" in viewer.get("/alerts/").content.decode()
-    (shown,) = viewer.get("/alerts/").context["history"]
+    (shown,) = viewer.get("/alerts/history/").context["history"]
     assert len(shown["spans"]) == 1  # it fired all the while
 
 
