@@ -78,7 +78,7 @@ def test_no_post_passes_without_the_token_of_a_form(pattern: URLPattern) -> None
     assert b"This form was refused" in answer.content
 
 
-@pytest.mark.parametrize("pattern", [each for each in EVERY if has_ids(each)], ids=lambda pattern: str(pattern.name))
+@pytest.mark.parametrize("pattern", [one for one in EVERY if has_ids(one)], ids=lambda pattern: str(pattern.name))
 def test_nonsense_in_an_address_is_never_an_error_of_ours(admin: Client, pattern: URLPattern) -> None:
     for value in ("\0", "%00", "../../etc/passwd", "a" * 5000, "\udcff", "-1", "9" * 40, "<script>alert(1)"):
         path = path_of(pattern, dict.fromkeys(VALUES, value)).encode("utf-8", "surrogateescape").decode("latin-1")
