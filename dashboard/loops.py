@@ -13,15 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from celery import bootsteps
-from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 
-from collectors import loop, sampler
+from collectors import loop, roster, sampler
 from collectors.kafka.session import Session
-from collectors.kafka.settings import ConnectionSettings
+from collectors.kafka.settings import SettingsError
 from collectors.kafka.survey import Survey
 from collectors.models import Cluster, Lease
-from collectors.secrets import decrypt
+from collectors.secrets import SecretUnreadableError
 from dashboard.alerts.judge import Judge
 from dashboard.alerts.sender import Sender
 from dashboard.live.announce import announce
@@ -61,6 +60,7 @@ class ResidentLoops:
         self._running: dict[str, Running] = {}
         self._clusters: dict[int, tuple[str, int, tuple[object, ...]]] = {}  # pk -> (loop name, epoch, settings)
         self._deaths: dict[str, list[float]] = {}
+        self._unreadable: dict[int, str] = {}  # pk -> why, said once
 
     def start(self) -> None:
         self._thread.start()
@@ -121,10 +121,16 @@ class ResidentLoops:
         if epoch is None:
             return
         cluster.refresh_from_db()  # cycles stored by the former holder count
-        connection_settings = ConnectionSettings.from_stored(
-            decrypt(bytes(cluster.settings_encrypted), settings.INSTANCE_KEY)
-        )
-        session = Session(connection_settings)
+        try:
+            session = Session(roster.connection_of(cluster))
+        except (SecretUnreadableError, SettingsError) as error:
+            # one cluster that cannot be read must not end the others; asked again, since somebody may mend it
+            if self._unreadable.get(cluster.pk) != str(error):
+                self._unreadable[cluster.pk] = str(error)
+                log.error("cluster=%s is not sampled: %s", cluster.slug, error)
+            sampler.release(f"cluster:{cluster.pk}", holder=self.holder, epoch=epoch)
+            return
+        self._unreadable.pop(cluster.pk, None)
         made = sampler.Sampler(
             cluster, session, Survey(session), holder=self.holder, epoch=epoch, announce=self._announce
         )
