@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import bootsteps
-from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 
-from collectors import loop, sampler
+from collectors import loop, roster, sampler
 from collectors.kafka.session import Session
-from collectors.kafka.settings import ConnectionSettings, SettingsError
+from collectors.kafka.settings import SettingsError
 from collectors.kafka.survey import Survey
 from collectors.models import Cluster, Lease
-from collectors.secrets import SecretUnreadableError, decrypt
+from collectors.secrets import SecretUnreadableError
 from dashboard.alerts.judge import Judge
 from dashboard.alerts.sender import Sender
 from dashboard.live.announce import announce
@@ -121,9 +120,7 @@ class ResidentLoops:
                 self._refused[pk] = _made_with(wanted[pk])
 
     def _take(self, cluster: Cluster) -> None:
-        connection_settings = ConnectionSettings.from_stored(
-            decrypt(bytes(cluster.settings_encrypted), settings.INSTANCE_KEY)
-        )
+        connection_settings = roster.connection_of(cluster)
         seconds = sampler.lease_seconds(cluster.interval_seconds)
         epoch = Lease.objects.acquire(f"cluster:{cluster.pk}", holder=self.holder, seconds=seconds)
         if epoch is None:

@@ -80,6 +80,10 @@ class ConnectionSettings:
                 missing = "ssl.keystore.key" if self.certificate_pem else "ssl.keystore.certificate.chain"
                 raise SettingsError(f"{missing} is missing: a client certificate needs its chain and its key")
             identity_from_pem("ssl.keystore.certificate.chain", self.certificate_pem, self.key_pem, None)
+        try:
+            self.tls_context()
+        except ssl.SSLError as error:  # well-formed, and yet not for OpenSSL: keys too short, hashes too old
+            raise SettingsError(f"the certificates cannot be used by this system's TLS: {error.reason}") from None
 
     def _check_sign_in(self) -> None:
         if not self.signs_in:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -409,3 +412,27 @@ def test_no_secret_is_in_a_repr_and_stored_settings_come_back(authority: Authori
         assert "PRIVATE KEY" not in repr(one)
         assert ConnectionSettings.from_stored(one.to_stored()) == one
     assert SECRET not in repr(parse_jaas(f'{PLAIN} required username="u" password="{SECRET}";'))
+
+
+def test_a_key_too_short_for_this_systems_tls_is_refused_in_words() -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "short")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    chain = certificate.public_bytes(serialization.Encoding.PEM).decode()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    with pytest.raises(SettingsError, match="cannot be used by this system's TLS"):
+        ConnectionSettings.from_properties(
+            mutual(**{"ssl.keystore.certificate.chain": chain, "ssl.keystore.key": private})
+        )
