@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from collectors.domain import words as plain_words
 from collectors.history import queries
@@ -97,6 +98,7 @@ class Line:
 
 
 @role(Role.VIEWER)
+@require_safe
 def brokers(request: HttpRequest, slug: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
@@ -163,6 +165,7 @@ def _list_headline(here: Summary, every: list[Line]) -> dict[str, str]:
 
 
 @role(Role.VIEWER)
+@require_safe
 def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster

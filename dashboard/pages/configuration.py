@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 
 from collectors.models import Cycle
 from dashboard.access.roles import role
@@ -13,6 +14,7 @@ from .shell import page, shell_of
 
 
 @role(Role.VIEWER)
+@require_safe
 def configuration(request: HttpRequest, slug: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from collectors.domain import words as plain_words
 from collectors.history import queries
@@ -74,6 +75,7 @@ KEYS = {
 
 
 @role(Role.VIEWER)
+@require_safe
 def dead_letters(request: HttpRequest, slug: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster

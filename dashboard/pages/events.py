@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 
 from collectors.models import Event
 from dashboard.access.roles import role
@@ -18,6 +19,7 @@ SUBJECTS = {"": "Anything", "group": "Groups", "topic": "Topics", "broker": "Bro
 
 
 @role(Role.VIEWER)
+@require_safe
 def events(request: HttpRequest, slug: str) -> HttpResponse:
     """Pages go by `?before=ID`, so that what comes in meanwhile moves nothing."""
     shell = shell_of(request, slug)

@@ -16,6 +16,7 @@ from django.db.models import Count, Min
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 from collectors.models import CollectorTotals, Cycle, Event, Lease
 from dashboard import __version__
@@ -48,6 +49,7 @@ class Sampling:
 
 
 @role(Role.VIEWER)
+@require_safe
 def instance(request: HttpRequest) -> HttpResponse:
     shell = shell_of(request)
     fragment = request.GET.get("fragment", "")

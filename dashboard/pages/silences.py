@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -149,6 +149,8 @@ def _save(request: HttpRequest, typed: dict[str, Any]) -> HttpResponse:
 @role(Role.OPERATOR)
 @require_POST
 def end(request: HttpRequest, pk: int) -> HttpResponse:
+    if not Silence.objects.filter(pk=pk).exists():
+        raise Http404("There is no such silence.")
     if alerts.end(pk, request.user.get_username()):
         messages.success(request, "The silence is over: what still fires under it is told now.")
     else:
