@@ -244,7 +244,8 @@ class Sampler:
             return {node: (max(Reach.SUSPECT, r.state), r.reason) for node, r in met.items() if r.state is not Reach.UP}
         listed = {node.node_id for node in state.metadata.brokers}
         named = {r for topic in state.metadata.topics for p in topic.partitions for r in p.replicas}
-        known = set(self._rows().brokers) | named | (set(state.quorum.voters) if state.quorum else set())
+        # not the voters of the quorum: controllers of their own are no brokers, and are never listed as such
+        known = set(self._rows().brokers) | named
         reach = {}
         for node in sorted(known | listed):
             if node not in listed:

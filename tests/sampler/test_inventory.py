@@ -231,6 +231,17 @@ def test_a_cluster_without_topics_is_reached_when_a_broker_is_up(
     assert _is_reached(answered, asked, {1: (reach, "")}) is expected
 
 
+def test_controllers_of_their_own_are_no_brokers_that_are_down(cluster: Cluster) -> None:
+    """Metadata lists brokers only; a quorum of dedicated controllers (100 to 102) is no reason for an alarm."""
+    session = Session(ConnectionSettings.from_properties({"bootstrap.servers": "127.0.0.1:1"}))
+    sampler = Sampler(cluster, session, Survey(session), holder="h", epoch=1, announce=lambda kind, data: None)
+    brokers = tuple(topology.BrokerNode(node, "127.0.0.1", 9092, None) for node in (1, 2))
+    seen = topology.Metadata("id", brokers, (topic("t"),), NOW)  # its replicas are on 1, 2 and 3
+    quorum = topology.Quorum(100, 1, 1, (100, 101, 102), (1, 2), NOW)
+    reach = {node: state for node, (state, _) in sampler._reach(SurveyState(metadata=seen, quorum=quorum)).items()}
+    assert reach == {1: Reach.UP, 2: Reach.UP, 3: Reach.DOWN}
+
+
 def test_a_cluster_with_samples_can_be_deleted() -> None:
     made = make_company(Company(cycles=4))
     assert Frame.objects.exists()
