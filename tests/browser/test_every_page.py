@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.served import Served, wait_for
 from tests.screenshots import sign_in
 
 from .conftest import Notes
-
-axe_module = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe comes with the dev packages")
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
@@ -68,7 +67,7 @@ def test_a_page_is_fit_for_everybody(
         _has_unit_and_twin(page, i)
     page.wait_for_timeout(300)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, "it scrolls sideways"
-    found = axe_module.Axe().run(page, options=AXE_OPTIONS).response["violations"]
+    found = Axe().run(page, options=AXE_OPTIONS).response["violations"]
     assert [_said(one) for one in found] == []
     assert notes.complaints == []
 
