@@ -122,6 +122,23 @@ def test_an_edit_keeps_what_is_left_empty(admin: Client) -> None:
     assert roster.connection_of(Cluster.objects.get()).bootstrap_servers == ("other:9092",)
 
 
+def test_the_days_left_of_stored_certificates_are_shown(admin: Client) -> None:
+    authority = Authority("Ours")
+    ending = authority.client("observer", days=5.9)
+    text = "bootstrap.servers=a:1\nsecurity.protocol=SSL\n" + "".join(
+        f"{key}={' '.join(pem.split())}\n"
+        for key, pem in {
+            "ssl.truststore.certificates": authority.pem,
+            "ssl.keystore.certificate.chain": ending.certificate_pem,
+            "ssl.keystore.key": ending.key_pem,
+        }.items()
+    )
+    made(admin, properties=text)
+    content = admin.get("/clusters/orders-eu/edit/").content.decode()
+    assert content.index('Client certificate <span class="name">observer</span>: valid for 6 d') < content.index("Ours")
+    assert "PRIVATE KEY" not in content
+
+
 def test_pausing_and_going_on(admin: Client) -> None:
     made(admin)
     admin.post("/clusters/orders-eu/pause/")
