@@ -62,6 +62,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
     context["evidence"] = _evidence(here)
+    context["lacks_rights"] = any("not authorised" in one["text"] for one in context["evidence"])
     context["rate_spark"] = cluster_rate(here)
     return page(request, "pages/cluster.html", context, shell=shell)
 

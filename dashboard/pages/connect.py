@@ -240,7 +240,10 @@ def _typed(request: HttpRequest, cluster: Cluster | None = None) -> Typed:
 def _panel(request: HttpRequest, steps: list[Step], errors: dict[str, str]) -> HttpResponse:
     """The panel of steps. 200 also for failures: htmx puts in only what came well, and so it did."""
     counts = {outcome.value: sum(step.outcome is outcome for step in steps) for outcome in Outcome}
-    return render(request, "pages/_check.html", {"steps": steps, "counts": counts, "errors": errors})
+    # each field's message comes along, empty ones too, so that what was mended is no longer complained about
+    beside = [(field, errors.get(field, "")) for field in ("name", "slug", "interval")]
+    context = {"steps": steps, "counts": counts, "errors": errors, "beside": beside}
+    return render(request, "pages/_check.html", context)
 
 
 def _form_page(request: HttpRequest, cluster: Cluster | None) -> HttpResponse:

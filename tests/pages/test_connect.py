@@ -73,11 +73,11 @@ def test_a_store_comes_with_the_form_and_no_path_is_read(admin: Client) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"name": " "}, "use 1 to 200 characters"),
+        ({"name": " "}, "Give it a name of 1 to 200"),
         ({"name": "a\x07b"}, "control character"),
-        ({"name": "\u65e5\u672c"}, "no address can be made from the name"),
+        ({"name": "\u65e5\u672c"}, "No address can be made from the name"),
         ({"slug": "add"}, "not &#x27;add&#x27; or &#x27;new&#x27;"),
-        ({"slug": "a/b"}, "use 1 to 64 letters"),
+        ({"slug": "a/b"}, "cannot be used: 1 to 64 letters"),
         ({"interval": "0.5"}, "outside 1 to 300 seconds"),
         ({"interval": "soon"}, "use a number of seconds"),
         ({"interval": "nan"}, "use a number of seconds"),
