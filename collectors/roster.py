@@ -29,8 +29,11 @@ class RosterError(ValueError):
 
 def check_name(name: str) -> str:
     name = name.strip()
-    if not name or len(name) > 200 or not name.isprintable():
-        raise RosterError("name", f"the name {name[:50]!r}: use 1 to 200 characters, none of them a control character")
+    if not name:
+        raise RosterError("name", "Give it a name of 1 to 200 characters.")
+    if len(name) > 200 or not name.isprintable():
+        said = f"The name {name[:50]!r} cannot be used: 1 to 200 characters, none of them a control character."
+        raise RosterError("name", said)
     return name
 
 
@@ -38,15 +41,17 @@ def check_slug(slug: str, name: str) -> str:
     """`slug`, or one made from the name."""
     made = slug.strip() or slugify(name)[:64]
     if not made:
-        raise RosterError("slug", f"no address can be made from the name {name!r}: give one of letters, digits and '-'")
+        raise RosterError("slug", f"No address can be made from the name {name!r}: give one of letters, digits and '-'")
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", made) or made.lower() in RESERVED:
-        raise RosterError("slug", f"the address {made!r}: use 1 to 64 letters, digits, '-' or '_', not 'add' or 'new'")
+        raise RosterError(
+            "slug", f"The address {made!r} cannot be used: 1 to 64 letters, digits, '-' or '_', not 'add' or 'new'."
+        )
     return made
 
 
 def check_interval(seconds: float) -> float:
     if not INTERVALS[0] <= seconds <= INTERVALS[1]:
-        raise RosterError("interval", f"the interval {seconds:g} is outside 1 to 300 seconds")
+        raise RosterError("interval", f"The interval {seconds:g} is outside 1 to 300 seconds.")
     return seconds
 
 
@@ -59,7 +64,7 @@ def add(
     interval = check_interval(interval)
     if (other := Cluster.everything.filter(slug=slug).first()) is not None:
         state = "was deleted less than a day ago; restore it, or" if other.deleted_at else "is there already:"
-        raise RosterError("slug", f"a cluster with the address {slug!r} {state} give another address")
+        raise RosterError("slug", f"A cluster with the address {slug!r} {state} give another address")
     try:
         with transaction.atomic():
             return Cluster.objects.create(
@@ -70,7 +75,7 @@ def add(
                 managed_by=managed_by,
             )
     except IntegrityError:
-        raise RosterError("slug", f"a cluster with the address {slug!r} is there already: give another") from None
+        raise RosterError("slug", f"A cluster with the address {slug!r} is there already: give another") from None
 
 
 def change(cluster: Cluster, *, name: str, interval: float, connection: ConnectionSettings | None = None) -> bool:

@@ -179,6 +179,7 @@ class SecuredKafka(KafkaCluster):
             kept: dict[str, str] = json.loads(path.read_text(encoding="ascii"))
             return kept
         self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.data_dir.chmod(0o700)  # the node's own properties hold passwords too
         made = {user: secrets.token_urlsafe(12) for user in RIGHTS}
         write_private(path, json.dumps(made))
         return made

@@ -20,6 +20,7 @@ from kafka.protocol.metadata import ApiVersionsRequest
 from kafka.protocol.parser import KafkaProtocol
 from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 
+from .link import WritesRequestError, changes_nothing
 from .settings import ConnectionSettings
 
 MAX_ANSWER_BYTES = 200_000_000
@@ -155,6 +156,8 @@ class Conversation:
 
     def ask(self, message: Any) -> Any:
         """The answer to a library message in the newest version both know; IncompatibleBrokerVersion otherwise."""
+        if not changes_nothing(message.name):
+            raise WritesRequestError(message.name)
         if self._versions is None:
             self.ask_versions()
         assert self._versions is not None

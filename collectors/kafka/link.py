@@ -50,6 +50,18 @@ class Answer:
         return self.response_class.decode(self.body)
 
 
+_READS = ("ApiVersions", "Describe", "Fetch", "FindCoordinator", "List", "Metadata", "OffsetFetch", "OffsetForLeader")
+
+
+class WritesRequestError(Exception):
+    """A request that would change something in Kafka was about to be made here: a mistake of ours."""
+
+
+def changes_nothing(name: str) -> bool:
+    """Whether the request of this name only reads: all that the road of the collectors ever carries."""
+    return name.startswith(_READS) or name.endswith("GroupDescribeRequest")
+
+
 class Request:
     """One request as the library's connection wants it: a message of the library, or a body made before.
 
@@ -57,6 +69,8 @@ class Request:
     """
 
     def __init__(self, message: Any, *, body: bytes | None = None, version: int | None = None) -> None:
+        if not changes_nothing(message.name):
+            raise WritesRequestError(message.name)
         self._message = message
         self._body = body
         self.API_KEY = message.API_KEY

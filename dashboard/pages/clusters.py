@@ -64,6 +64,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
         context["events"] = recent_events(20, cluster=here.cluster)
     if fragment in ("", "top"):
         context |= {"evidence": evidence(here), "rate_spark": cluster_rate(here, here.spark_seconds)}
+        context["lacks_rights"] = any("not authorised" in one["text"] for one in context["evidence"])
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
     return page(request, "pages/cluster.html", context, shell=shell)

@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from collectors import roster
+from collectors.kafka.certificates import days_left, expiries
 from collectors.kafka.probe import Outcome, Step, probe, refused_settings
 from collectors.kafka.reading import ReadFile, Reading, read_settings
 from collectors.kafka.settings import MECHANISMS, PROTOCOLS, ConnectionSettings, SettingsError
@@ -239,16 +240,21 @@ def _typed(request: HttpRequest, cluster: Cluster | None = None) -> Typed:
 def _panel(request: HttpRequest, steps: list[Step], errors: dict[str, str]) -> HttpResponse:
     """The panel of steps. 200 also for failures: htmx puts in only what came well, and so it did."""
     counts = {outcome.value: sum(step.outcome is outcome for step in steps) for outcome in Outcome}
-    return render(request, "pages/_check.html", {"steps": steps, "counts": counts, "errors": errors})
+    # each field's message comes along, empty ones too, so that what was mended is no longer complained about
+    beside = [(field, errors.get(field, "")) for field in ("name", "slug", "interval")]
+    context = {"steps": steps, "counts": counts, "errors": errors, "beside": beside}
+    return render(request, "pages/_check.html", context)
 
 
 def _form_page(request: HttpRequest, cluster: Cluster | None) -> HttpResponse:
+    stored = _stored(cluster)
     context: dict[str, Any] = {
         "section": "cluster-add" if cluster is None else "cluster",
         "cluster": cluster,
         "protocols": PROTOCOLS,
         "mechanisms": MECHANISMS,
-        "stored": _stored(cluster),
+        "stored": stored,
+        "certificates": _certificates(stored) if stored is not None else [],
         "locked": _locked(cluster) if cluster is not None and cluster.managed_by else "",
         "deleted": list(_deleted()) if cluster is None else [],
     }
@@ -268,6 +274,16 @@ def _stored(cluster: Cluster | None) -> ConnectionSettings | None:
         return roster.connection_of(cluster)
     except (SecretUnreadableError, SettingsError):
         return None
+
+
+def _certificates(stored: ConnectionSettings) -> list[tuple[str, str, float]]:
+    """(what it is, whose, days left) of the stored certificates, the first to end first."""
+    now = timezone.now().timestamp()
+    found = []
+    for what, pem in (("client certificate", stored.certificate_pem), ("authority", stored.ca_pem)):
+        if pem:
+            found += [(what, subject, days_left(at, now)) for subject, at in expiries(pem)]
+    return sorted(found, key=lambda one: one[2])[:20]
 
 
 def _told(settings: ConnectionSettings) -> dict[str, Any]:

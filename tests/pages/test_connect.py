@@ -73,11 +73,11 @@ def test_a_store_comes_with_the_form_and_no_path_is_read(admin: Client) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"name": " "}, "use 1 to 200 characters"),
+        ({"name": " "}, "Give it a name of 1 to 200"),
         ({"name": "a\x07b"}, "control character"),
-        ({"name": "\u65e5\u672c"}, "no address can be made from the name"),
+        ({"name": "\u65e5\u672c"}, "No address can be made from the name"),
         ({"slug": "add"}, "not &#x27;add&#x27; or &#x27;new&#x27;"),
-        ({"slug": "a/b"}, "use 1 to 64 letters"),
+        ({"slug": "a/b"}, "cannot be used: 1 to 64 letters"),
         ({"interval": "0.5"}, "outside 1 to 300 seconds"),
         ({"interval": "soon"}, "use a number of seconds"),
         ({"interval": "nan"}, "use a number of seconds"),
@@ -120,6 +120,23 @@ def test_an_edit_keeps_what_is_left_empty(admin: Client) -> None:
     assert roster.connection_of(cluster) == before
     admin.post("/clusters/orders-eu/edit/", {"name": "Orders", "interval": "30", "properties": "other:9092"})
     assert roster.connection_of(Cluster.objects.get()).bootstrap_servers == ("other:9092",)
+
+
+def test_the_days_left_of_stored_certificates_are_shown(admin: Client) -> None:
+    authority = Authority("Ours")
+    ending = authority.client("observer", days=5.9)
+    text = "bootstrap.servers=a:1\nsecurity.protocol=SSL\n" + "".join(
+        f"{key}={' '.join(pem.split())}\n"
+        for key, pem in {
+            "ssl.truststore.certificates": authority.pem,
+            "ssl.keystore.certificate.chain": ending.certificate_pem,
+            "ssl.keystore.key": ending.key_pem,
+        }.items()
+    )
+    made(admin, properties=text)
+    content = admin.get("/clusters/orders-eu/edit/").content.decode()
+    assert content.index('Client certificate <span class="name">observer</span>: valid for 6 d') < content.index("Ours")
+    assert "PRIVATE KEY" not in content
 
 
 def test_pausing_and_going_on(admin: Client) -> None:
