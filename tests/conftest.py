@@ -14,6 +14,7 @@ import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its stubs re-export nothing
 from django.conf import settings
+from pytest_django import Settings
 
 from collectors.demo.nodes import KafkaCluster
 from collectors.demo.secured import SecuredKafka
@@ -27,6 +28,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "served" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.served)
+
+
+@pytest.fixture(autouse=True)
+def _plain_settings(settings: Settings, tmp_path: Path) -> None:
+    """Static names without collectstatic, whichever test runs first, and nothing of the demo."""
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    settings.STATIC_ROOT = tmp_path  # else whitenoise walks a folder that a server may be filling
+    settings.DEMO = False
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,10 @@
-"""Fixtures of the page tests: somebody signed in, static files without a manifest, and no memory of other tests."""
+"""Fixtures of the page tests: somebody signed in, and no memory of other tests."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from pytest_django import Settings
 
 from collectors.history.cache import clear_caches
 from dashboard.live import findings, leaders
@@ -15,14 +12,8 @@ from dashboard.models import Person, Role
 
 
 @pytest.fixture(autouse=True)
-def _plain(settings: Settings, tmp_path: Path) -> None:
-    """Static names without collectstatic; and the caches are emptied, since tests reuse ids of clusters and cycles."""
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
-    settings.STATIC_ROOT = tmp_path  # else whitenoise walks a folder that a server may be filling
-    settings.DEMO = False
+def _forget() -> None:
+    """Empty the caches, since tests reuse ids of clusters and cycles."""
     findings.forget()
     leaders.forget()
     clear_caches()
