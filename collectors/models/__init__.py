@@ -6,13 +6,16 @@ from .cycles import CollectorTotals, Cycle
 from .events import Event
 from .groups import Group, Member
 from .leases import Lease
+from .rights import ClusterRight, Configuration
 from .samples import Frame, Layout
 from .topics import Topic
 
 __all__ = [
     "Broker",
     "Cluster",
+    "ClusterRight",
     "CollectorTotals",
+    "Configuration",
     "Cycle",
     "Event",
     "Frame",

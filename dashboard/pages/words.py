@@ -74,6 +74,8 @@ EVENTS: dict[str, tuple[str, str]] = {
     "topic_deleted": ("i-topics", ""),
     "topic_recreated": ("i-topics", "is-warn"),
     "topic_grown": ("i-topics", ""),
+    "config_changed": ("i-sliders", ""),
+    "rights_changed": ("i-unknown", "is-warn"),
     "group_new": ("i-groups", ""),
     "group_gone": ("i-groups", ""),
     "members_changed": ("i-rebal", ""),
