@@ -12,7 +12,7 @@ from kafka.protocol.metadata import FindCoordinatorRequest
 from numpy.typing import NDArray
 
 from ..domain.numbers import Column, Layout, Numbers
-from ..domain.scope import Scope
+from ..domain.scope import ALL, Scope
 from . import wire
 from .answers import CommitsAnswer
 from .exchange import Exchange
@@ -44,7 +44,7 @@ class CommitBook:
     missing from its answer stays, not known, until metadata that was asked for later says that it is not hidden.
     """
 
-    def __init__(self, exchange: Exchange, scope: Scope) -> None:
+    def __init__(self, exchange: Exchange, scope: Scope = ALL) -> None:
         self._exchange = exchange
         self._scope = scope
         self._held: dict[str, dict[str, tuple[bytes, float]]] = {}  # group -> topic -> (partitions, missed since)

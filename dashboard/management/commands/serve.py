@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from collectors.as_code import EnvironmentRefusedError, reconcile
+from collectors.as_code import EnvironmentRefusedError, clusters_file, reconcile
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Command(BaseCommand):
 
         install_default_rules()
         try:
-            for line in reconcile(os.environ):
+            for line in reconcile(os.environ, clusters_file(settings.CLUSTERS_FILE, settings.DATA_DIR)):
                 self.stdout.write(line)
         except EnvironmentRefusedError as error:
             raise CommandError(str(error)) from None
