@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from collectors.domain import words
+from collectors.domain.explanations import explain
 from collectors.domain.numbers import Column
 from collectors.domain.topology import GroupType, Reach
-from collectors.domain.verdicts import GroupRow, Verdict, explain
+from collectors.domain.verdicts import GroupRow, Verdict
 from collectors.domain.window import LENGTH, Window
 from collectors.domain.words import visible
 from collectors.history.kinds import Kind

@@ -7,9 +7,10 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collectors.domain.explanations import Finding, explain
 from collectors.domain.numbers import Layout
 from collectors.domain.topology import GroupType
-from collectors.domain.verdicts import Finding, GroupRow, Verdict, explain
+from collectors.domain.verdicts import GroupRow, Verdict
 from collectors.domain.window import LENGTH, Sample, Window
 from collectors.history import queries
 from collectors.history.kinds import Kind

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from django.db.models import Count, Q, Sum
 
+from collectors.domain.explanations import Finding
 from collectors.domain.numbers import Numbers
 from collectors.domain.topology import Reach
-from collectors.domain.verdicts import Finding, Verdict
+from collectors.domain.verdicts import Verdict
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
 from dashboard.live import findings, leaders
