@@ -30,6 +30,7 @@ class Subject:
     verdict: Verdict
     since: float | None
     owners: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    lost: int | None = None  # records deleted before they were read; None: not known
 
 
 @dataclass
@@ -71,6 +72,7 @@ def findings(
             since=subject.since,
             owners=subject.owners,
             reason=reason,
+            lost=subject.lost,
         )
         for subject in subjects
     }
