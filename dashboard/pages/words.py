@@ -110,6 +110,15 @@ def rate(value: float) -> str:
     return f"{value:.1f}" if value < 9.95 and value != round(value) else words.count(value)
 
 
+def percent(share: float) -> str:
+    """A share of 1 as per cent, small ones not rounded away: "12 %", "0.4 %", "under 0.01 %"."""
+    value = share * 100
+    if 0 < value < 0.01:
+        return f"under 0.01{THIN}%"
+    text = number(value) if value >= 9.95 else f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{text}{THIN}%"
+
+
 def size(value: float) -> str:
     """Decimal units, three digits at most: "0 B", "14 kB", "1.2 GB"."""
     amount, units = float(value), ("B", "kB", "MB", "GB", "TB", "PB")
