@@ -6,10 +6,11 @@ from .cycles import CollectorTotals, Cycle
 from .events import Event
 from .groups import Group, Member
 from .leases import Lease
-from .samples import Frame, Layout
+from .samples import Block, Frame, Layout, Span
 from .topics import Topic
 
 __all__ = [
+    "Block",
     "Broker",
     "Cluster",
     "CollectorTotals",
@@ -21,5 +22,6 @@ __all__ = [
     "Lease",
     "LogDir",
     "Member",
+    "Span",
     "Topic",
 ]
