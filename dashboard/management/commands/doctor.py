@@ -20,7 +20,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from collectors import as_code, secrets
+from collectors import as_code
 from collectors.domain.words import counted
 from collectors.models import Cycle
 from dashboard import schema
