@@ -20,7 +20,7 @@ from django.db.models.functions import Now
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from .domain.rights import NOT_AUTHORISED, rights_of
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
-from .domain.verdicts import GroupRow, judge_groups
+from .domain.verdicts import GroupRow, Verdict, judge_groups
 from .domain.window import LENGTH, Window
 from .domain.words import counted, duration
 from .history import queries
@@ -42,6 +42,9 @@ LONGEST_BUDGET_SECONDS = 10.0
 EARLY_CYCLE_AFTER_SECONDS = 1.0
 """When brokers change, the next cycle comes at once, but never sooner than this after the last one."""
 LOOK_SECONDS = 0.25
+UNREAD_STARTS_SECONDS = 12.0
+"""Log starts are asked again after this, not each minute, while a group does not read or falls behind: records that
+retention deletes before they are read are told within three cycles."""
 CLOCK_STEP_SECONDS = 1.0
 
 
@@ -226,8 +229,15 @@ class Sampler:
             self._seen = None
             raise
         self._seen = state
+        if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
+            self.survey.poke("start_offsets")
         self.announce("cycle", {"cluster": self.cluster.pk, "cycle": self._number})
         return self._number
+
+    def _somebody_may_lose(self, seen: Observation) -> bool:
+        """Whether a group does not read, or not fast enough, so that retention may pass it."""
+        verdicts = seen.columns.get(Kind.VERDICT)
+        return verdicts is not None and bool((verdicts.numbers.values >= int(Verdict.NO_MEMBERS)).any())
 
     def _ask(self, state: SurveyState) -> Observation:
         started_at = self.clock()
