@@ -184,7 +184,8 @@ def _key(short: str, prefix: str) -> str:
     if short not in _BY_VARIABLE:
         raise EnvironmentRefusedError(
             f"{prefix}{short} is unknown: use NAME, SLUG, INTERVAL, PROPERTIES, PROPERTIES_FILE, TOPICS_INCLUDE, "
-            "TOPICS_EXCLUDE, GROUPS_INCLUDE, GROUPS_EXCLUDE or a client property in capitals with '_' for '.', like BOOTSTRAP_SERVERS"
+            "TOPICS_EXCLUDE, GROUPS_INCLUDE, GROUPS_EXCLUDE or a client property in capitals with '_' for '.', "
+            "like BOOTSTRAP_SERVERS"
         )
     return _BY_VARIABLE[short]
 

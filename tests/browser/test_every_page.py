@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 CLUSTER = "/clusters/test/"
 PATHS = [
     "/", "/?kiosk=1", CLUSTER, f"{CLUSTER}topics/", f"{CLUSTER}groups/", f"{CLUSTER}brokers/", f"{CLUSTER}brokers/1/",
-    f"{CLUSTER}dead-letters/", f"{CLUSTER}events/", f"{CLUSTER}configuration/", "TOPIC", "GROUP", "/alerts/",
+    f"{CLUSTER}dead-letters/", f"{CLUSTER}events/", f"{CLUSTER}configuration/", f"{CLUSTER}rights/",
+    f"{CLUSTER}edit/", "/clusters/add/", "TOPIC", "GROUP", "/alerts/",
     "/alerts/history/", "/alerts/rules/", "/alerts/rules/broker_down/", "/alerts/silences/", "/alerts/silences/new/",
     "/alerts/deliveries/", "/settings/channels/", "/settings/channels/new/", "/settings/people/", "/settings/audit/",
     "/settings/account/", "/instance/",
