@@ -68,8 +68,7 @@ def test_a_page_is_fit_for_everybody(
         _has_unit_and_twin(page, i)
     page.wait_for_timeout(300)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, "it scrolls sideways"
-    found = Axe().run(page, options=AXE_OPTIONS).response["violations"]
-    assert [_said(one) for one in found] == []
+    assert findings(page) == []
     assert notes.complaints == []
 
 
@@ -85,6 +84,11 @@ def _has_unit_and_twin(page: Page, index: int) -> None:
     expect(button).to_have_attribute("aria-pressed", "true")
     heads = figure.locator(".sg-twin th.num")
     expect(heads.first).to_contain_text(unit, timeout=20_000)
+
+
+def findings(page: Page) -> list[str]:
+    """What axe complains of."""
+    return [_said(one) for one in Axe().run(page, options=AXE_OPTIONS).response["violations"]]
 
 
 def _said(violation: dict[str, Any]) -> str:
