@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.served import Served, wait_for
 from tests.screenshots import sign_in
 
-from .conftest import Notes
+from .conftest import POLICY, Notes
 
 pytestmark = [pytest.mark.kafka, pytest.mark.browser]
 
@@ -44,6 +44,7 @@ def walker(request: pytest.FixtureRequest, browser: Browser, served: Served) -> 
     look: str = request.param
     size = {"width": 390, "height": 844} if look == "phone" else {"width": 1400, "height": 1000}
     context = browser.new_context(viewport=size, color_scheme="light" if look == "light" else "dark")  # type: ignore[arg-type]  # a plain dict
+    context.add_init_script(POLICY)
     made, notes = context.new_page(), Notes()
     notes.watch(made)
     sign_in(made, served.manage("signinlink", "--port", str(served.port)).splitlines()[-1])
@@ -68,6 +69,7 @@ def test_a_page_is_fit_for_everybody(
         _has_unit_and_twin(page, i)
     page.wait_for_timeout(300)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, "it scrolls sideways"
+    assert page.evaluate("window.broken") == []  # before axe, which is injected past the policy
     assert findings(page) == []
     assert notes.complaints == []
 
