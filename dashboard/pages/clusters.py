@@ -37,6 +37,9 @@ _MORE_THAN_PART = {
     "commits": "committed offsets",
     "describe": "members of groups",
     "log_dirs": "sizes on disk",
+    "topic_configs": "configuration of topics",
+    "broker_configs": "configuration of brokers",
+    "rights": "rights",
 }
 
 

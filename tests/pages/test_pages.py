@@ -43,13 +43,14 @@ QUERIES = {
     "/clusters/demo/groups/": (43, 28),
     "/clusters/demo/groups/group-0/": (36, 21),
     "/clusters/demo/topics/": (28, 21),
-    "/clusters/demo/topics/topic-0/": (40, 25),
+    "/clusters/demo/topics/topic-0/": (42, 27),
     "/alerts/": (23, 16),
     "/clusters/demo/brokers/": (29, 21),
-    "/clusters/demo/brokers/1/": (31, 23),
+    "/clusters/demo/brokers/1/": (33, 25),
     "/clusters/demo/dead-letters/": (43, 36),
     "/clusters/demo/events/": (21, 14),
-    "/clusters/demo/configuration/": (22, 15),
+    "/clusters/demo/configuration/": (26, 19),
+    "/clusters/demo/rights/": (23, 16),
     "/instance/": (30, 23),
     "/alerts/history/": (23, 16),
     "/alerts/rules/": (22, 15),
@@ -64,7 +65,7 @@ QUERIES = {
     "/clusters/demo/?fragment=top": (27, 14),
     "/clusters/demo/?fragment=brokers": (24, 16),
     "/clusters/demo/groups/group-0/?fragment=top": (35, 20),
-    "/clusters/demo/topics/topic-0/?fragment=top": (23, 16),
+    "/clusters/demo/topics/topic-0/?fragment=top": (24, 17),
     "/surroundings/side/?section=groups&cluster=demo": (21, 14),
     "/clusters/demo/?fragment=groups": (43, 28),
     "/clusters/demo/?fragment=topics": (28, 21),
@@ -136,7 +137,8 @@ def test_without_a_cluster_pages_say_what_to_do(path: str, viewer: Client) -> No
 @pytest.mark.parametrize(
     "path",
     ["/", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/topics/", "/alerts/", "/clusters/demo/brokers/",
-     "/clusters/demo/dead-letters/", "/clusters/demo/events/", "/clusters/demo/configuration/", "/instance/"],
+     "/clusters/demo/dead-letters/", "/clusters/demo/events/", "/clusters/demo/configuration/",
+     "/clusters/demo/rights/", "/instance/"],
 )  # fmt: skip
 def test_a_cluster_that_was_never_sampled_has_pages(path: str, viewer: Client) -> None:
     make_cluster()
