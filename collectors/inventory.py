@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from .domain import topology
+from .domain import configuration, topology
+from .domain.configuration import DIFFERENCES_TOLD, Settings
 from .domain.deadletters import dead_letters_of
 from .domain.verdicts import Verdict
 from .domain.words import counted, storable
-from .models import Broker, Event, Group, LogDir, Member, Topic
+from .models import Broker, ConfigSet, Event, Group, LogDir, Member, Topic
+from .models.configuration import as_rows
 
 SETTLING_SECONDS = 60.0
 """After a collector's start, or a group's first sight, samples must come together: that "unknown" ends is no news."""
@@ -33,6 +35,7 @@ class Changes:
     events: list[Event] = field(default_factory=list)
     members: dict[str, tuple[topology.Member, ...]] = field(default_factory=dict)  # group name -> present members
     log_dirs: tuple[topology.LogDir, ...] | None = None
+    configs: list[tuple[Topic | Broker, ConfigSet]] = field(default_factory=list)
 
 
 class Inventory:
@@ -55,6 +58,8 @@ class Inventory:
                 row.member_id, row.client_id, row.host, row.instance_id or None, _as_assignment(row.assignment)
             )
             self.members[row.group.name] = (*self.members.get(row.group.name, ()), known)
+        self._config_sets = {row.digest: row for row in ConfigSet.objects.filter(cluster_id=cluster_id)}
+        self._config_by_id = {row.pk: row for row in self._config_sets.values()}
         # everything is new in the first survey: that is no news
         self._first_topics = not self.topics
         self._first_groups = not self.groups
@@ -254,6 +259,42 @@ class Inventory:
             text = f"Group {name}: {is_now}, was {was}"
             self._event(changes, now, Event.Kind.VERDICT_CHANGED, ("group", name), text, data)
 
+    def plan_configs(
+        self, changes: Changes, *, topics: Mapping[str, Settings], brokers: Mapping[int, Settings], now: float
+    ) -> None:
+        """Bring the settings of topics and brokers up to date; that they are read for the first time is no change."""
+        for name, settings in topics.items():
+            if (topic := self.topics.get(name)) is not None:
+                self._plan_config(changes, topic, settings, ("topic", name), f"Topic {name}", now)
+        for node_id, settings in brokers.items():
+            if (broker := self.brokers.get(node_id)) is not None:
+                self._plan_config(changes, broker, settings, ("broker", str(node_id)), f"Broker {node_id}", now)
+
+    def _plan_config(
+        self,
+        changes: Changes,
+        row: Topic | Broker,
+        settings: Settings,
+        subject: tuple[str, str],
+        who: str,
+        now: float,
+    ) -> None:
+        key = configuration.digest(settings)
+        old = self._config_by_id.get(row.config_id) if row.config_id is not None else None
+        if old is not None and old.digest == key:
+            return
+        found = self._config_sets.get(key)
+        if found is None:
+            found = ConfigSet(cluster_id=self.cluster_id, digest=key, settings=as_rows(settings))
+            self._config_sets[key] = found
+        changes.configs.append((row, found))
+        told = configuration.differences(old.listed, settings) if old is not None else []
+        if told:
+            left_out = len(told) - DIFFERENCES_TOLD
+            more = [f"and {counted(left_out, 'more setting')}"] if left_out > 0 else []
+            text = f"{who}: {'; '.join([*told[:DIFFERENCES_TOLD], *more])}"
+            self._event(changes, now, Event.Kind.CONFIG_CHANGED, subject, text, {"settings": told[:20]})
+
     def _event(
         self, changes: Changes, now: float, kind: Event.Kind, subject: tuple[str, str], text: str, data: dict[str, Any]
     ) -> None:
@@ -292,6 +333,7 @@ class Inventory:
         self._save_members(changes.members, now)
         if changes.log_dirs is not None:
             self._save_log_dirs(changes.log_dirs, now)
+        self._save_configs(changes.configs)
         Event.objects.bulk_create(changes.events, batch_size=500)
 
     def _save_members(self, members: Mapping[str, tuple[topology.Member, ...]], now: float) -> None:
@@ -321,6 +363,24 @@ class Inventory:
             ],
             batch_size=500,
         )
+
+    def _save_configs(self, configs: list[tuple[Topic | Broker, ConfigSet]]) -> None:
+        """Sets that are new, who has which, and no set that nobody has any more."""
+        if not configs:
+            return
+        new = {found.digest: found for _, found in configs if found.pk is None}
+        ConfigSet.objects.bulk_create(new.values(), batch_size=200)
+        for row, found in configs:
+            row.config_id = found.pk
+        topics = [row for row, _ in configs if isinstance(row, Topic)]
+        Topic.objects.bulk_update(topics, ["config"], batch_size=200)
+        Broker.objects.bulk_update([row for row, _ in configs if isinstance(row, Broker)], ["config"], batch_size=200)
+        unused = ConfigSet.objects.filter(cluster_id=self.cluster_id, topics=None, brokers=None)
+        gone = set(unused.values_list("pk", flat=True))
+        for ids in _slices(sorted(gone), 500):
+            ConfigSet.objects.filter(pk__in=ids).delete()
+        self._config_sets = {key: row for key, row in self._config_sets.items() if row.pk not in gone}
+        self._config_by_id = {row.pk: row for row in self._config_sets.values()}
 
     def _save_log_dirs(self, log_dirs: tuple[topology.LogDir, ...], now: float) -> None:
         rows = [

@@ -280,6 +280,8 @@ class Sampler:
         if state.log_dirs is not None and (old is None or state.log_dirs is not old.log_dirs):
             # those of a broker that is silent just now keep the moment at which they were read
             changes.log_dirs = tuple(d for d in state.log_dirs if d.broker_id in state.log_dirs_answered)
+        if state.configs is not None and (old is None or state.configs is not old.configs):
+            rows.plan_configs(changes, topics=state.configs.topics, brokers=state.configs.brokers, now=now)
         if (verdicts := seen.columns.get(Kind.VERDICT)) is not None:
             rows.plan_verdicts(
                 changes, dict(zip(verdicts.layout.owners, verdicts.numbers.values.tolist(), strict=True)), now=now

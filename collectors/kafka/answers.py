@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from ..domain.configuration import Settings
 from ..domain.numbers import Column
 from ..domain.topology import LogDir
 from .reasons import PartError
@@ -46,6 +47,14 @@ class LogDirsAnswer:
     brokers: frozenset[int]  # who answered
     asked_at: float
     errors: tuple[PartError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigsAnswer:
+    """Settings by topic and by broker, of those that were answered."""
+
+    topics: dict[str, Settings]
+    brokers: dict[int, Settings]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ..domain.numbers import Layout
 from ..domain.topology import Group, Metadata, Quorum
-from . import slow, wire
-from .answers import Answered, CommitsAnswer, LogDirsAnswer, OffsetsAnswer
+from . import configs, slow, wire
+from .answers import Answered, CommitsAnswer, ConfigsAnswer, LogDirsAnswer, OffsetsAnswer
 from .commits import CommitBook
 from .exchange import BrokerReach, Exchange
 from .groups import ListedGroups, ask_groups
@@ -20,6 +20,7 @@ __all__ = [
     "Answered",
     "BrokerReach",
     "CommitsAnswer",
+    "ConfigsAnswer",
     "ListedGroups",
     "LogDirsAnswer",
     "OffsetsAnswer",
@@ -102,6 +103,18 @@ class Session:
         if link is not None:
             found = slow.ask_versions(self._exchange, link, _nodes(metadata), deadline, tally)
         return Answered(found, asked_at, tally.errors())
+
+    def ask_configs(
+        self, metadata: Metadata, topics: Sequence[str], *, brokers: bool, budget_seconds: float
+    ) -> Answered[ConfigsAnswer]:
+        """Settings of these topics and, with `brokers`, of every broker."""
+        asked_at, deadline, tally = time.time(), _deadline(budget_seconds), Tally()
+        link = self._exchange.connected(deadline, tally)
+        if link is None:
+            return Answered(None, asked_at, tally.errors())
+        of_brokers = configs.ask_brokers(self._exchange, link, _nodes(metadata), deadline, tally) if brokers else {}
+        of_topics = configs.ask_topics(self._exchange, link, topics, deadline, tally)
+        return Answered(ConfigsAnswer(of_topics, of_brokers), asked_at, tally.errors())
 
     def probe_suspects(self) -> None:
         """Knock at suspect brokers without waiting, so that one that is back is seen although it leads nothing."""

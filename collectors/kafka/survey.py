@@ -12,7 +12,7 @@ from types import MappingProxyType
 from ..domain.numbers import Column, Layout
 from ..domain.topology import Group, LogDir, Metadata, Quorum
 from ..domain.words import is_storable
-from .answers import OffsetsAnswer
+from .answers import ConfigsAnswer, OffsetsAnswer
 from .reasons import PartError
 from .session import Session
 
@@ -20,10 +20,12 @@ log = logging.getLogger(__name__)
 
 EVERY_SECONDS = MappingProxyType(
     {"metadata": 30.0, "groups": 15.0, "quorum": 30.0, "start_offsets": 60.0, "log_dirs": 60.0, "versions": 600.0}
+    | {"configs": 600.0}
 )
 """How often each part is asked; metadata also when poked, and each second while a broker is suspect."""
 BUDGET_SECONDS = MappingProxyType(
     {"metadata": 3.0, "groups": 5.0, "quorum": 3.0, "start_offsets": 5.0, "log_dirs": 10.0, "versions": 3.0}
+    | {"configs": 10.0}
 )
 AGAIN_SHARE = 0.25
 """A part that failed is asked again after this share of its time, but not within AGAIN_SECONDS."""
@@ -51,6 +53,7 @@ class SurveyState:
     log_dirs_taken_at: float | None = None
     quorum: Quorum | None = None
     versions: dict[int, str] = field(default_factory=dict)
+    configs: ConfigsAnswer | None = None  # the same object while nothing was answered anew
     errors: tuple[PartError, ...] = ()
     ages: dict[str, float] = field(default_factory=dict)
     requests: int = 0  # of the whole session so far
@@ -74,6 +77,8 @@ class Survey:
         self._thread: threading.Thread | None = None
         self._probed = 0.0
         self._replicas_on: frozenset[int] = frozenset()
+        self._asked_config: set[str] = set()
+        self._configs_due = 0.0  # when all are to be asked again, not only those that are new
 
     # --- for others ---------------------------------------------------------------------------------------
 
@@ -189,6 +194,9 @@ class Survey:
                 # Coordinators and controller moved with the broker; who came back may be another version.
                 for part in ("groups", "quorum", "versions", "log_dirs"):
                     self.poke(part)
+            if self._state.configs is not None and self._without_config(metadata):
+                with self._lock:
+                    self._due["configs"] = min(self._due["configs"], self._tried["configs"] + AGAIN_SECONDS)
         return answer.errors
 
     def _ask_groups(self, budget: float) -> tuple[PartError, ...]:
@@ -244,6 +252,31 @@ class Survey:
             self._state = replace(self._state, versions=self._state.versions | answer.value)
             self._taken_at["versions"] = self._clock()
         return answer.errors
+
+    def _ask_configs(self, budget: float) -> tuple[PartError, ...]:
+        """All of them when their time has come, else those of topics that are new."""
+        metadata, old = self._known_metadata(), self._state.configs
+        is_full = old is None or time.monotonic() >= self._configs_due
+        topics = [t.name for t in metadata.topics] if is_full else self._without_config(metadata)
+        answer = self._session.ask_configs(metadata, topics, brokers=is_full, budget_seconds=budget)
+        if answer.value is None:
+            return answer.errors
+        self._asked_config |= set(topics)
+        if is_full:
+            self._configs_due = time.monotonic() + 0.9 * EVERY_SECONDS["configs"]
+            self._asked_config = set(topics)
+        present = {t.name for t in metadata.topics}
+        kept = {} if old is None else {t: found for t, found in old.topics.items() if t in present}
+        brokers = ({} if old is None else old.brokers) | answer.value.brokers
+        self._state = replace(self._state, configs=ConfigsAnswer(kept | answer.value.topics, brokers))
+        if answer.value.topics or answer.value.brokers:
+            self._taken_at["configs"] = self._clock()
+        # what a partial question did not ask about stands as it was answered before
+        return answer.errors if is_full else (*self._errors.get("configs", ()), *answer.errors)
+
+    def _without_config(self, metadata: Metadata) -> list[str]:
+        """Topics that nobody was asked about yet."""
+        return [t.name for t in metadata.topics if t.name not in self._asked_config]
 
     def _known_metadata(self) -> Metadata:
         if self._state.metadata is None:

@@ -2,6 +2,7 @@
 
 from .brokers import Broker, LogDir
 from .clusters import Cluster
+from .configuration import ConfigSet
 from .cycles import CollectorTotals, Cycle
 from .events import Event
 from .groups import Group, Member
@@ -13,6 +14,7 @@ __all__ = [
     "Broker",
     "Cluster",
     "CollectorTotals",
+    "ConfigSet",
     "Cycle",
     "Event",
     "Frame",

@@ -15,7 +15,7 @@ from dashboard.access.roles import role
 from dashboard.live import details, rows
 from dashboard.models import Role
 
-from . import spread
+from . import configuration, spread
 from .lists import arrange, headings, read_state
 from .overview import recent_events
 from .ranges import QUICK, read_range
@@ -154,7 +154,7 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
     assert here is not None
-    found = Topic.objects.filter(cluster=here.cluster, name=name).first()
+    found = Topic.objects.filter(cluster=here.cluster, name=name).select_related("config").first()
     if found is None:
         raise Http404(f"There is no topic “{name}” in {here.name}.")
     row = details.topic_detail(here.cluster, here.now, name)
@@ -174,6 +174,8 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         return page(request, "pages/_spread.html", context, shell=shell)
     context |= {
         "held": _held(row),
+        "config": configuration.shown(found.config),
+        "why": configuration.why_of(here, found, "topic_configs"),
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,
     }

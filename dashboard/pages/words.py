@@ -74,6 +74,7 @@ EVENTS: dict[str, tuple[str, str]] = {
     "topic_deleted": ("i-topics", ""),
     "topic_recreated": ("i-topics", "is-warn"),
     "topic_grown": ("i-topics", ""),
+    "config_changed": ("i-sliders", ""),
     "group_new": ("i-groups", ""),
     "group_gone": ("i-groups", ""),
     "members_changed": ("i-rebal", ""),
@@ -109,14 +110,7 @@ def rate(value: float) -> str:
 
 
 def size(value: float) -> str:
-    """Decimal units, three digits at most: "0 B", "14 kB", "1.2 GB"."""
-    amount, units = float(value), ("B", "kB", "MB", "GB", "TB", "PB")
-    for unit in units:
-        if amount < 999.5 or unit == units[-1]:
-            digits = f"{amount:.0f}" if unit == "B" or amount >= 99.5 else f"{amount:.{1 if amount >= 9.95 else 2}f}"
-            return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits}{THIN}{unit}"
-        amount /= 1000
-    raise AssertionError(value)
+    return words.size(value)
 
 
 def short(value: float) -> str:

@@ -49,7 +49,7 @@ QUERIES = {
     "/clusters/demo/brokers/1/": (31, 23),
     "/clusters/demo/dead-letters/": (43, 36),
     "/clusters/demo/events/": (21, 14),
-    "/clusters/demo/configuration/": (22, 15),
+    "/clusters/demo/configuration/": (25, 18),
     "/instance/": (30, 23),
     "/alerts/history/": (23, 16),
     "/alerts/rules/": (22, 15),
@@ -191,6 +191,30 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(viewer: Cli
             counts[number][path] = len(first), len(second)
     assert counts[3] == QUERIES
     assert counts[300] == QUERIES
+
+
+def test_lists_are_fit_for_ten_thousand_topics_and_groups(viewer: Client) -> None:
+    """Sorted, searched and paged: the same queries as with three, and a page of rows in the answer."""
+    many = 10_000
+    topics = {f"topic-{i}": (1, 2.0) for i in range(many)}
+    groups = {f"group-{i}": (f"topic-{i}",) for i in range(many)}
+    make_company(Company(topics=topics, groups=groups, cycles=2, freeze_cycles=1, frozen=frozenset({"group-77"})))
+    Cluster.objects.update(interval_seconds=600)
+    lists = {"/clusters/demo/groups/": "group-77", "/clusters/demo/topics/": "topic-77"}
+    for path, wanted in lists.items():
+        for query in ("", "?sort=-lag&page=200", "?q=77&sort=name", "?sort=name&show=nonsense"):
+            viewer.get(path)
+            with CaptureQueriesContext(connection) as asked:
+                response = viewer.get(path + query)
+            assert len(asked) <= QUERIES[path][1], query
+            assert 0 < len(response.context["lines"]) <= 50
+            assert len(response.content) < 400_000
+        assert wanted in [line["name"] for line in viewer.get(f"{path}?q={wanted}&sort=name").context["lines"]]
+        assert viewer.get(f"{path}?page=200").context["listed"].last == many
+    with CaptureQueriesContext(connection) as asked:
+        found = viewer.get("/search/?q=77").json()
+    assert len(asked) <= 12
+    assert all(len(section["items"]) <= 7 for section in found["sections"])
 
 
 def test_lists_sort_filter_search_and_page_by_their_address(viewer: Client) -> None:
