@@ -104,6 +104,9 @@ def configuration(request: HttpRequest, slug: str) -> HttpResponse:
         "here": here,
         "head": _headline(here, newest, compared, on_topics, is_read=bool(read) or any(b.config_id for b in brokers)),
         "compared": compared,
+        "unlike": [one for one in compared if one.differs],
+        "each_own": [one for one in compared if not one.differs and one.is_unlike],
+        "alike": [one for one in compared if not one.is_unlike],
         "unread_brokers": [one for one in brokers if one.config is None],
         "why_brokers": why_unread(newest, "broker_configs"),
         "on_topics": on_topics[:TOPIC_SETTINGS_SHOWN],
@@ -124,6 +127,10 @@ class Compared:
     name: str
     values: list[tuple[Line, list[int]]]
     differs: bool  # beyond what has to differ from broker to broker
+
+    @property
+    def is_unlike(self) -> bool:
+        return len({one.said for one, _ in self.values}) > 1
 
 
 OWN_TO_EACH = ("advertised.listeners", "broker.id", "broker.rack", "controller.listener.names", "listeners", "node.id")
