@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from .domain import configuration, topology
-from .domain.configuration import DIFFERENCES_TOLD, Settings
+from .domain import topology
 from .domain.deadletters import dead_letters_of
+from .domain.scope import ALL, Scope
 from .domain.verdicts import Verdict
 from .domain.words import counted, storable
-from .models import Broker, ConfigSet, Event, Group, LogDir, Member, Topic
-from .models.configuration import as_rows
+from .models import Broker, Event, Group, LogDir, Member, Topic
 
 SETTLING_SECONDS = 60.0
 """After a collector's start, or a group's first sight, samples must come together: that "unknown" ends is no news."""
@@ -35,7 +34,27 @@ class Changes:
     events: list[Event] = field(default_factory=list)
     members: dict[str, tuple[topology.Member, ...]] = field(default_factory=dict)  # group name -> present members
     log_dirs: tuple[topology.LogDir, ...] | None = None
-    configs: list[tuple[Topic | Broker, ConfigSet]] = field(default_factory=list)
+
+    def note(
+        self, cluster_id: int, now: float, kind: Event.Kind, subject: tuple[str, str], text: str, data: dict[str, Any]
+    ) -> None:
+        """An event; from the EVENTS_OF_A_KIND_AT_ONCE-th of its kind on, one stands for all."""
+        same = sum(1 for event in self.events if event.kind == kind)
+        if same == EVENTS_OF_A_KIND_AT_ONCE:
+            text, subject, data = f"more than {same} events like this one at once: {text}", ("", ""), {}
+        elif same > EVENTS_OF_A_KIND_AT_ONCE:
+            return
+        self.events.append(
+            Event(
+                cluster_id=cluster_id,
+                at=_aware(now),
+                kind=kind,
+                subject_kind=subject[0],
+                subject=storable(subject[1], 500),
+                text=storable(text, 5000),
+                data=data,
+            )
+        )
 
 
 class Inventory:
@@ -45,10 +64,11 @@ class Inventory:
     transaction. If that fails, make a new Inventory: memory and database must not differ.
     """
 
-    def __init__(self, cluster_id: int, *, began: float = 0.0) -> None:
+    def __init__(self, cluster_id: int, *, began: float = 0.0, scope: Scope = ALL) -> None:
         """`began`: when this collector began to sample the cluster, unix seconds."""
         self.cluster_id = cluster_id
         self.began = began
+        self.scope = scope
         self.brokers = {row.node_id: row for row in Broker.objects.filter(cluster_id=cluster_id)}
         self.topics = {row.name: row for row in Topic.objects.filter(cluster_id=cluster_id)}
         self.groups = {row.name: row for row in Group.objects.filter(cluster_id=cluster_id)}
@@ -58,8 +78,6 @@ class Inventory:
                 row.member_id, row.client_id, row.host, row.instance_id or None, _as_assignment(row.assignment)
             )
             self.members[row.group.name] = (*self.members.get(row.group.name, ()), known)
-        self._config_sets = {row.digest: row for row in ConfigSet.objects.filter(cluster_id=cluster_id)}
-        self._config_by_id = {row.pk: row for row in self._config_sets.values()}
         # everything is new in the first survey: that is no news
         self._first_topics = not self.topics
         self._first_groups = not self.groups
@@ -161,7 +179,10 @@ class Inventory:
             if not changed:
                 continue
             changes.update.append((row, changed))
-            if was_gone is not None or (old_id and row.topic_id != old_id):
+            # one that is back with its id was only out of sight: left out, or hidden from this login
+            if (was_gone is not None and not (old_id and row.topic_id == old_id)) or (
+                old_id and row.topic_id != old_id
+            ):
                 text = f"Topic {topic.name} was deleted and made anew: its offsets start again at 0"
                 self._topic_event(changes, now, Event.Kind.TOPIC_RECREATED, topic.name, text)
             elif row.partition_count > old_count:
@@ -174,7 +195,8 @@ class Inventory:
             if name not in present and row.gone_at is None:
                 row.gone_at = _aware(now)
                 changes.update.append((row, ("gone_at",)))
-                self._topic_event(changes, now, Event.Kind.TOPIC_DELETED, name, f"Topic {name} was deleted")
+                if self.scope.takes_topic(name):
+                    self._topic_event(changes, now, Event.Kind.TOPIC_DELETED, name, f"Topic {name} was deleted")
         for broker, moved in sorted(leaders_moved.items()):
             source = f"from broker {broker}" if broker >= 0 else "to a broker after having none"
             text = f"{counted(moved, 'partition leader')} moved {source}"
@@ -219,6 +241,8 @@ class Inventory:
                 if name not in present and row.gone_at is None:
                     row.gone_at = _aware(now)
                     changes.update.append((row, ("gone_at",)))
+                    if not self.scope.takes_group(name):
+                        continue
                     self._event(changes, now, Event.Kind.GROUP_GONE, ("group", name), f"Group {name} is gone", {})
         self._first_groups = False
 
@@ -259,61 +283,10 @@ class Inventory:
             text = f"Group {name}: {is_now}, was {was}"
             self._event(changes, now, Event.Kind.VERDICT_CHANGED, ("group", name), text, data)
 
-    def plan_configs(
-        self, changes: Changes, *, topics: Mapping[str, Settings], brokers: Mapping[int, Settings], now: float
-    ) -> None:
-        """Bring the settings of topics and brokers up to date; that they are read for the first time is no change."""
-        for name, settings in topics.items():
-            if (topic := self.topics.get(name)) is not None:
-                self._plan_config(changes, topic, settings, ("topic", name), f"Topic {name}", now)
-        for node_id, settings in brokers.items():
-            if (broker := self.brokers.get(node_id)) is not None:
-                self._plan_config(changes, broker, settings, ("broker", str(node_id)), f"Broker {node_id}", now)
-
-    def _plan_config(
-        self,
-        changes: Changes,
-        row: Topic | Broker,
-        settings: Settings,
-        subject: tuple[str, str],
-        who: str,
-        now: float,
-    ) -> None:
-        key = configuration.digest(settings)
-        old = self._config_by_id.get(row.config_id) if row.config_id is not None else None
-        if old is not None and old.digest == key:
-            return
-        found = self._config_sets.get(key)
-        if found is None:
-            found = ConfigSet(cluster_id=self.cluster_id, digest=key, settings=as_rows(settings))
-            self._config_sets[key] = found
-        changes.configs.append((row, found))
-        told = configuration.differences(old.listed, settings) if old is not None else []
-        if told:
-            left_out = len(told) - DIFFERENCES_TOLD
-            more = [f"and {counted(left_out, 'more setting')}"] if left_out > 0 else []
-            text = f"{who}: {'; '.join([*told[:DIFFERENCES_TOLD], *more])}"
-            self._event(changes, now, Event.Kind.CONFIG_CHANGED, subject, text, {"settings": told[:20]})
-
     def _event(
         self, changes: Changes, now: float, kind: Event.Kind, subject: tuple[str, str], text: str, data: dict[str, Any]
     ) -> None:
-        same = sum(1 for event in changes.events if event.kind == kind)
-        if same == EVENTS_OF_A_KIND_AT_ONCE:
-            text, subject, data = f"more than {same} events like this one at once: {text}", ("", ""), {}
-        elif same > EVENTS_OF_A_KIND_AT_ONCE:
-            return
-        changes.events.append(
-            Event(
-                cluster_id=self.cluster_id,
-                at=_aware(now),
-                kind=kind,
-                subject_kind=subject[0],
-                subject=storable(subject[1], 500),
-                text=storable(text, 5000),
-                data=data,
-            )
-        )
+        changes.note(self.cluster_id, now, kind, subject, text, data)
 
     # --- writing ------------------------------------------------------------------------------------------
 
@@ -333,7 +306,6 @@ class Inventory:
         self._save_members(changes.members, now)
         if changes.log_dirs is not None:
             self._save_log_dirs(changes.log_dirs, now)
-        self._save_configs(changes.configs)
         Event.objects.bulk_create(changes.events, batch_size=500)
 
     def _save_members(self, members: Mapping[str, tuple[topology.Member, ...]], now: float) -> None:
@@ -363,24 +335,6 @@ class Inventory:
             ],
             batch_size=500,
         )
-
-    def _save_configs(self, configs: list[tuple[Topic | Broker, ConfigSet]]) -> None:
-        """Sets that are new, who has which, and no set that nobody has any more."""
-        if not configs:
-            return
-        new = {found.digest: found for _, found in configs if found.pk is None}
-        ConfigSet.objects.bulk_create(new.values(), batch_size=200)
-        for row, found in configs:
-            row.config_id = found.pk
-        topics = [row for row, _ in configs if isinstance(row, Topic)]
-        Topic.objects.bulk_update(topics, ["config"], batch_size=200)
-        Broker.objects.bulk_update([row for row, _ in configs if isinstance(row, Broker)], ["config"], batch_size=200)
-        unused = ConfigSet.objects.filter(cluster_id=self.cluster_id, topics=None, brokers=None)
-        gone = set(unused.values_list("pk", flat=True))
-        for ids in _slices(sorted(gone), 500):
-            ConfigSet.objects.filter(pk__in=ids).delete()
-        self._config_sets = {key: row for key, row in self._config_sets.items() if row.pk not in gone}
-        self._config_by_id = {row.pk: row for row in self._config_sets.values()}
 
     def _save_log_dirs(self, log_dirs: tuple[topology.LogDir, ...], now: float) -> None:
         rows = [

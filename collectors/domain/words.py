@@ -33,17 +33,6 @@ def duration(seconds: float) -> str:
     raise AssertionError(whole)
 
 
-def size(value: float) -> str:
-    """Decimal units, three digits at most: "0 B", "14 kB", "1.2 GB"."""
-    amount, units = float(value), ("B", "kB", "MB", "GB", "TB", "PB")
-    for unit in units:
-        if amount < 999.5 or unit == units[-1]:
-            digits = f"{amount:.0f}" if unit == "B" or amount >= 99.5 else f"{amount:.{1 if amount >= 9.95 else 2}f}"
-            return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits}{THIN}{unit}"
-        amount /= 1000
-    raise AssertionError(value)
-
-
 def moment(at: float, *, now: float) -> str:
     """A time of day in UTC, with the date when it is not today's: "14:02:10 UTC"."""
     then, today = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(now, UTC)

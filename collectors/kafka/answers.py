@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..domain.configuration import Settings
+from ..domain.configuration import Config
 from ..domain.numbers import Column
 from ..domain.topology import LogDir
 from .reasons import PartError
@@ -51,10 +51,11 @@ class LogDirsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ConfigsAnswer:
-    """Settings by topic and by broker, of those that were answered."""
+    """Configurations by the name of the topic or the id of the broker; `refused` were answered with an error."""
 
-    topics: dict[str, Settings]
-    brokers: dict[int, Settings]
+    found: dict[str, Config]
+    refused: frozenset[str]
+    errors: tuple[PartError, ...]
 
 
 @dataclass(frozen=True, slots=True)

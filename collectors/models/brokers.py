@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db import models
 
 from .clusters import Cluster
-from .configuration import ConfigSet
 
 
 class Broker(models.Model):
@@ -20,7 +19,6 @@ class Broker(models.Model):
     reach = models.SmallIntegerField(default=0)  # collectors.domain.topology.Reach
     reach_since = models.DateTimeField(null=True)
     reach_reason = models.CharField(max_length=300, blank=True)
-    config = models.ForeignKey(ConfigSet, on_delete=models.SET_NULL, null=True, related_name="brokers")
     first_seen_at = models.DateTimeField()
     gone_at = models.DateTimeField(null=True)
 

@@ -19,6 +19,7 @@ class Event(models.Model):
         TOPIC_RECREATED = "topic_recreated"
         TOPIC_GROWN = "topic_grown"
         CONFIG_CHANGED = "config_changed"
+        RIGHTS_CHANGED = "rights_changed"
         GROUP_NEW = "group_new"
         GROUP_GONE = "group_gone"
         MEMBERS_CHANGED = "members_changed"

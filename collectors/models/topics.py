@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db import models
 
 from .clusters import Cluster
-from .configuration import ConfigSet
 
 
 class Topic(models.Model):
@@ -21,7 +20,6 @@ class Topic(models.Model):
     offline_count = models.IntegerField(default=0)
     # [[leader, leader_epoch, [replicas], [isr], [offline]], ...] by partition number
     partitions = models.JSONField(default=list)
-    config = models.ForeignKey(ConfigSet, on_delete=models.SET_NULL, null=True, related_name="topics")
     first_seen_at = models.DateTimeField()
     gone_at = models.DateTimeField(null=True)
 

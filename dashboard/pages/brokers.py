@@ -17,7 +17,7 @@ from dashboard.access.roles import role
 from dashboard.live import leaders, rows
 from dashboard.models import Role
 
-from . import changes, configuration, words
+from . import changes, words
 from .lists import arrange, headings, read_state
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
@@ -170,7 +170,7 @@ def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
     here = shell.cluster
     assert here is not None
     # 64 bits: a longer number would be an error of the database, not "no such broker"
-    found = here.cluster.brokers.filter(node_id=node_id).select_related("config").first() if node_id < 2**31 else None
+    found = here.cluster.brokers.filter(node_id=node_id).first() if node_id < 2**31 else None
     if found is None:
         raise Http404(f"There is no broker {node_id} in {here.name}.")
     row = rows.broker_row(here.cluster, here.now, str(node_id))
@@ -190,8 +190,6 @@ def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
         line = Line(found, row, _growths(here, [str(node_id)]).get(str(node_id)))
         context |= {"line": line, "head": _headline(line)}
     context |= {
-        "config": configuration.shown(found.config),
-        "why": configuration.why_of(here, found, "broker_configs"),
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,
     }

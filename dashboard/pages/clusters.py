@@ -36,8 +36,6 @@ _MORE_THAN_PART = {
     "commits": "committed offsets",
     "describe": "members of groups",
     "log_dirs": "sizes on disk",
-    "topic_configs": "settings of topics",
-    "broker_configs": "settings of the broker",
 }
 
 
@@ -64,8 +62,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     if fragment in ("", "changed"):
         context["events"] = changes.recent(20, cluster=here.cluster)
     if fragment in ("", "top"):
-        newest = Cycle.objects.filter(cluster=here.cluster, number=here.cluster.last_cycle).first()
-        context |= {"evidence": evidence(newest), "rate_spark": cluster_rate(here, here.spark_seconds)}
+        context |= {"evidence": evidence(here), "rate_spark": cluster_rate(here, here.spark_seconds)}
         context["lacks_rights"] = any("not authorised" in one["text"] for one in context["evidence"])
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
@@ -79,8 +76,9 @@ def _brokers(here: Summary) -> list[BrokerLine]:
     return sorted(lines, key=lambda line: (_REACH_RANK.get(line.row["reach"], 3), line.broker.node_id))
 
 
-def evidence(newest: Cycle | None) -> list[dict[str, Any]]:
+def evidence(here: Summary) -> list[dict[str, Any]]:
     """What the newest cycle could not learn, in words; nothing when all was answered."""
+    newest = Cycle.objects.filter(cluster=here.cluster, number=here.cluster.last_cycle).first()
     if newest is None:
         return []
     out = []

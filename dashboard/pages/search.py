@@ -41,7 +41,7 @@ CLUSTER_PAGES = (
     ("brokers", "brokers/", "i-server"),
     ("dead letters", "dead-letters/", "i-inbox"),
     ("events", "events/", "i-flag"),
-    ("configuration", "configuration/", "i-sliders"),
+    ("configuration and rights", "configuration/", "i-sliders"),
 )
 
 

@@ -15,7 +15,7 @@ from dashboard.access.roles import role
 from dashboard.live import details, rows
 from dashboard.models import Role
 
-from . import changes, configuration, spread
+from . import changes, spread
 from .lists import SPARK, arrange, headings, read_state
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
@@ -153,7 +153,7 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
     assert here is not None
-    found = Topic.objects.filter(cluster=here.cluster, name=name).select_related("config").first()
+    found = Topic.objects.filter(cluster=here.cluster, name=name).first()
     if found is None:
         raise Http404(f"There is no topic “{name}” in {here.name}.")
     row = details.topic_detail(here.cluster, here.now, name)
@@ -173,8 +173,6 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         return page(request, "pages/_spread.html", context, shell=shell)
     context |= {
         "held": _held(row),
-        "config": configuration.shown(found.config),
-        "why": configuration.why_of(here, found, "topic_configs"),
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,
     }

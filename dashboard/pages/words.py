@@ -75,6 +75,7 @@ EVENTS: dict[str, tuple[str, str]] = {
     "topic_recreated": ("i-topics", "is-warn"),
     "topic_grown": ("i-topics", ""),
     "config_changed": ("i-sliders", ""),
+    "rights_changed": ("i-unknown", "is-warn"),
     "group_new": ("i-groups", ""),
     "group_gone": ("i-groups", ""),
     "members_changed": ("i-rebal", ""),
@@ -109,8 +110,24 @@ def rate(value: float) -> str:
     return f"{value:.1f}" if value < 9.95 and value != round(value) else words.count(value)
 
 
+def percent(share: float) -> str:
+    """A share of 1 as per cent, small ones not rounded away: "12 %", "0.4 %", "under 0.01 %"."""
+    value = share * 100
+    if 0 < value < 0.01:
+        return f"under 0.01{THIN}%"
+    text = number(value) if value >= 9.95 else f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{text}{THIN}%"
+
+
 def size(value: float) -> str:
-    return words.size(value)
+    """Decimal units, three digits at most: "0 B", "14 kB", "1.2 GB"."""
+    amount, units = float(value), ("B", "kB", "MB", "GB", "TB", "PB")
+    for unit in units:
+        if amount < 999.5 or unit == units[-1]:
+            digits = f"{amount:.0f}" if unit == "B" or amount >= 99.5 else f"{amount:.{1 if amount >= 9.95 else 2}f}"
+            return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits}{THIN}{unit}"
+        amount /= 1000
+    raise AssertionError(value)
 
 
 def short(value: float) -> str:

@@ -8,7 +8,6 @@ import os
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,14 +22,12 @@ from kafka.protocol.api_header import ResponseClassRegistry
 from kafka.protocol.consumer import ListOffsetsRequest
 
 from collectors.demo.nodes import KafkaCluster
-from collectors.domain.configuration import Source, retention
 from collectors.domain.numbers import Layout
 from collectors.domain.topology import GroupType, Metadata, Reach
-from collectors.kafka import configs
 from collectors.kafka.session import Session
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import Survey
-from tests.conftest import create_topic, produce
+from tests.conftest import produce
 
 pytestmark = pytest.mark.kafka
 
@@ -44,25 +41,6 @@ def session_to(bootstrap: str) -> Iterator[Session]:
         yield session
     finally:
         session.close()
-
-
-def test_settings_are_read_with_where_they_come_from(session: Session, kafka: KafkaCluster) -> None:
-    name = f"set-{uuid.uuid4().hex[:6]}"
-    create_topic(kafka.bootstrap, name, partitions=1, config={"retention.ms": "3600000"})
-    metadata = metadata_of(session)
-    names = [name, "there-is-no-such-topic", *(f"nor-{i}" for i in range(configs.TOPICS_A_REQUEST))]
-    answer = session.ask_configs(metadata, names, brokers=True, budget_seconds=5)
-    assert answer.errors == ()
-    assert answer.value is not None
-    assert list(answer.value.topics) == [name]
-    found = {one.name: one for one in answer.value.topics[name]}
-    assert (found["retention.ms"].value, found["retention.ms"].source) == ("3600000", Source.TOPIC)
-    assert found["cleanup.policy"].is_default
-    assert retention(found.values()).startswith("1")
-    assert set(answer.value.brokers) == {node.node_id for node in metadata.brokers}
-    for node_id, settings in answer.value.brokers.items():
-        by_name = {one.name: one for one in settings}
-        assert (by_name["node.id"].value, by_name["node.id"].source) == (str(node_id), Source.FILE)
 
 
 @pytest.fixture

@@ -12,14 +12,12 @@ from django.conf import settings
 from django.db import transaction
 
 from collectors import secrets
-from collectors.domain.configuration import Setting, Source, digest
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
-from collectors.models import Broker, Cluster, ConfigSet, Cycle, Event, Group, LogDir, Member, Topic
-from collectors.models.configuration import as_rows
+from collectors.models import Broker, Cluster, Cycle, Event, Group, LogDir, Member, Topic
 
 INTERVAL = 5.0
 
@@ -53,7 +51,6 @@ class Company:
     gap: tuple[int, int] | None = None  # cycles that were not sampled
     down: frozenset[int] = frozenset()
     with_sizes: bool = True
-    with_settings: bool = True
 
 
 def moment(unix: float) -> datetime:
@@ -144,39 +141,6 @@ def make_company(company: Company, *, now: float | None = None) -> Cluster:
     return cluster
 
 
-def _config_set(cluster: Cluster, *made: Setting) -> ConfigSet:
-    ordered = tuple(sorted(made, key=lambda one: one.name))
-    found, _ = ConfigSet.objects.get_or_create(
-        cluster=cluster, digest=digest(ordered), defaults={"settings": as_rows(ordered)}
-    )
-    return found
-
-
-def _settings(cluster: Cluster) -> None:
-    for broker in cluster.brokers.all():
-        broker.config = _config_set(
-            cluster,
-            Setting("node.id", str(broker.node_id), Source.FILE),
-            Setting("num.io.threads", "4" if broker.node_id == 3 else "8", Source.FILE),
-            Setting("log.retention.hours", "168", Source.DEFAULT),
-            Setting("ssl.key.password", None, Source.FILE, is_sensitive=True),
-        )
-        broker.save()
-
-
-def _topic_settings(cluster: Cluster, company: Company, name: str) -> ConfigSet | None:
-    if not company.with_settings:
-        return None
-    own = [Setting("retention.ms", "3600000", Source.TOPIC)] if name.endswith("0") or name == "clicks" else []
-    return _config_set(
-        cluster,
-        *(own or [Setting("retention.ms", "604800000", Source.DEFAULT)]),
-        Setting("retention.bytes", "-1", Source.DEFAULT),
-        Setting("cleanup.policy", "delete", Source.DEFAULT),
-        Setting("min.insync.replicas", "2", Source.FILE),
-    )
-
-
 def _known(values: np.ndarray) -> Numbers:
     return Numbers(values.astype(np.int64), np.ones(len(values), dtype=np.bool_))
 
@@ -216,8 +180,6 @@ def _rows(cluster: Cluster, company: Company, since: datetime, until: datetime) 
                 usable_bytes=61 * 10**9,
                 taken_at=until,
             )
-    if company.with_settings:
-        _settings(cluster)
     isr = [node for node in (1, 2, 3) if node not in company.down]
     Topic.objects.bulk_create(
         Topic(
@@ -228,7 +190,6 @@ def _rows(cluster: Cluster, company: Company, since: datetime, until: datetime) 
             partition_count=count,
             replication_factor=3,
             under_replicated_count=count if company.down else 0,
-            config=_topic_settings(cluster, company, name),
             partitions=[[isr[p % len(isr)], 3, [1, 2, 3], isr, []] for p in range(count)],
             first_seen_at=since,
         )

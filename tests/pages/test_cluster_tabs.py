@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from collectors.models import Broker, Cycle, Event, LogDir, Topic
+from collectors.models import Broker, Event, LogDir, Topic
 
 from .seed import Company, make_company
 
@@ -136,39 +136,3 @@ def test_this_instance_shows_the_data_folder_to_admins_only(viewer: Client, admi
     (one,) = page.context["sampling"]
     assert one.usual_ms == pytest.approx(61, abs=1)
     assert page.context["stored"]["cycles"] == 30
-
-
-def test_configuration_shows_brokers_beside_each_other_and_what_topics_set(viewer: Client) -> None:
-    make_company(Company())
-    response = viewer.get("/clusters/demo/configuration/")
-    page = text_of(response.content)
-    assert "Brokers are set differently: num.io.threads" in page
-    compared = {one.name: one for one in response.context["compared"]}
-    assert list(compared) == ["num.io.threads", "node.id", "ssl.key.password"]  # what differs first, no defaults
-    assert [(line.said, ids) for line, ids in compared["num.io.threads"].values] == [("8", [1, 2]), ("4", [3])]
-    assert not compared["node.id"].differs  # each broker has its own
-    assert "hidden" in page
-    [retention] = response.context["on_topics"]
-    assert (retention.name, retention.topics) == ("retention.ms", 1)
-    assert "1 h" in text_of(response.content).replace("\u202f", " ")
-
-
-def test_a_topic_marks_what_is_not_by_default_and_says_what_it_keeps(viewer: Client) -> None:
-    make_company(Company())
-    response = viewer.get("/clusters/demo/topics/clicks/")
-    config = response.context["config"]
-    assert [one.name for one in config.own] == ["min.insync.replicas", "retention.ms"]
-    assert [one.name for one in config.default] == ["cleanup.policy", "retention.bytes"]
-    assert config.retention.replace("\u202f", " ") == "1 h"
-    assert viewer.get("/clusters/demo/topics/orders/").context["config"].retention.replace("\u202f", " ") == "7 d"
-
-
-def test_settings_that_may_not_be_read_say_so_and_which_right_is_missing(viewer: Client) -> None:
-    make_company(Company(with_settings=False))
-    errors = [{"part": part, "reason": "not authorised", "count": 1} for part in ("topic_configs", "broker_configs")]
-    Cycle.objects.update(errors=errors)
-    for path, needs in (("topics/clicks/", "topic"), ("brokers/1/", "cluster"), ("configuration/", "cluster")):
-        page = viewer.get(f"/clusters/demo/{path}").content.decode()
-        assert f"it needs DescribeConfigs on the {needs}" in page, path
-        assert "by default" not in text_of(page.encode())
-    assert "sg-hatch" in viewer.get("/clusters/demo/topics/clicks/").content.decode()

@@ -7,15 +7,14 @@ from datetime import UTC, datetime
 import pytest
 
 from collectors.domain import topology
-from collectors.domain.configuration import Setting, Settings, Source
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from collectors.domain.words import is_storable
 from collectors.inventory import EVENTS_OF_A_KIND_AT_ONCE, Changes, Inventory
-from collectors.kafka.session import Session
+from collectors.kafka.session import PartError, Session
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import Survey, SurveyState
-from collectors.models import Broker, Cluster, ConfigSet, Event, Frame, Group, Member, Topic
+from collectors.models import Broker, Cluster, Event, Frame, Group, Member, Topic
 from collectors.sampler import Observation, Sampler, _is_reached
 from tests.pages.seed import Company, make_company
 
@@ -229,7 +228,9 @@ def test_the_log_directories_of_a_silent_broker_keep_their_age(cluster: Cluster)
 def test_a_cluster_without_topics_is_reached_when_a_broker_is_up(
     answered: int, asked: int, reach: Reach, expected: bool
 ) -> None:
-    assert _is_reached(answered, asked, {1: (reach, "")}) is expected
+    assert _is_reached(answered, asked, {1: (reach, "")}, ()) is expected
+    refused = PartError("end_offsets", "not authorised", 1, 9)
+    assert _is_reached(answered, asked, {1: (reach, "")}, [refused]) is (expected or asked > 0)
 
 
 def test_controllers_of_their_own_are_no_brokers_that_are_down(cluster: Cluster) -> None:
@@ -248,45 +249,3 @@ def test_a_cluster_with_samples_can_be_deleted() -> None:
     assert Frame.objects.exists()
     made.delete()
     assert not Frame.objects.exists()
-
-
-def see_configs(
-    cluster: Cluster, topics: dict[str, Settings], brokers: dict[int, Settings] | None = None
-) -> list[tuple[str, str]]:
-    inventory, changes = Inventory(cluster.pk), Changes()
-    inventory.plan_configs(changes, topics=topics, brokers=brokers or {}, now=NOW)
-    inventory.save(changes, now=NOW)
-    return [(event.subject, event.text) for event in changes.events]
-
-
-def kept(milliseconds: int) -> Settings:
-    return (
-        Setting("cleanup.policy", "delete", Source.DEFAULT),
-        Setting("retention.ms", str(milliseconds), Source.TOPIC),
-    )
-
-
-def test_topics_that_are_set_alike_share_one_row_of_settings(cluster: Cluster) -> None:
-    see_topics(cluster, topic("a"), topic("b"), topic("c"))
-    assert see_configs(cluster, {"a": kept(1000), "b": kept(1000), "c": kept(9000)}) == []
-    assert ConfigSet.objects.count() == 2
-    first, second = (Topic.objects.get(name=name).config for name in "ab")
-    assert first is not None
-    assert first == second
-    assert first.listed == kept(1000)
-
-
-def test_a_changed_setting_is_one_event_and_what_nobody_has_any_more_goes(cluster: Cluster) -> None:
-    see_topics(cluster, topic("a"))
-    see_configs(cluster, {"a": kept(3_600_000)})
-    assert see_configs(cluster, {"a": kept(3_600_000)}) == []
-    told = see_configs(cluster, {"a": kept(60_000)})
-    assert [(name, text.replace("\u202f", " ")) for name, text in told] == [
-        ("a", "Topic a: retention.ms is 1 min, was 1 h")
-    ]
-    assert ConfigSet.objects.count() == 1
-
-
-def test_settings_of_a_topic_that_is_not_known_are_left(cluster: Cluster) -> None:
-    assert see_configs(cluster, {"never-seen": kept(1)}) == []
-    assert ConfigSet.objects.count() == 0
