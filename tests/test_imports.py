@@ -25,6 +25,7 @@ FLOORS = {
     "collectors.history": 3,
     "collectors.inventory": 4,
     "collectors.sampler": 4,
+    "collectors.shares": 4,
     "collectors.roster": 4,
     "collectors.as_code": 4,
     "collectors.deadletters": 4,
