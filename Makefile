@@ -13,7 +13,7 @@ help:
 	@echo "make check        lint, types, unit tests: no Kafka, no browser, under 60 s"
 	@echo "make test         every test, those on a real Kafka and in a real browser included; unit tests on PostgreSQL too"
 	@echo "make test-long    what does not fit into make test, then everything on PostgreSQL"
-	@echo "make up           the whole of docker/compose.yaml: web, worker, beat, PostgreSQL, Valkey (needs Docker)"
+	@echo "make up           docker/compose.yaml: web, worker, beat, PostgreSQL, Valkey, a demo Kafka, Prometheus, Grafana"
 	@echo "make bench        measures, prints tables, writes var/bench/*.json"
 	@echo "make screenshots  makes the pictures of the README from a running demo"
 
@@ -23,9 +23,14 @@ install:
 demo: install
 	@exec $(RUN) manage.py demo $(ARGS)
 
-up:
-	docker compose -f docker/compose.yaml up --build --detach --wait
+up: docker/.env
+	docker compose -f docker/compose.yaml up --build --detach --wait web
+	docker compose -f docker/compose.yaml --profile demo up --detach
 	docker compose -f docker/compose.yaml exec web python manage.py signinlink
+
+docker/.env:
+	@umask 077; printf 'POSTGRES_PASSWORD=%s\nSTREAMGAUGE_SECRET_KEY=%s\nGRAFANA_PASSWORD=%s\n' \
+		"$$(openssl rand -hex 24)" "$$(openssl rand -hex 32)" "$$(openssl rand -hex 12)" > $@
 
 lint: install
 	$(BIN)/ruff check .

@@ -219,6 +219,9 @@ class Fleet:
         found = self.cycles(slug)
         return found[-1][2] if found else 0.0
 
+    def wait_cycle(self, slug: str, *, after: float, seconds: float) -> None:
+        wait_for(f"{slug} goes on", lambda: self.newest(slug) > after, seconds=seconds)
+
     def cycles(self, slug: str, *, since: float = 0.0) -> list[tuple[int, int, float, int]]:
         """(number, epoch, taken at, skipped before it), in order."""
         return [

@@ -6,11 +6,13 @@ import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
 from collectors.demo.nodes import KafkaCluster
 from tests.e2e.served import Life, wait_for
+from tests.faults.visitor import Visitor
 
 from .fleet import DEAD, LIVE, Fleet, Receiver
 
@@ -36,7 +38,7 @@ def test_the_clusters_of_a_killed_worker_go_on_at_the_other_within_three_interva
     began = fleet.database_now()
     victim.kill()
     for slug in its:
-        wait_for(f"{slug} goes on", lambda slug=slug: fleet.newest(slug) > began + 1, seconds=3 * INTERVAL)
+        fleet.wait_cycle(slug, after=began + 1, seconds=3 * INTERVAL)
     wait_for("some more cycles", lambda: all(len(fleet.cycles(s, since=began)) >= 4 for s in LIVE), seconds=40)
     for slug in LIVE:
         assert fleet.longest_gap(slug, began) <= 3 * INTERVAL, slug
@@ -54,7 +56,7 @@ def test_a_worker_that_stood_still_past_its_lease_writes_nothing_of_what_another
     began = fleet.database_now()
     sleeper.send(signal.SIGSTOP)
     for slug in its:
-        wait_for(f"{slug} goes on", lambda slug=slug: fleet.newest(slug) > began + 3, seconds=30)
+        fleet.wait_cycle(slug, after=began + 3, seconds=30)
     sleeper.send(signal.SIGCONT)
     woke = fleet.database_now()
     wait_for("shared out again", lambda: sorted(fleet.spread().values()) == [2, 3], seconds=60)
@@ -86,7 +88,7 @@ def test_with_redis_away_for_a_minute_everything_goes_on_and_pages_look_for_them
     fleet.manage("shell", "-v0", "-c", f"from tests.alerts.stage import webhook_channel as w; w(url={receiver.url!r})")
     fleet.rows("update dashboard_rule set hold_seconds = 5 where key = 'group_no_progress' returning 1")
     for slug in LIVE:
-        wait_for("the group is sampled", lambda slug=slug: verdict(fleet, slug, life.group), seconds=60)
+        wait_for("the group is sampled", partial(verdict, fleet, slug, life.group), seconds=60)
     visitor = fleet.visitor()
     pages = [fleet.socket(visitor, port, "c", "alerts", *(f"c/{slug}" for slug in LIVE)) for port in fleet.ports]
     began = fleet.database_now()
@@ -94,7 +96,7 @@ def test_with_redis_away_for_a_minute_everything_goes_on_and_pages_look_for_them
     try:
         life.frozen.set()
         for slug in LIVE:
-            wait_for(f"{slug}: told", lambda slug=slug: receiver.told("firing", slug), seconds=AWAY_SECONDS)
+            wait_for(f"{slug}: told", partial(receiver.told, "firing", slug), seconds=AWAY_SECONDS)
         left = began + AWAY_SECONDS - fleet.database_now()
         if left > 0:
             time.sleep(left)  # the minute is what is asked for
@@ -117,7 +119,7 @@ def test_with_redis_away_for_a_minute_everything_goes_on_and_pages_look_for_them
     back = fleet.database_now()
     life.frozen.clear()
     for slug in LIVE:
-        wait_for("over", lambda slug=slug: receiver.told("resolved", slug), seconds=60)
+        wait_for("over", partial(receiver.told, "resolved", slug), seconds=60)
     for page in pages:
         late = [d for slug in LIVE for d in delays(fleet, slug, page.when(slug), back, time.time())]
         assert statistics.median(late) < 0.6, f"hints make pages fast again: {late}"
@@ -145,9 +147,9 @@ def test_with_postgres_away_for_a_minute_pages_say_so_and_nothing_is_half_writte
     for member in fleet.members:
         assert member.is_running, f"{member.name} ended: {member.log.read_text()[-2000:]}"
     for port in fleet.ports:
-        wait_for("pages again", lambda port=port: visitor.get(f"http://127.0.0.1:{port}/").status == 200, seconds=15)
+        wait_for("pages again", partial(shows, visitor, port), seconds=15)
     for slug in LIVE:
-        wait_for(f"{slug} goes on", lambda slug=slug: fleet.newest(slug) > back, seconds=3 * INTERVAL)
+        fleet.wait_cycle(slug, after=back, seconds=3 * INTERVAL)
     wait_for("some cycles more", lambda: all(len(fleet.cycles(s, since=back)) >= 3 for s in LIVE), seconds=40)
     for slug in LIVE:
         number, _, at, _ = before[slug]
@@ -164,7 +166,7 @@ def test_a_rolling_restart_of_all_loses_at_most_one_cycle_at_a_time(fleet: Fleet
         assert member.stop() == 0, member.name
         member.start()
         for port in (*fleet.ports, *fleet.probes.values()):
-            wait_for(f"port {port} is ready", lambda port=port: fleet.status(port, "/readyz") == 200, seconds=120)
+            wait_for(f"port {port} is ready", partial(fleet.is_ready, port), seconds=120)
         if member in fleet.workers:
             wait_for("shared out again", lambda: sorted(fleet.spread().values()) == [2, 3], seconds=60)
     ended = fleet.database_now()
@@ -176,10 +178,14 @@ def test_a_rolling_restart_of_all_loses_at_most_one_cycle_at_a_time(fleet: Fleet
     fleet.assert_whole()
 
 
+def shows(visitor: Visitor, port: int) -> bool:
+    return visitor.get(f"http://127.0.0.1:{port}/").status == 200
+
+
 def verdict(fleet: Fleet, slug: str, group: str) -> bool:
     found = fleet.rows(
         "select 1 from collectors_group g join collectors_cluster c on c.id = g.cluster_id "
-        "where c.slug = %s and g.name = %s and g.verdict not in ('', 'unknown')",
+        "where c.slug = %s and g.name = %s and g.verdict_since is not null",
         slug,
         group,
     )
