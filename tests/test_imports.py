@@ -27,6 +27,7 @@ FLOORS = {
     "collectors.insight": 4,
     "collectors.inventory": 4,
     "collectors.sampler": 4,
+    "collectors.shares": 4,
     "collectors.roster": 4,
     "collectors.as_code": 4,
     "collectors.clusters_yaml": 4,

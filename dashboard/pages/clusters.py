@@ -56,6 +56,11 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     assert here is not None
     fragment = request.GET.get("fragment", "")
     context: dict[str, Any] = {"section": "cluster", "here": here, "fragment": fragment}
+    if not fragment:
+        own = here.cluster.kafka_cluster_id
+        context["twins"] = [
+            one for one in shell.clusters if own and one.cluster.kafka_cluster_id == own and one is not here
+        ]
     if fragment in ("", "brokers"):
         context["brokers"] = _brokers(here)
     if fragment in ("", "groups"):
