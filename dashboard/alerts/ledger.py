@@ -150,8 +150,8 @@ def acknowledge(alert_id: int, who: str, *, now: datetime, remote: str = "", ann
         if not waiting.update(acknowledged_at=now, acknowledged_by=who[:150]):
             return False
         alert = _write_down(alert_id, who, ACKNOWLEDGED, f"acknowledged by {who}", now=now, remote=remote)
-    if announce is not None:
-        announce("alert", {"cluster": alert.cluster_id, "transitions": 1})
+        told = telling.tell_acknowledged(alert, ACKNOWLEDGED, who, now=now)
+    _announce(announce, alert, told)
     return True
 
 
@@ -162,9 +162,17 @@ def take_back(alert_id: int, who: str, *, now: datetime, remote: str = "", annou
         if not taken.update(acknowledged_at=None, acknowledged_by=""):
             return False
         alert = _write_down(alert_id, who, TAKEN_BACK, f"acknowledgement taken back by {who}", now=now, remote=remote)
-    if announce is not None:
-        announce("alert", {"cluster": alert.cluster_id, "transitions": 1})
+        told = telling.tell_acknowledged(alert, TAKEN_BACK, who, now=now)
+    _announce(announce, alert, told)
     return True
+
+
+def _announce(announce: Announce | None, alert: Alert, told: int) -> None:
+    if announce is None:
+        return
+    announce("alert", {"cluster": alert.cluster_id, "transitions": 1})
+    if told:
+        announce("delivery", {"cluster": alert.cluster_id, "messages": told})
 
 
 def _write_down(alert_id: int, who: str, what: str, reason: str, *, now: datetime, remote: str) -> Alert:
