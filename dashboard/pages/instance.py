@@ -86,6 +86,8 @@ def _leases(clusters: list[Summary]) -> list[dict[str, Any]]:
         cluster = names.get(lease.name)
         if lease.name.startswith("cluster:") and cluster is None:
             continue  # of a cluster that was deleted
+        if lease.name.startswith("task:") and lease.name not in held:
+            continue  # a task is held while it runs only
         out.append(
             {
                 "name": f"sampler of {cluster.name}" if cluster is not None else lease.name,
