@@ -23,6 +23,7 @@ from .gauges import GaugeHistory, Growth, cycle_times, gauge_history, growths
 from .histories import GroupHistory, TopicHistory, group_history, topic_history
 from .kinds import EVERY_CYCLE, Kind
 from .layouts import StoredLayout
+from .losses import lost_between, lost_since
 from .now import BrokersNow, ClusterNow, GroupsNow, TopicsNow, cluster_at
 from .reading import Heads, first_segments
 from .selection import Member, Sampled, Selection, by_topic, fetch, members_of
@@ -54,6 +55,8 @@ __all__ = [
     "gauge_history",
     "group_history",
     "growths",
+    "lost_between",
+    "lost_since",
     "newest_arrivals",
     "newest_cycle",
     "recent_columns",

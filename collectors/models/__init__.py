@@ -6,6 +6,7 @@ from .cycles import CollectorTotals, Cycle
 from .events import Event
 from .groups import Group, Member
 from .leases import Lease
+from .rights import ClusterRight, Configuration
 from .samples import Block, Frame, Layout, Span
 from .topics import Topic
 
@@ -13,7 +14,9 @@ __all__ = [
     "Block",
     "Broker",
     "Cluster",
+    "ClusterRight",
     "CollectorTotals",
+    "Configuration",
     "Cycle",
     "Event",
     "Frame",

@@ -89,6 +89,7 @@ class Judge:
         self._stop = threading.Event()
         self._ends: dict[int, LastEnds] = {}
         self._sights: dict[int, _Sight] = {}
+        self._newest: dict[int, tuple[int, ClusterNow]] = {}
 
     def wake(self) -> None:
         """A cycle was stored: look now and not at the next second."""
@@ -152,6 +153,7 @@ class Judge:
             return False
         self._renewed = self._began = self._monotonic()
         self._ends.clear()
+        self._newest.clear()
         self._sights.clear()
         install_default_rules()
         return True
@@ -207,13 +209,13 @@ class Judge:
         """Step the rules over one cycle; False when another judge has done so already."""
         number, at = cycle.number, cycle.taken_at.timestamp()
         now = self._numbers(cluster, number) if cycle.is_reachable else None
-        sources = dict(
-            Topic.objects.filter(cluster=cluster, gone_at=None)
-            .exclude(dead_letters_of="")
-            .values_list("name", "dead_letters_of")
-        )
+        special = Topic.objects.filter(cluster=cluster, gone_at=None).exclude(dead_letters_of="", is_internal=False)
+        kinds = list(special.order_by().values_list("name", "dead_letters_of", "is_internal"))
+        sources = {name: source for name, source, _ in kinds if source}
+        internal = frozenset(name for name, _, is_internal in kinds if is_internal)
         last = self._last_ends(cluster, number - 1, sources)
-        scene = Scene(cluster, at, now, last, sources, recent=self._recent)
+        before = self._before(cluster, number - 1) if now is not None else None
+        scene = Scene(cluster, at, now, last, sources, internal=internal, before=before, recent=self._recent)
         changes = self._step_rules(scene, [rule for rule in active if not rule.quantity.is_stepped_by_clock])
         with transaction.atomic():
             self._guard()
@@ -224,6 +226,8 @@ class Judge:
                 return False
             written = write(changes, cluster=cluster, cycle=number, at=cycle.taken_at)
         self._ends[cluster.pk] = last.after(number, now, sources)
+        if now is not None:
+            self._newest[cluster.pk] = number, now
         self._tell(cluster, written)
         return True
 
@@ -235,6 +239,11 @@ class Judge:
         except Exception:  # one cluster's unreadable frame must not end judging for all the others
             log.exception("cluster=%s cycle %d cannot be read; it counts as not known", cluster.slug, number)
             return None
+
+    def _before(self, cluster: Cluster, number: int) -> ClusterNow | None:
+        """The cluster as the cycle before last knew it: a log start that moved meanwhile is compared with that."""
+        kept = self._newest.get(cluster.pk)
+        return kept[1] if kept is not None and kept[0] == number else self._numbers(cluster, number)
 
     def _last_ends(self, cluster: Cluster, before: int, sources: dict[str, str]) -> LastEnds:
         known = self._ends.get(cluster.pk)

@@ -13,10 +13,10 @@ from django.utils import timezone
 from collectors.models import Cluster
 from dashboard.models import Alert, AuditEntry, Rule, Silence, Transition
 
-from . import outbox, rules, silences
-from .outbox import Telling
+from . import rules, silences, telling
 from .rules import Standing, State
 from .sentences import Told
+from .telling import Telling
 
 ACKNOWLEDGED = "acknowledged"
 TAKEN_BACK = "taken_back"
@@ -88,7 +88,7 @@ def write(changes: Sequence[Change], *, cluster: Cluster, cycle: int | None, at:
             event = "resolved" if moved.new is State.RESOLVED else "firing"
             tellings.append(Telling(alert, event, change.told.sentence, change.told.numbers))
     Transition.objects.bulk_create(transitions, batch_size=200)
-    messages = outbox.tell(tellings, now=timezone.now())
+    messages = telling.tell(tellings, now=timezone.now())
     return Written(tuple(row.pk for row in transitions), messages)
 
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from dashboard.models import Alert, AuditEntry, Silence, Transition
 
-from . import outbox
-from .outbox import Telling
+from . import telling
+from .telling import Telling
 
 UNSILENCED = "unsilenced"
 
@@ -55,7 +55,7 @@ def tell_unsilenced(cluster_id: int, *, now: datetime) -> tuple[int, int]:
         for alert in told
     )
     tellings = [Telling(alert, "firing", alert.sentence, _numbers(alert)) for alert in told]
-    return len(told), outbox.tell(tellings, now=now)
+    return len(told), telling.tell(tellings, now=now)
 
 
 def _numbers(alert: Alert) -> dict[str, object]:

@@ -101,10 +101,10 @@ def headline(clusters: Sequence[Summary]) -> dict[str, str]:
     others = sum(one.verdict != "ok" for one in clusters[1:])
     sentence = str(worst.row["sentence"])
     if worst.verdict == "ok":
-        brokers = sum(one.row["brokers"] for one in clusters)
-        groups = sum(one.row["groups"] for one in clusters)
+        brokers = plain_words.counted(sum(one.row["brokers"] for one in clusters), "broker")
+        groups = plain_words.counted(sum(one.row["groups"] for one in clusters), "group")
         lead = "" if len(clusters) == 1 else f"{plain_words.counted(len(clusters), 'cluster')}, "
-        said = f"All is well: {lead}{plain_words.counted(brokers, 'broker')}, {plain_words.counted(groups, 'group')}"
+        said = f"Nothing needs you: {lead}{brokers}, {groups}"
         return {"verdict": "ok", "sentence": said, "sub": "", "waiting": worst.row["waiting"]}
     sub = ""
     if others:

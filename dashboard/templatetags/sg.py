@@ -123,13 +123,7 @@ def plain(part: str) -> str:
 @register.filter
 def percent(share: float | None) -> str:
     """A share of 1 as per cent, small ones not rounded away: "12 %", "0.4 %", "under 0.01 %"."""
-    if share is None:
-        return "unknown"
-    value = share * 100
-    if 0 < value < 0.01:
-        return f"under 0.01{plain_words.THIN}%"
-    text = words.number(value) if value >= 9.95 else f"{value:.2f}".rstrip("0").rstrip(".")
-    return f"{text}{plain_words.THIN}%"
+    return "unknown" if share is None else words.percent(share)
 
 
 @register.filter

@@ -23,9 +23,12 @@ from collectors import secrets
 from collectors.domain.topology import Reach
 from dashboard.alerts import outbox
 from dashboard.alerts.channels import Answer, Outcome
-from dashboard.alerts.channels.webhook import key_of, new_secret, seconds_of
-from dashboard.alerts.outbox import notification_counts, send_test
+from dashboard.alerts.channels.http import seconds_of
+from dashboard.alerts.channels.kinds import KINDS
+from dashboard.alerts.channels.webhook import key_of, new_secret
+from dashboard.alerts.outbox import notification_counts
 from dashboard.alerts.sender import Sender
+from dashboard.alerts.telling import send_test
 from dashboard.models import Channel, Delivery
 
 from .stage import Stage, settle, webhook_channel
@@ -156,7 +159,7 @@ def test_a_whole_outage_is_told_once_each_in_order_and_signed(db: None, receiver
     body = json.loads(first.body)
     assert set(body) == {
         "version", "event", "alert", "rule", "severity", "cluster", "subject", "sentence", "started_at", "fired_at",
-        "resolved_at", "numbers", "link",
+        "resolved_at", "numbers", "link", "how_bad", "trend", "next_step", "acknowledge",
     }  # fmt: skip
     assert body["sentence"] == "Broker 2 is down: the cluster no longer lists it; 2 of 3 brokers up"
     assert body["subject"] == {"kind": "broker", "name": "2"}
@@ -389,11 +392,12 @@ def test_counters_outlive_their_messages(db: None, receiver: Receiver) -> None:
 
 
 def test_the_form_stores_what_it_validated_and_shows_no_secret(db: None) -> None:
-    settings = outbox.validate_webhook("http://127.0.0.1:8999/T0/path-is-secret", SECRET)
-    channel = outbox.store_webhook(Channel(name="x"), settings)
+    typed = {"url": "http://127.0.0.1:8999/T0/path-is-secret", "secret": SECRET}
+    checked = KINDS["webhook"].check(typed, outbox.outside())
+    channel = outbox.store_settings(Channel(name="x", kind="webhook"), checked)
     channel.save()
     assert "path-is-secret" not in channel.target
-    assert outbox.webhook_settings(Channel.objects.get()) == settings
+    assert outbox.settings_of(Channel.objects.get()) == typed
     assert SECRET.encode() not in bytes(Channel.objects.get().settings_encrypted)
 
 

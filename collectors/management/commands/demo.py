@@ -67,7 +67,7 @@ class Command(BaseCommand):
     def _run(self, nodes: KafkaCluster, folder: Path, options: dict[str, Any]) -> None:
         self._say("Starting three Kafka nodes ...")
         nodes.start()
-        call_command("migrate", interactive=False, verbosity=0)
+        call_command("upgrade")
         self._say(f"  ready in {nodes.wait_ready():.1f} s")
         create_topics(nodes.bootstrap)
         cluster = register(nodes.bootstrap)

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('collectors', '0001_initial'),
+        ('collectors', '0002_connect_rights_and_scope'),
     ]
 
     operations = [
