@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.served import free_port
+from tests.servers import free_port
 
 from .lines import Line, line
 from .proc import Meter, resident_bytes

@@ -22,7 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.e2e.served import ROOT, free_port, wait_for
+from tests.e2e.served import ROOT, wait_for
+from tests.servers import free_port
 
 from .lines import Line, line, table
 from .proc import cpu_seconds, descriptor_count, resident_bytes, thread_count
