@@ -59,6 +59,11 @@ class Holds:
         return None if cause is None else Hold(f"held back by its cause: {cause.sentence}", cause=cause)
 
 
+def may_hold_back(alert: Alert) -> bool:
+    """Whether an alert is of a kind that can be the cause of others."""
+    return alert.rule.quantity in _CAUSES
+
+
 def holds_back(cause: Alert, alert: Alert) -> bool:
     """Whether an alert that is raised explains another one of its cluster."""
     if cause.cluster_id != alert.cluster_id or cause.rule_id == alert.rule_id:

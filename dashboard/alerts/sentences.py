@@ -22,6 +22,9 @@ from collectors.models import Cluster, Group, Member
 from .readings import Behind, LastEnds, Quantity, Subjects, dead_letters, first_offsets, records_lost
 from .rules import Reason, Transition
 
+SPELT_OUT = 100
+"""Sentences of one cycle for which rows and samples are looked through; of an outage of 5 000 groups the others are
+short, made from the numbers at hand."""
 READERS_LOOKED_AT = 200
 """Groups of a topic whose members are looked through for who holds a partition."""
 RecentColumns = Callable[[int, Kind, float], list[tuple[int, float, Column]]]
@@ -59,6 +62,12 @@ class Scene:
     silence: Silence | None = None
     behind: Mapping[int, Behind] | None = None  # what brokers' replicas lack; None: not known
     recent: RecentColumns | None = None
+    looks: int = 0
+
+    def looks_closer(self) -> bool:
+        """Whether one more sentence may have rows and samples looked through for it."""
+        self.looks += 1
+        return self.looks <= SPELT_OUT
 
     @cached_property
     def lost(self) -> Subjects:
@@ -199,27 +208,28 @@ def _replicas_behind(scene: Scene, subject: str) -> Told:
 
 def _no_progress(scene: Scene, group: str, pending_since: float | None) -> Told:
     assert scene.now is not None
-    row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
-    since = row.verdict_since.timestamp() if row is not None and row.verdict_since is not None else None
-    if row is None or row.verdict != Verdict.NO_PROGRESS or (since is not None and since > scene.at):
-        since = pending_since  # the row has moved on from the cycle that is judged
-    finding = explain(
-        GroupRow(group, _group_type(row), row.member_count if row is not None else None),
-        scene.window,
-        verdict=Verdict.NO_PROGRESS,
-        now=scene.at,
-        since=since,
-        owners=_owners(row),
-    )
-    numbers = _group_numbers(scene.now, group)
-    if finding.since is not None:
-        numbers["no_progress_since"] = finding.since
-    if scene.window.layout.owner_index(group) is None or not finding.sentence.startswith("No progress"):
-        lag = numbers["lag"]
-        waits = "" if lag is None else f": {words.counted(lag, 'record')} {'waits' if lag == 1 else 'wait'}"
-        when = "" if since is None else f" since {words.moment(since, now=scene.at)}"
-        return Told(f"{visible(group)} makes no progress{when}{waits}", numbers)
-    return Told(f"{visible(group)} makes {'n' + finding.sentence[1:]}", numbers)
+    numbers, since = _group_numbers(scene.now, group), pending_since
+    if scene.looks_closer():
+        row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
+        if row is not None and row.verdict_since is not None and row.verdict == Verdict.NO_PROGRESS:
+            stored = row.verdict_since.timestamp()
+            since = stored if stored <= scene.at else since  # else it has moved on from the cycle that is judged
+        finding = explain(
+            GroupRow(group, _group_type(row), row.member_count if row is not None else None),
+            scene.window,
+            verdict=Verdict.NO_PROGRESS,
+            now=scene.at,
+            since=since,
+            owners=_owners(row),
+        )
+        if finding.since is not None:
+            numbers["no_progress_since"] = finding.since
+        if scene.window.layout.owner_index(group) is not None and finding.sentence.startswith("No progress"):
+            return Told(f"{visible(group)} makes {'n' + finding.sentence[1:]}", numbers)
+    lag = numbers["lag"]
+    waits = "" if lag is None else f": {words.counted(lag, 'record')} {'waits' if lag == 1 else 'wait'}"
+    when = "" if since is None else f" since {words.moment(since, now=scene.at)}"
+    return Told(f"{visible(group)} makes no progress{when}{waits}", numbers)
 
 
 def _moves_again(scene: Scene, group: str, after: str, numbers: dict[str, Any]) -> Told:
@@ -240,15 +250,17 @@ def _moves_again(scene: Scene, group: str, after: str, numbers: dict[str, Any]) 
 
 def _falls_behind(scene: Scene, group: str) -> Told:
     assert scene.now is not None
-    row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
-    members = row.member_count if row is not None else None
-    finding = explain(
-        GroupRow(group, _group_type(row), members), scene.window, verdict=Verdict.FALLING_BEHIND, now=scene.at
-    )
     numbers = _group_numbers(scene.now, group)
-    if not finding.sentence.startswith("Falling behind: "):
-        return Told(f"{visible(group)} falls behind{_behind(numbers)}", numbers)
-    return Told(f"{visible(group)} falls behind: {finding.sentence.removeprefix('Falling behind: ')}", numbers)
+    if scene.looks_closer():
+        row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
+        members = row.member_count if row is not None else None
+        finding = explain(
+            GroupRow(group, _group_type(row), members), scene.window, verdict=Verdict.FALLING_BEHIND, now=scene.at
+        )
+        if finding.sentence.startswith("Falling behind: "):
+            said = finding.sentence.removeprefix("Falling behind: ")
+            return Told(f"{visible(group)} falls behind: {said}", numbers)
+    return Told(f"{visible(group)} falls behind{_behind(numbers)}", numbers)
 
 
 def _holds_its_own(scene: Scene, group: str, after: str, numbers: dict[str, Any]) -> Told:
@@ -257,8 +269,11 @@ def _holds_its_own(scene: Scene, group: str, after: str, numbers: dict[str, Any]
     verdict = scene.now.groups.verdict.at(scene.now.groups.index[group])
     numbers |= _group_numbers(scene.now, group)
     word = "" if verdict in (None, Verdict.OK) else f", now {Verdict(int(verdict or 0)).word.replace('_', ' ')}"
-    finding = explain(GroupRow(group, GroupType.UNKNOWN, None), scene.window, verdict=Verdict.OK, now=scene.at)
-    how = f": {finding.sentence[:1].lower()}{finding.sentence[1:]}" if not word and scene.window.samples else ""
+    how = ""
+    if not word and scene.looks_closer() and scene.window.samples:
+        part = scene.window.only(group)  # trends are of all groups that a window has
+        finding = explain(GroupRow(group, GroupType.UNKNOWN, None), part, verdict=Verdict.OK, now=scene.at)
+        how = f": {finding.sentence[:1].lower()}{finding.sentence[1:]}"
     return Told(f"{visible(group)} no longer falls behind{after}{word}{how or _behind(numbers)}", numbers)
 
 
@@ -295,7 +310,8 @@ def _lost_no_more(
 ) -> Told:
     since = float(began.get("at", transition.at))
     # from the cycle before: what it lost at once counts, too
-    total = lost_between(scene.cluster.pk, group, since - 2 * scene.cluster.interval_seconds, scene.at)
+    begin = since - 2 * scene.cluster.interval_seconds
+    total = lost_between(scene.cluster.pk, group, begin, scene.at) if scene.looks_closer() else None
     numbers["lost"] = total
     lost = f"; {words.counted(total, 'record')} since {words.moment(since, now=scene.at)}" if total else ""
     return Told(f"{visible(group)} lost no record for {words.duration(transition.counted_seconds)}{lost}", numbers)
@@ -308,7 +324,7 @@ def _skewed(scene: Scene, topic: str) -> Told:
         return Told(f"{visible(topic)} is spread unevenly over its partitions")
     partition, share = int(scene.now.topics.hot_partition[at]), float(scene.now.topics.hot_share[at])
     times = scene.now.topics.times_even.at(at) or 1.0
-    readers = _readers_of(scene, at, topic, partition)
+    readers = _readers_of(scene, at, topic, partition) if scene.looks_closer() else []
     read = f"; read by {', '.join(readers[:3])}{' and others' if len(readers) > 3 else ''}" if readers else ""
     said = (
         f"Partition {partition} of {visible(topic)} is hot: {100 * share:.0f}{words.THIN}% of the records, "

@@ -14,8 +14,6 @@ from collectors.domain.verdicts import GroupRow, judge_groups
 from collectors.domain.window import LENGTH, Window
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
-from collectors.models import Cluster
-from dashboard.alerts.judge import Judge
 
 from .history_frames import INTERVAL, Traffic, new_cluster, own_database
 from .lines import Line, line
