@@ -52,7 +52,7 @@ def run() -> list[Line]:
             nodes.start()
             nodes.wait_ready()
             create_topics(nodes.bootstrap)
-            with traffic(nodes, Path(folder)):
+            with traffic(nodes.bootstrap, Path(folder), marker=nodes.marker):
                 return _measure(nodes.bootstrap)
 
 
