@@ -72,11 +72,9 @@ def question(found: Elsewhere) -> str:
     return "\n".join(lines)
 
 
-def remove(
-    bootstrap: str, *, seconds: float = REMOVE_SECONDS, monotonic: Callable[[], float] = time.monotonic
-) -> list[str]:
+def remove(bootstrap: str, *, seconds: float = REMOVE_SECONDS) -> list[str]:
     """Delete the demo's topics and groups; returns, in words, what could not be deleted in time."""
-    deadline = monotonic() + seconds
+    deadline = time.monotonic() + seconds
     topics = [PREFIX + topic.name for topic in TOPICS]
     groups = [PREFIX + group.name for group in GROUPS]
     left: list[str] = []
