@@ -24,10 +24,13 @@ FLOORS = {
     "collectors.models": 2,
     "collectors.migrations": 2,
     "collectors.history": 3,
+    "collectors.insight": 4,
     "collectors.inventory": 4,
     "collectors.sampler": 4,
+    "collectors.shares": 4,
     "collectors.roster": 4,
     "collectors.as_code": 4,
+    "collectors.clusters_yaml": 4,
     "collectors.deadletters": 4,
     "dashboard": 9,  # commands, loops, urls, routing, asgi
     "dashboard.apps": 0,

@@ -14,15 +14,19 @@ from django.db import close_old_connections
 
 from collectors import conductor
 from collectors.conductor import Wish
+from collectors.history import queries
 from collectors.models import Cluster, Event
 
 from .acts import ACTS, CALM, CALM_BETWEEN_SECONDS, LOOP, Act
+from .company import GROUPS
 from .effects import Effect
 
 log = logging.getLogger(__name__)
 
-FIRST_ACT_AFTER_SECONDS = 30.0
-"""Quiet seconds between the first cycle and the first act, so that there is a "before"."""
+LIFE_SECONDS = 60.0
+"""How long the services' first commits are waited for."""
+FIRST_ACT_AFTER_SECONDS = 20.0
+"""Quiet seconds between the first commits and the first act, so that there is a "before"."""
 POLL_SECONDS = 0.1
 
 
@@ -85,7 +89,7 @@ class Director:
     def _run(self) -> None:
         try:
             self._close_open_act()
-            if not self._wait_first_cycle():
+            if not self._wait_life():
                 return
             conductor.listen(self.wish)
             self.perform()
@@ -172,11 +176,25 @@ class Director:
             if until is not None and self.monotonic() >= until:
                 return _Ended.TIME
 
-    def _wait_first_cycle(self) -> bool:
-        """Wait for the first cycle of this run; False when told to stop."""
+    def _wait_life(self) -> bool:
+        """Wait for a cycle of this run that knows a commit of every service; False when told to stop.
+
+        Trouble before the first commits would be no trouble of a service that worked until then: a group that stops
+        without ever having committed makes no "no progress", and nobody sees a "before".
+        """
         before = Cluster.objects.values_list("last_cycle", flat=True).get(pk=self.cluster_id)
+        services = {self.prefix + plan.name for plan in GROUPS}
+        until = self.monotonic() + LIFE_SECONDS
         while not self._stop.wait(0.5):
-            if Cluster.objects.values_list("last_cycle", flat=True).get(pk=self.cluster_id) > before:
+            now = queries.cluster_at(self.cluster_id)
+            if now is None or now.cycle <= before:
+                continue
+            states = dict(zip(now.groups.names, now.groups.lag_state, strict=True))
+            missing = sorted(name for name in services if states.get(name) != "known")
+            if not missing:
+                return True
+            if self.monotonic() >= until:
+                log.warning("no commits yet groups=%s: the acts begin all the same", ",".join(missing))
                 return True
         return False
 

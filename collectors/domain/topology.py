@@ -60,10 +60,14 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
+    """`topics` are those listed, and as they were last seen those that are hidden."""
+
     cluster_id: str | None
     brokers: tuple[BrokerNode, ...]
     topics: tuple[Topic, ...]
     taken_at: float
+    hidden: frozenset[str] = frozenset()  # seen once, and now refused by name: not deleted, as far as is known
+    left_out: int = 0  # topics that the scope does not take
 
 
 @dataclass(frozen=True, slots=True)

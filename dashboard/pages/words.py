@@ -55,6 +55,7 @@ VERDICTS: dict[str, Look] = {
     "claimed": Look("sending", "is-quiet", "i-send"),
     "delivered": Look("delivered", "is-ok", "i-ok"),
     "dead": Look("given up", "is-bad", "i-bad"),
+    "skipped": Look("not needed", "is-quiet", "i-mute"),
 }
 
 SEVERITIES: dict[str, Look] = {
@@ -74,6 +75,8 @@ EVENTS: dict[str, tuple[str, str]] = {
     "topic_deleted": ("i-topics", ""),
     "topic_recreated": ("i-topics", "is-warn"),
     "topic_grown": ("i-topics", ""),
+    "config_changed": ("i-sliders", ""),
+    "rights_changed": ("i-unknown", "is-warn"),
     "group_new": ("i-groups", ""),
     "group_gone": ("i-groups", ""),
     "members_changed": ("i-rebal", ""),

@@ -129,7 +129,7 @@ def killed() -> None:
 
 def webhook_channel(name: str = "ops", url: str = "https://hooks.example.org/x", secret: str = "") -> Channel:
     blob = secrets.encrypt({"url": url, "secret": secret}, settings.INSTANCE_KEY)
-    return Channel.objects.create(name=name, settings_encrypted=blob, target=url)
+    return Channel.objects.create(kind="webhook", name=name, settings_encrypted=blob, target=url)
 
 
 def story(rule: str) -> list[tuple[str, str]]:

@@ -89,16 +89,16 @@ NEXT, REPEAT, STAY = Wish.NEXT, Wish.REPEAT, Wish.CALM
 @pytest.mark.parametrize(
     ("said", "wishes", "wanted"),
     [
-        ("next ends the act; the next comes after a minute", {50.0: NEXT}, [(30, "sale"), (110, "freeze")]),
-        ("repeat plays the same again", {50.0: REPEAT}, [(30, "sale"), (110, "sale")]),
-        ("calm ends it, and nothing comes", {50.0: STAY}, [(30, "sale")]),
-        ("calm, and later next", {50.0: STAY, 400.0: NEXT}, [(30, "sale"), (400, "freeze")]),
-        ("calm, and soon next: the minute passes first", {50.0: STAY, 60.0: NEXT}, [(30, "sale"), (110, "freeze")]),
-        ("calm, and later repeat", {50.0: STAY, 400.0: REPEAT}, [(30, "sale"), (400, "sale")]),
+        ("next ends the act; the next comes after a minute", {50.0: NEXT}, [(20, "sale"), (110, "freeze")]),
+        ("repeat plays the same again", {50.0: REPEAT}, [(20, "sale"), (110, "sale")]),
+        ("calm ends it, and nothing comes", {50.0: STAY}, [(20, "sale")]),
+        ("calm, and later next", {50.0: STAY, 400.0: NEXT}, [(20, "sale"), (400, "freeze")]),
+        ("calm, and soon next: the minute passes first", {50.0: STAY, 60.0: NEXT}, [(20, "sale"), (110, "freeze")]),
+        ("calm, and later repeat", {50.0: STAY, 400.0: REPEAT}, [(20, "sale"), (400, "sale")]),
         ("next before the first act begins it at once", {10.0: NEXT}, [(10, "sale")]),
-        ("next in the calm between changes nothing", {50.0: NEXT, 60.0: NEXT}, [(30, "sale"), (110, "freeze")]),
-        ("repeat in the calm between", {50.0: NEXT, 60.0: REPEAT}, [(30, "sale"), (110, "sale")]),
-        ("next while things mend", {220.0: NEXT}, [(30, "sale"), (280, "freeze")]),
+        ("next in the calm between changes nothing", {50.0: NEXT, 60.0: NEXT}, [(20, "sale"), (110, "freeze")]),
+        ("repeat in the calm between", {50.0: NEXT, 60.0: REPEAT}, [(20, "sale"), (110, "sale")]),
+        ("next while things mend", {210.0: NEXT}, [(20, "sale"), (270, "freeze")]),
     ],
 )  # fmt: skip
 def test_wishes(cluster: Cluster, said: str, wishes: dict[float, Wish], wanted: list[tuple[int, str]]) -> None:

@@ -78,7 +78,7 @@ class Command(BaseCommand):
     def _run(self, nodes: KafkaCluster, folder: Path, options: dict[str, Any]) -> None:
         self._say("Starting three Kafka nodes ...")
         nodes.start()
-        call_command("migrate", interactive=False, verbosity=0)
+        call_command("upgrade")
         self._say(f"  ready in {nodes.wait_ready():.1f} s")
         create_topics(nodes.bootstrap)
         cluster = register(nodes.bootstrap)
@@ -137,7 +137,7 @@ class Command(BaseCommand):
             pass
 
     def _play_elsewhere(self, found: Elsewhere, folder: Path, first: Act | None, port: int) -> None:
-        call_command("migrate", interactive=False, verbosity=0)
+        call_command("upgrade")
         Cluster.objects.filter(slug__in=(SLUG, SECURED_SLUG)).update(is_paused=True)
         connection = ConnectionSettings.from_properties({"bootstrap.servers": found.bootstrap})
         prefix = elsewhere.PREFIX
