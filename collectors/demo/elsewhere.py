@@ -66,9 +66,8 @@ def question(found: Elsewhere) -> str:
         "Nothing else is touched. When the demo ends, these topics and groups are deleted with all that is in them.",
     ]
     if found.left_over:
-        lines.append(
-            f"Of an earlier demo {_counted(len(found.left_over), 'topic')} are there: used again, then deleted."
-        )
+        count = _counted(len(found.left_over), "topic")
+        lines.append(f"{count} of an earlier demo found: used again, then deleted as well.")
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ import html
 import http.cookiejar
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -72,6 +73,16 @@ class Demo(Served):
         self.process.stdin.write(typed.encode())
         self.process.stdin.close()
 
+    def stop(self, *, seconds: float = 20.0) -> None:
+        """End it as Ctrl-C would, and wait: what it made elsewhere takes its time to go."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
@@ -121,7 +132,7 @@ class Demo(Served):
 
     def marks(self) -> list[Mark]:
         rows = self.rows("select at, data from collectors_event where kind = 'act' order by id")
-        return [Mark(_unix(at), str(json.loads(data)["act"]), str(json.loads(data)["phase"])) for at, data in rows]
+        return [Mark(unix(at), str(plain(data)["act"]), str(plain(data)["phase"])) for at, data in rows]
 
     def wait_mark(self, act: str, phase: str, *, seconds: float) -> float:
         """Unix seconds of the mark."""
@@ -139,11 +150,11 @@ class Demo(Served):
             " join dashboard_alert a on a.id = t.alert_id join dashboard_rule r on r.id = a.rule_id"
             " where a.fired_at is not null and t.new_state in ('firing', 'no_data', 'resolved') order by t.id"
         )
-        return [Said(_unix(at), *others) for at, *others in rows]
+        return [Said(unix(at), *others) for at, *others in rows]
 
     def events(self, kind: str) -> list[tuple[float, str]]:
         rows = self.rows("select at, text from collectors_event where kind = ? order by id", kind)
-        return [(_unix(at), text) for at, text in rows]
+        return [(unix(at), text) for at, text in rows]
 
     def wait_text(self, path: str, pattern: str, *, since: float, within: float) -> tuple[float, str]:
         """Seconds after `since` at which the page said so, and its text."""
@@ -194,5 +205,13 @@ def seconds_of(words: str) -> float:
     return float(sum(int(number) * sizes[unit] for number, unit in re.findall(r"(\d+)\s?(s|min|h|d)\b", words)))
 
 
-def _unix(stored: str) -> float:
-    return datetime.fromisoformat(stored).replace(tzinfo=UTC).timestamp()
+def unix(stored: str | datetime) -> float:
+    """A moment as SQLite (text, UTC) or PostgreSQL gives it."""
+    at = datetime.fromisoformat(stored) if isinstance(stored, str) else stored
+    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+
+
+def plain(stored: str | dict[str, Any]) -> dict[str, Any]:
+    """JSON as SQLite (text) or PostgreSQL gives it."""
+    found: dict[str, Any] = json.loads(stored) if isinstance(stored, str) else stored
+    return found
