@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Iterator
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,12 @@ def mail_channel(sink: Sink, **changes: str) -> Channel:
     return channel("email", **{**TYPED, "port": str(sink.port), **changes})
 
 
+def body_of(mail: EmailMessage, kind: str) -> str:
+    part = mail.get_body((kind,))
+    assert part is not None
+    return str(part.get_content())
+
+
 def test_mails_of_one_alert_are_one_thread_with_one_subject(sink: Sink) -> None:
     mail_channel(sink)
     stage, sender = Stage(), Sender()
@@ -70,14 +77,14 @@ def test_mails_of_one_alert_are_one_thread_with_one_subject(sink: Sink) -> None:
     assert first["Auto-Submitted"] == "auto-generated"
     assert "streamgauge.example.org" in first["List-Id"]
     assert (first["X-Priority"], last["X-Priority"]) == ("1", None)
-    text = first.get_body(("plain",)).get_content()
+    text = body_of(first, "plain")
     assert text.startswith("Firing. Broker 2 is down: the cluster no longer lists it; 2 of 3 brokers up")
     assert all(
         word in text for word in ("Since: ", "How bad: critical", "Next step: ", "Look: http", "Acknowledge: http")
     )
-    html = first.get_body(("html",)).get_content()
+    html = body_of(first, "html")
     assert "Broker 2 is down" in html
-    assert "Acknowledge" not in last.get_body(("plain",)).get_content()
+    assert "Acknowledge" not in body_of(last, "plain")
 
 
 def test_a_server_that_takes_the_mail_and_hangs_up_has_not_delivered_it(sink: Sink) -> None:
