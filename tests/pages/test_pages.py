@@ -54,6 +54,8 @@ QUERIES = {
     "/alerts/history/": (23, 16),
     "/alerts/rules/": (22, 15),
     "/alerts/silences/": (23, 16),
+    "/alerts/maintenance/": (22, 15),
+    "/alerts/routes/": (23, 16),
     "/alerts/deliveries/": (23, 16),
     "/?kiosk=1": (49, 29),
     "/?fragment=head": (20, 13),
