@@ -52,9 +52,9 @@ def mail_channel(sink: Sink, **changes: str) -> Channel:
     return channel("email", **{**TYPED, "port": str(sink.port), **changes})
 
 
-def body_of(mail: EmailMessage, kind: str) -> str:
-    part = mail.get_body((kind,))
-    assert part is not None
+def body_of(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    assert part is not None, f"no {kind} body"
     return str(part.get_content())
 
 
