@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from collectors.models import Cluster
 from dashboard.alerts import messages, outbox, telling
 from dashboard.alerts.channels.kinds import KINDS
 from dashboard.alerts.defaults import install_default_rules
@@ -32,9 +33,9 @@ def _setting(settings: Settings) -> None:
 def firing(subject: str = "2") -> Alert:
     now = timezone.now()
     return Alert.objects.create(
-        rule=Rule.objects.get(key="broker_down"), cluster=make_cluster(), subject_kind="broker", subject=subject,
-        state="firing", severity="critical", sentence=f"Broker {subject} is down", started_at=now, fired_at=now,
-        changed_at=now,
+        rule=Rule.objects.get(key="broker_down"), cluster=Cluster.objects.first() or make_cluster(),
+        subject_kind="broker", subject=subject, state="firing", severity="critical",
+        sentence=f"Broker {subject} is down", started_at=now, fired_at=now, changed_at=now,
     )  # fmt: skip
 
 
