@@ -17,7 +17,7 @@ from django.core.management import get_commands
 
 from dashboard.management.commands.monitoring import FILES
 from dashboard.metrics import monitoring
-from dashboard.metrics.registry import FAMILIES
+from dashboard.metrics.registry import BY_NAME, FAMILIES
 from tests.conftest import _absent
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,8 +54,8 @@ def test_alert_rules_ask_only_for_families_and_verdicts_that_are() -> None:
         for verdict in re.findall(r'verdict="(\w+)"', rule.expression):
             assert verdict in {one.word for one in Verdict}, rule.name
         used = set(re.findall(r"\$labels\.(\w+)", rule.summary + rule.description))
-        names = [name for name in re.findall(r"streamgauge_\w+", rule.expression) if name in monitoring.BY_NAME]
-        assert used <= set(monitoring.BY_NAME[names[0]].labels), rule.name
+        names = [name for name in re.findall(r"streamgauge_\w+", rule.expression) if name in BY_NAME]
+        assert used <= set(BY_NAME[names[0]].labels), rule.name
     assert monitoring.unknown_families("streamgauge_no_such_thing > 0") == ["streamgauge_no_such_thing"]
 
 
