@@ -6,12 +6,13 @@ ARGS ?=
 # Where an environment forbids bytecode files, each start would compile all modules again: 8 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo up check lint test test-long bench screenshots clean
+.PHONY: help install demo up check lint test test-brokers test-long bench screenshots clean
 
 help:
 	@echo "make demo         a real three-node Kafka, traffic, collectors and the web app in one process"
 	@echo "make check        lint, types, unit tests: no Kafka, no browser, under 60 s"
 	@echo "make test         every test, those on a real Kafka and in a real browser included; unit tests on PostgreSQL too"
+	@echo "make test-brokers collects from older Kafkas, 3.7 and 4.0: fetches 90 MB once"
 	@echo "make test-long    what does not fit into make test, then everything on PostgreSQL"
 	@echo "make up           docker/compose.yaml: web, worker, beat, PostgreSQL, Valkey, a demo Kafka, Prometheus, Grafana"
 	@echo "make bench        measures, prints tables, writes var/bench/*.json"
@@ -39,7 +40,7 @@ lint: install
 	$(RUN) manage.py makemigrations --check --dry-run
 
 # What needs no other program beside: in parallel. The rest shares one Kafka and one browser: one after the other.
-UNIT := not kafka and not browser and not served and not promtool and not long
+UNIT := not kafka and not brokers and not browser and not served and not promtool and not long
 PARALLEL := -n 2 --dist worksteal
 ON_POSTGRES := $(RUN) -m tests.servers
 
@@ -53,8 +54,11 @@ test: lint
 	echo "== 2/3: without Kafka and browser, on PostgreSQL"; \
 	$(ON_POSTGRES) $(BIN)/pytest -q $(PARALLEL) -m "$(UNIT)" $(ARGS) || bad=1; \
 	echo "== 3/3: with Kafka, browser and other programs"; \
-	$(BIN)/pytest -q -m "not long and not ($(UNIT))" --durations=10 $(ARGS) || bad=1; \
+	$(BIN)/pytest -q -m "not long and not brokers and not ($(UNIT))" --durations=10 $(ARGS) || bad=1; \
 	if [ $$bad = 0 ]; then echo "== all three runs are green"; else echo "== NOT GREEN: see above"; fi; exit $$bad
+
+test-brokers: install
+	$(BIN)/pytest -q -m brokers --durations=10 $(ARGS)
 
 test-long: install
 	@bad=0; \

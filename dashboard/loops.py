@@ -153,7 +153,7 @@ class ResidentLoops:
         if epoch is None:
             return
         cluster.refresh_from_db()  # cycles stored by the former holder count
-        session = Session(connection_settings)
+        session = Session(connection_settings, scope=roster.scope_of(cluster))
         made = sampler.Sampler(
             cluster, session, Survey(session), holder=self.holder, epoch=epoch, announce=self._announce
         )
@@ -239,7 +239,7 @@ class ResidentLoops:
 
 def _made_with(cluster: Cluster) -> tuple[object, ...]:
     """What a running sampler was made from; a change of it makes a new one."""
-    return (cluster.slug, bytes(cluster.settings_encrypted), cluster.interval_seconds)
+    return (cluster.slug, bytes(cluster.settings_encrypted), cluster.interval_seconds, str(cluster.scope))
 
 
 def _end_process(name: str) -> None:

@@ -9,6 +9,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
+from collectors.domain.keeping import KeepError, parse_keep
 from collectors.secrets import load_or_make_keys
 from dashboard.reach import parse_proxies, parse_public_url
 
@@ -18,6 +19,7 @@ env = Env()
 DATA_DIR = Path(env.str("STREAMGAUGE_DATA_DIR", str(BASE_DIR / "var"))).absolute()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 CACHE_DIR = Path(env.str("STREAMGAUGE_CACHE_DIR", str(BASE_DIR / ".cache"))).absolute()
+CLUSTERS_FILE = env.str("STREAMGAUGE_CLUSTERS_FILE", "")
 DEMO = env.bool("STREAMGAUGE_DEMO", False)
 HOST = env.str("STREAMGAUGE_HOST", "127.0.0.1")
 PORT = env.int("STREAMGAUGE_PORT", 8000)
@@ -33,6 +35,10 @@ _days = env.str("STREAMGAUGE_ALERT_DAYS", "90")
 if not (_days.isascii() and _days.isdigit() and 0 < int(_days) < 100_000):
     raise ImproperlyConfigured(f"STREAMGAUGE_ALERT_DAYS is {_days!r}: give a whole number of days, 1 or more")
 ALERT_DAYS = int(_days)
+try:
+    HISTORY_KEEP = parse_keep(env.str("STREAMGAUGE_HISTORY_KEEP", ""))
+except KeepError as error:
+    raise ImproperlyConfigured(f"STREAMGAUGE_HISTORY_KEEP: {error}") from None
 REDIS_URL = env.str("REDIS_URL", "")
 
 # One key for signing and (through collectors.secrets) for stored credentials; each use derives its own.
@@ -71,6 +77,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "dashboard.access.csp.ContentSecurityPolicyMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "dashboard.pages.zones.ViewerZoneMiddleware",
 ]
 APP_TEMPLATES = "django.template.loaders.app_directories.Loader"
 ROOT_URLCONF = "dashboard.urls"

@@ -87,6 +87,8 @@ def _leases(clusters: list[Summary]) -> list[dict[str, Any]]:
         cluster = names.get(lease.name)
         if lease.name.startswith("cluster:") and cluster is None:
             continue  # of a cluster that was deleted
+        if lease.name.startswith("task:") and lease.name not in held:
+            continue  # a task is held while it runs only
         if lease.name.startswith(WORKER) and lease.name not in held:
             continue  # of a process that is no more
         out.append(

@@ -22,6 +22,13 @@ HOLD_SECONDS = 5
 """The rule's 60 s are the judge's own tests' business; here they would only be waited for."""
 
 
+POLICY = """
+window.broken = [];
+document.addEventListener('securitypolicyviolation', e => window.broken.push(e.violatedDirective + ' ' + e.blockedURI));
+"""
+"""Counts what breaks the content security policy, from the first byte of each document on."""
+
+
 @dataclass
 class Notes:
     """What a page's browser saw: complaints, documents that were loaded, and the frames of its live sockets."""

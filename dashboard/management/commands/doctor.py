@@ -20,6 +20,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
+from collectors import as_code
+from collectors.domain.words import counted
 from collectors.models import Cycle
 from dashboard import schema
 from dashboard import settings as settings_module
@@ -46,7 +48,16 @@ class Command(BaseCommand):
         parser.add_argument("--reach", action="store_true", help="also ask STREAMGAUGE_PUBLIC_URL whether it answers")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        checks: list[Callable[[], Iterator[Finding]]] = [combinations, folder, keys, database, people, broker, port]
+        checks: list[Callable[[], Iterator[Finding]]] = [
+            combinations,
+            clusters,
+            folder,
+            keys,
+            database,
+            people,
+            broker,
+            port,
+        ]
         checks += [clock, refusals, *([public_url] if options["reach"] else [])]
         worst = Level.OK
         for check in checks:
@@ -78,8 +89,22 @@ def combinations() -> Iterator[Finding]:
         has_former_keys=bool(os.environ.get("STREAMGAUGE_SECRET_KEY_FALLBACKS")),
     )
     found = judge(setup, is_origin=lambda text: parse_origin(text) is not None, check_networks=parse_networks)
-    found += unknown_variables(os.environ, {**settings_module.env.dump(), **READ_ELSEWHERE})
+    numbered = dict.fromkeys(filter(as_code.reads, os.environ))
+    found += unknown_variables(os.environ, {**settings_module.env.dump(), **READ_ELSEWHERE, **numbered})
     yield from found or [Finding(Level.OK, "settings fit together")]
+
+
+def clusters() -> Iterator[Finding]:
+    """What the file and the environment name, as the next start will read it."""
+    file = as_code.clusters_file(settings.CLUSTERS_FILE, settings.DATA_DIR)
+    try:
+        named = [*as_code.in_file(file, os.environ), *as_code.declared(os.environ)]
+    except as_code.EnvironmentRefusedError as error:
+        yield Finding(Level.BAD, str(error), "`manage.py serve` will not start before this is mended")
+        return
+    if file is not None or named:
+        where = f"{file} and the environment" if file is not None else "the environment"
+        yield Finding(Level.OK, f"{counted(len(named), 'cluster')} by {where}")
 
 
 def folder() -> Iterator[Finding]:

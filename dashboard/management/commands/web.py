@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from collectors.as_code import EnvironmentRefusedError, reconcile
+from collectors.as_code import EnvironmentRefusedError, clusters_file, reconcile
 from dashboard import schema
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def prepare(say: Callable[[str], object]) -> None:
     call_command("upgrade")
     try:
         with schema.one_at_a_time(say):
-            for line in reconcile(os.environ):
+            for line in reconcile(os.environ, clusters_file(settings.CLUSTERS_FILE, settings.DATA_DIR)):
                 say(line)
     except (EnvironmentRefusedError, schema.SchemaError) as error:
         raise CommandError(str(error)) from None
