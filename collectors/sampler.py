@@ -17,7 +17,7 @@ from django.db import close_old_connections, transaction
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from .domain.rights import NOT_AUTHORISED, rights_of
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
-from .domain.verdicts import GroupRow, Verdict, judge_groups
+from .domain.verdicts import GroupRow, Verdict, judge_groups, stood_since
 from .domain.window import LENGTH, Window
 from .domain.words import counted, duration
 from .history import queries
@@ -322,7 +322,10 @@ class Sampler:
             changes.log_dirs = tuple(d for d in state.log_dirs if d.broker_id in state.log_dirs_answered)
         if (verdicts := seen.columns.get(Kind.VERDICT)) is not None:
             rows.plan_verdicts(
-                changes, dict(zip(verdicts.layout.owners, verdicts.numbers.values.tolist(), strict=True)), now=now
+                changes,
+                dict(zip(verdicts.layout.owners, verdicts.numbers.values.tolist(), strict=True)),
+                now=now,
+                stood_since=lambda group: stood_since(self._window, group, interval_seconds=self.interval),
             )
         self._plan_insight(changes, state, now)
         at = datetime.fromtimestamp(now, UTC)
