@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -271,7 +271,11 @@ class Inventory:
         data = {"old": len(old), "new": len(new), "unowned": len(unowned), "joined": joined[:20], "left": left[:20]}
         self._event(changes, now, Event.Kind.MEMBERS_CHANGED, ("group", group.name), text, data)
 
-    def plan_verdicts(self, changes: Changes, verdicts: Mapping[str, int], *, now: float) -> None:
+    def plan_verdicts(
+        self, changes: Changes, verdicts: Mapping[str, int], *, now: float, stood_since: Callable[[str], float | None]
+    ) -> None:
+        """`stood_since` names the moment (unix seconds) at which a group that makes no progress came to stand: seconds
+        before the verdict, and soon out of the window's sight."""
         for name, verdict in verdicts.items():
             row = self.groups.get(name)
             if row is None or (row.verdict == verdict and row.verdict_since is not None):
@@ -283,7 +287,8 @@ class Inventory:
                     changes.update.append((row, ("verdict",)))
                 continue
             before, first = Verdict(row.verdict), row.verdict_since is None
-            row.verdict, row.verdict_since = verdict, _aware(now)
+            began = stood_since(name) if verdict == Verdict.NO_PROGRESS else None
+            row.verdict, row.verdict_since = verdict, _aware(now if began is None else began)
             changes.update.append((row, ("verdict", "verdict_since")))
             is_settling = now - max(self.began, row.first_seen_at.timestamp()) < SETTLING_SECONDS
             if first or (is_settling and {before, Verdict(verdict)} == {Verdict.OK, Verdict.UNKNOWN}):

@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from collectors.domain.verdicts import Verdict
-from dashboard.alerts import sentences
+from dashboard.alerts import scene
 from dashboard.models import Alert
 
 from .stage import Stage, settle
@@ -17,7 +17,7 @@ SPELT_OUT = 5
 
 @pytest.fixture(autouse=True)
 def few_are_spelt_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sentences, "SPELT_OUT", SPELT_OUT)
+    monkeypatch.setattr(scene, "SPELT_OUT", SPELT_OUT)
 
 
 def struck(count: int, slug: str) -> Stage:
