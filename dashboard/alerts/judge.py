@@ -272,6 +272,8 @@ class Judge:
         subjects = subjects_of(scene)
         changes: list[Change] = []
         for rule in active:
+            if not self._holds_lease():  # a rule with thousands of subjects takes its time
+                raise LeaseLostError
             changes += step_rule(rule, scene, subjects.get(rule.quantity), opened.get(rule.row.pk, {}))
         return changes
 

@@ -11,6 +11,8 @@ from pathlib import Path
 BENCHES = {
     "history_frames": ("history_frames", ()),
     "metrics_page": ("metrics_page", ()),
+    "pages": ("pages", ()),
+    "decide": ("decide", ()),
     "cycle-demo": ("cycle", ("demo",)),
     "cycle-large": ("cycle", ("large",)),
     "served-demo": ("served", ("demo",)),
