@@ -10,7 +10,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from numpy.typing import NDArray
 
 from collectors.domain.numbers import Column
-from collectors.models import Frame
+from collectors.models import Frame, RollupFrame
 from collectors.models import Layout as LayoutRow
 
 from . import codec, sql
@@ -154,8 +154,9 @@ def _first_kept_key(cluster_id: int, kind: Kind, taken_before: float) -> int | N
 
 
 def delete_unused_layouts(cluster_id: int) -> None:
-    """Delete layouts that no frame uses."""
+    """Delete layouts that no frame of samples or of a minute uses."""
     # a writer may be about to use one again: the foreign key then makes the loser of that race fail, and a writer
     # whose insert fails forgets and writes the layout anew
     used = Exists(Frame.objects.filter(layout=OuterRef("pk")))
-    LayoutRow.objects.filter(~used, cluster_id=cluster_id).delete()
+    rolled = Exists(RollupFrame.objects.filter(layout=OuterRef("pk")))
+    LayoutRow.objects.filter(~used, ~rolled, cluster_id=cluster_id).delete()
