@@ -22,7 +22,7 @@ from .now import WINDOW_SECONDS, WINDOW_STEPS
 from .reading import Heads, Mark, first_segments
 
 MINUTE = 60
-MINUTES_AT_ONCE = 10
+MINUTES_AT_ONCE = 30
 POSITIONS_AT_ONCE = 1_000_000
 HEADS_AT_ONCE = 20_000
 
@@ -81,12 +81,16 @@ def _write(cluster_id: int, first: int, last: int) -> int:
     if not made:
         return 0
     with transaction.atomic():
+        layout_rows: dict[tuple[Family, tuple[str, ...]], int] = {}
+        for family, _, owners, _ in made:
+            if (family, owners) not in layout_rows:
+                layout_rows[family, owners] = _layout_row(cluster_id, family, owners)
         rows = [
             RollupFrame(
                 cluster_id=cluster_id,
                 family=family.value,
                 minute=minute,
-                layout_id=_layout_row(cluster_id, family, owners),
+                layout_id=layout_rows[family, owners],
                 body=encode_minute(rolled),
             )
             for family, minute, owners, rolled in made
@@ -118,7 +122,7 @@ def _layout_row(cluster_id: int, family: Family, owners: Sequence[str]) -> int:
     return int(row.pk)
 
 
-Made = tuple[Family, int, list[str], Rolled]  # family, minute, owners, their numbers
+Made = tuple[Family, int, tuple[str, ...], Rolled]  # family, minute, owners, their numbers
 
 
 def minutes_of(cluster_id: int, first: int, last: int) -> list[Made]:
@@ -153,8 +157,7 @@ class _Span:
 
     def columns(self, kind: Kind, cycles: Ints) -> Iterator[tuple[int, Column | None]]:
         """Columns by cycle, a few at a time: a minute of 100 000 positions is too much to hold at once."""
-        at = 0
-        size = 16
+        at, size = 0, 64
         while at < len(cycles):
             some = cycles[at : at + size].tolist()
             marks = reading.marks(first_segments(self.cluster_id, kind).filter(cycle__in=some)).get(kind, [])
@@ -237,7 +240,7 @@ class _Series:
             shares = np.stack([np.add.reduceat(one, starts, axis=0) for one in each])
         owners = [*self.index, TOTAL]
         order = np.array(sorted(range(len(owners)), key=owners.__getitem__), dtype=np.int64)
-        names = [owners[i] for i in order.tolist()]
+        names = tuple(owners[i] for i in order.tolist())
         out: list[Made] = []
         for i, start in enumerate(starts.tolist()):
             own = {name: five.take((i, order)) for name, five in fives.items()}
