@@ -26,6 +26,8 @@ Bools = NDArray[np.bool_]
 
 WINDOW = 7200
 RESOLUTIONS = (60, 600, 3600)
+LONGEST = {60: WINDOW, 600: 86_400, 3600: 31 * 86_400}
+"""Seconds that a row is about, at most, by resolution."""
 OWNERS_AT_ONCE = 250
 FOLD_MINUTES = 10
 

@@ -28,6 +28,7 @@ from .now import BrokersNow, ClusterNow, GroupsNow, TopicsNow, cluster_at
 from .ranges import (
     ClusterHistory,
     arrival_rates,
+    arrived_about,
     cluster_history,
     gauge_history,
     group_history,
@@ -56,6 +57,7 @@ __all__ = [
     "arrival_history",
     "arrival_rates",
     "arrived",
+    "arrived_about",
     "cluster_at",
     "cluster_history",
     "cluster_sparkline",

@@ -25,6 +25,7 @@ Bools = NDArray[np.bool_]
 
 NEW_SECONDS = 120.0
 """That samples begin so much after the range does not send anybody to look for rollups."""
+SUM_POINTS = 30
 _GAUGES = {Kind.DISK: "disk", Kind.LEADERS: "leaders", Kind.BROKER: "reach"}
 
 
@@ -130,6 +131,19 @@ def arrival_rates(
         rates[topic] = Band(values, values, values, known)
     times = every.astype(np.float64)
     return arrivals.ArrivalHistory(times, curves.gaps(times, usual), interval, rates)
+
+
+def arrived_about(cluster_id: int, topics: Sequence[str], since: float, until: float) -> dict[str, float] | None:
+    """About how many records came into each topic in a long range, by its rates; None for a short one."""
+    resolution = strips.resolution_for(until - since, SUM_POINTS)
+    if resolution is None or not topics:
+        return None
+    out = {}
+    for topic, strip in strips.read(cluster_id, Family.TOPIC, topics, since, until, resolution).items():
+        five = strip.rolled.fives["rate"]
+        mean = np.divide(five.sum, five.count * MILLI, out=np.zeros(len(strip)), where=five.known)
+        out[topic] = float((mean * strip.lengths).sum())
+    return out if any(out.values()) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,11 +15,9 @@ from collectors.models import Rollup, RollupFrame, RollupState
 from . import blocks, folding
 from .codec import BadBodyError
 from .families import Family, Rolled
-from .folding import RESOLUTIONS, WINDOW
+from .folding import LONGEST, RESOLUTIONS
 
 Ints = NDArray[np.int64]
-
-_LONGEST = {60: WINDOW, 600: 86_400, 3600: 31 * 86_400}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +78,7 @@ def _rows(
 ) -> dict[str, _Pieces]:
     where = Q()
     for each in RESOLUTIONS:
-        begin = since - _LONGEST[each]
+        begin = since - LONGEST[each]
         if each == 60 and resolution != 60:
             begin = max(begin, coarsened - 1)  # older ones are in the coarse rows
         elif each < resolution:

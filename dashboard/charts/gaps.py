@@ -66,12 +66,25 @@ def holes(
     return found[-MOST:]
 
 
-def explained(holes: Sequence[Hole], cycles: Sequence[Tried], *, is_paused: bool, interval: float = 5.0) -> list[Gap]:
-    """Holes with their cause. `cycles` are those within the holes and the ones that end them, oldest first."""
-    return [
-        Gap(hole.since, hole.until, f"no data {_span(hole)}: {_cause(hole, cycles, is_paused, interval)}")
-        for hole in holes
-    ]
+def explained(
+    holes: Sequence[Hole],
+    cycles: Sequence[Tried],
+    *,
+    is_paused: bool,
+    interval: float = 5.0,
+    recorded_since: float = 0.0,
+) -> list[Gap]:
+    """Holes with their cause. `cycles` are those within the holes and the ones that end them, oldest first.
+
+    Of holes that ended before `recorded_since` no records of cycles are kept: nobody knows why.
+    """
+
+    def cause(hole: Hole) -> str:
+        if hole.until < recorded_since:
+            return "why is no longer on record"
+        return _cause(hole, cycles, is_paused, interval)
+
+    return [Gap(hole.since, hole.until, f"no data {_span(hole)}: {cause(hole)}") for hole in holes]
 
 
 def _cause(hole: Hole, cycles: Sequence[Tried], is_paused: bool, interval: float) -> str:
