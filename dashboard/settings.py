@@ -77,6 +77,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "dashboard.access.csp.ContentSecurityPolicyMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "dashboard.pages.zones.ViewerZoneMiddleware",
 ]
 APP_TEMPLATES = "django.template.loaders.app_directories.Loader"
 ROOT_URLCONF = "dashboard.urls"

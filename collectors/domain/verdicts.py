@@ -114,6 +114,15 @@ def stands_still(facts: Positions, *, interval_seconds: float) -> NDArray[np.boo
     )
 
 
+def stood_since(window: Window, group: str, *, interval_seconds: float) -> float | None:
+    """Unix seconds of the last movement of the partition of `group` that has stood still longest; None if none does."""
+    if window.layout.owner_index(group) is None or not window.samples:
+        return None
+    facts = positions(window, window.layout.slice_of(group))
+    still = stands_still(facts, interval_seconds=interval_seconds)
+    return float(window.times[facts.base[still].min()]) if still.any() else None
+
+
 def is_undecided(facts: Positions, *, interval_seconds: float) -> NDArray[np.bool_]:
     """Positions where records wait and nothing was seen yet that says whether they are read.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,10 +73,12 @@ def explained(
     is_paused: bool,
     interval: float = 5.0,
     recorded_since: float = 0.0,
+    zone: tzinfo = UTC,
 ) -> list[Gap]:
-    """Holes with their cause. `cycles` are those within the holes and the ones that end them, oldest first.
+    """Holes with their cause, times in `zone`.
 
-    Of holes that ended before `recorded_since` no records of cycles are kept: nobody knows why.
+    `cycles` are those within the holes and the ones that end them, oldest first. Of holes that ended before
+    `recorded_since` no records of cycles are kept: nobody knows why.
     """
 
     def cause(hole: Hole) -> str:
@@ -84,7 +86,7 @@ def explained(
             return "why is no longer on record"
         return _cause(hole, cycles, is_paused, interval)
 
-    return [Gap(hole.since, hole.until, f"no data {_span(hole)}: {cause(hole)}") for hole in holes]
+    return [Gap(hole.since, hole.until, f"no data {_span(hole, zone)}: {cause(hole)}") for hole in holes]
 
 
 def _cause(hole: Hole, cycles: Sequence[Tried], is_paused: bool, interval: float) -> str:
@@ -107,8 +109,8 @@ def _cause(hole: Hole, cycles: Sequence[Tried], is_paused: bool, interval: float
     return "the collector did not run"
 
 
-def _span(hole: Hole) -> str:
-    start, end = (datetime.fromtimestamp(at, UTC) for at in (hole.since, hole.until))
+def _span(hole: Hole, zone: tzinfo) -> str:
+    start, end = (datetime.fromtimestamp(at, zone) for at in (hole.since, hole.until))
     if hole.is_open:
         return f"since {start:%H:%M:%S}"
     style = "%H:%M:%S" if start.date() == end.date() else "%b %d %H:%M"

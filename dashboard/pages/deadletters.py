@@ -20,7 +20,7 @@ from dashboard.live import rows
 from dashboard.models import Role
 
 from . import words
-from .lists import arrange, headings, read_state
+from .lists import SPARK, arrange, headings, read_state
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
@@ -42,7 +42,7 @@ COLUMNS = (
     ("", "Newest", False, "when the newest record came, as the samples tell"),
     ("readers", "Read by", True, "groups with committed offsets there"),
     ("", "First seen", False, "by Streamgauge"),
-    ("", "Arriving/s", False, ""),
+    (SPARK, "Arriving/s", False, ""),
 )
 
 
