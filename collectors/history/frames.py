@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef
 from numpy.typing import NDArray
 
 from collectors.domain.numbers import Column
@@ -130,16 +130,11 @@ def delete_older_than(cluster_id: int, taken_before: float, limit: int) -> int:
         doomed = Frame.objects.filter(
             cluster_id=cluster_id, kind=kind.value, cycle__lt=boundary, taken_at__lt=taken_before
         )
-        deleted += delete_stretches(doomed, limit - deleted)
+        slice_ids = doomed.order_by("key_cycle", "-cycle").values("pk")[: limit - deleted]
+        deleted += Frame.objects.filter(pk__in=slice_ids).delete()[0]
     if deleted < limit:
         delete_unused_layouts(cluster_id)
     return deleted
-
-
-def delete_stretches(doomed: QuerySet[Frame], limit: int) -> int:
-    """Delete at most `limit` of these frames of one kind, oldest stretch first, its key frame last."""
-    slice_ids = doomed.order_by("key_cycle", "-cycle").values("pk")[:limit]
-    return Frame.objects.filter(pk__in=slice_ids).delete()[0]
 
 
 def _first_kept_key(cluster_id: int, kind: Kind, taken_before: float) -> int | None:

@@ -49,6 +49,7 @@ class _Points:
     times: Floats
     gap_before: Bools
     bands: Bands
+    interval: float  # seconds between the samples
 
 
 def group_history(
@@ -74,10 +75,11 @@ def group_history(
     names = ("lag", "arriving", "consumed")
     found, exact = _join(cluster_id, Family.GROUP, group, names, since, until, points, samples)
     if found is None:
+        assert exact is not None
         return exact
     bands = found.bands
     return GroupHistory(
-        found.times, found.gap_before, exact.interval, bands["lag"], bands["arriving"], bands["consumed"]
+        found.times, found.gap_before, found.interval, bands["lag"], bands["arriving"], bands["consumed"]
     )
 
 
@@ -89,8 +91,9 @@ def topic_history(cluster_id: int, topic: str, since: float, until: float, point
 
     found, exact = _join(cluster_id, Family.TOPIC, topic, ("rate", "size"), since, until, points, samples)
     if found is None:
+        assert exact is not None
         return exact
-    return TopicHistory(found.times, found.gap_before, exact.interval, found.bands["rate"], found.bands["size"])
+    return TopicHistory(found.times, found.gap_before, found.interval, found.bands["rate"], found.bands["size"])
 
 
 def gauge_history(
@@ -104,8 +107,9 @@ def gauge_history(
     name = _GAUGES[kind]
     found, exact = _join(cluster_id, Family.BROKER, owner, (name,), since, until, points, samples, pick="values")
     if found is None:
+        assert exact is not None
         return exact
-    return GaugeHistory(found.times, found.gap_before, exact.interval, found.bands[name])
+    return GaugeHistory(found.times, found.gap_before, found.interval, found.bands[name])
 
 
 def arrival_rates(
@@ -174,7 +178,7 @@ def cluster_history(cluster_id: int, since: float, until: float, points: int = 6
         for name, band in _bands(strip, own).items():
             bands[name] = _spread(band, at, len(starts))
     gap = np.concatenate(([False], starts[1:] > (starts + lengths)[:-1]))[: len(starts)]
-    whole = _reduced(_Points((starts + lengths).astype(np.float64), gap, bands), since, until, points)
+    whole = _reduced(_Points((starts + lengths).astype(np.float64), gap, bands, 60.0), since, until, points)
     return ClusterHistory(
         whole.times, whole.gap_before, *(whole.bands[name] for name in ("rate", "size", "lag", "consumed"))
     )
@@ -205,9 +209,12 @@ def _join(
     samples: Callable[[float, float], C],
     *,
     pick: str | None = None,
-) -> tuple[_Points | None, C]:
-    """Points out of rollups and, for what they do not hold yet, samples; None with the samples alone when these are
-    all that is needed. With `pick` the samples' band has that name, whatever the quantity is called."""
+) -> tuple[_Points, None] | tuple[_Points, C] | tuple[None, C]:
+    """Points out of rollups and, for what these do not hold yet, samples; beside them the samples' curve.
+
+    One of the two is None: the points when samples are all that is needed, the samples when they are not needed. With
+    `pick` the samples' band has that name, whatever the quantity is called.
+    """
     resolution = strips.resolution_for(until - since, points)
     if resolution is None:
         exact = samples(since, until)
@@ -220,9 +227,11 @@ def _join(
             return None, exact
     else:
         strip = strips.read(cluster_id, family, [owner], since, until, resolution)[owner]
-        exact = samples(float(strip.ends[-1]) if len(strip) else since, until)
         if not len(strip):
-            return None, exact
+            return None, samples(since, until)
+        if strip.ends[-1] >= until:
+            return _reduced(_points_of(strip, names), since, until, points), None
+        exact = samples(float(strip.ends[-1]), until)
     rolled = _points_of(strip, names)
     newest = _points_of_samples(exact, names, pick)
     return _reduced(_concatenated(rolled, newest, exact.interval), since, until, points), exact
@@ -249,7 +258,8 @@ def _bands(strip: Strip, names: Sequence[str]) -> dict[str, Band]:
 
 def _points_of(strip: Strip, names: Sequence[str]) -> _Points:
     most = np.maximum.reduce([strip.rolled.fives[name].count for name in names])
-    return _Points(strip.ends.astype(np.float64), _gaps(strip, most), _bands(strip, names))
+    between = float(np.median(strip.lengths / np.maximum(most, 1)))
+    return _Points(strip.ends.astype(np.float64), _gaps(strip, most), _bands(strip, names), between)
 
 
 def _gaps(strip: Strip, counts: NDArray[np.int64]) -> Bools:
@@ -268,7 +278,7 @@ def _gaps(strip: Strip, counts: NDArray[np.int64]) -> Bools:
 
 def _points_of_samples(exact: _Curve, names: Sequence[str], pick: str | None) -> _Points:
     bands = {name: getattr(exact, pick or name) for name in names}
-    return _Points(exact.times, exact.gap_before, bands)
+    return _Points(exact.times, exact.gap_before, bands, exact.interval)
 
 
 def _concatenated(first: _Points, then: _Points, interval: float) -> _Points:
@@ -282,7 +292,7 @@ def _concatenated(first: _Points, then: _Points, interval: float) -> _Points:
         other = then.bands[name]
         parts = (np.concatenate((getattr(band, f), getattr(other, f))) for f in ("low", "high", "last", "known"))
         bands[name] = Band(*parts)
-    return _Points(np.concatenate((first.times, then.times)), gap, bands)
+    return _Points(np.concatenate((first.times, then.times)), gap, bands, interval)
 
 
 def _reduced(points: _Points, since: float, until: float, most: int) -> _Points:
@@ -296,4 +306,5 @@ def _reduced(points: _Points, since: float, until: float, most: int) -> _Points:
     edges = np.append(starts, len(times))
     gap = np.logical_or.reduceat(points.gap_before, starts)
     reduced = curves.Buckets(edges, times[edges[1:] - 1], gap)
-    return _Points(reduced.times, gap, {name: reduced.merged(band) for name, band in points.bands.items()})
+    bands = {name: reduced.merged(band) for name, band in points.bands.items()}
+    return _Points(reduced.times, gap, bands, points.interval)

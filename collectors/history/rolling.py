@@ -40,10 +40,8 @@ def roll(cluster_id: int) -> int:
     written = 0
     while pending := _pending(cluster_id, state.cycle):
         minutes, cycle, open_minute = pending
-        for first in range(0, len(minutes), MINUTES_AT_ONCE):
-            some = minutes[first : first + MINUTES_AT_ONCE]
-            for a, b in _neighbours(some):
-                written += _write(cluster_id, a, b)
+        for first, last in _runs(minutes):
+            written += _write(cluster_id, first, last)
         state.cycle, state.minute = cycle, max(state.minute, open_minute)
         earliest = minutes[0] * MINUTE if minutes else state.coarsened
         state.coarsened = min(state.coarsened, earliest - earliest % 7200) if state.coarsened else state.coarsened
@@ -67,11 +65,11 @@ def _pending(cluster_id: int, after: int) -> tuple[list[int], int, int] | None:
     return sorted(set(places[:done])), cycles[done - 1], places[-1]
 
 
-def _neighbours(minutes: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last of each run of minutes that follow each other."""
+def _runs(minutes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last of stretches that are written together; minutes without a sample in between cost nothing."""
     first = minutes[0]
     for before, after in zip(minutes, [*minutes[1:], None], strict=True):
-        if after != before + 1:
+        if after is None or after - first >= MINUTES_AT_ONCE:
             yield first, before
             first = after if after is not None else first
 
