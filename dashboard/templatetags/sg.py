@@ -94,7 +94,7 @@ def spark_tone(state: str | None) -> str:
 
 
 @register.filter
-def get(mapping: dict[str, Any] | None, key: str) -> Any:
+def get(mapping: dict[Any, Any] | None, key: Any) -> Any:
     return (mapping or {}).get(key)
 
 
