@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Prefetch, Q
+from django.db.models import Min, Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -41,7 +41,7 @@ def history(request: HttpRequest) -> HttpResponse:
     shell = shell_of(request)
     now = timezone.now()
     params = request.GET.copy()
-    params.setdefault("from", "now-24h")
+    params.setdefault("from", _default_start(now))
     span = read_range(params, now=now, history_since=None)
     found = Alert.objects.filter(fired_at__isnull=False, fired_at__lte=span.until).filter(
         Q(resolved_at=None) | Q(resolved_at__gte=span.since)
@@ -77,6 +77,13 @@ def history(request: HttpRequest) -> HttpResponse:
         "ticks": _ticks(span),
     }
     return page(request, "pages/alert_history.html", context, shell=shell)
+
+
+def _default_start(now: datetime) -> str:
+    """The shortest of a few ranges that holds what fired in the last day: a minute in a day could not be seen."""
+    first = Alert.objects.filter(fired_at__gte=now - timedelta(hours=24)).aggregate(first=Min("fired_at"))["first"]
+    age = timedelta(hours=24) if first is None else now - first
+    return next((text for hours, text in ((1, "now-1h"), (6, "now-6h")) if age < timedelta(hours=hours)), "now-24h")
 
 
 def _line(alert: Alert, span: TimeRange, now: datetime) -> dict[str, Any]:

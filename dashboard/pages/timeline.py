@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db.models import Q
@@ -87,7 +87,8 @@ def timeline(cluster: Cluster, span: TimeRange, *, now: datetime) -> Timeline:
         own = [event for event in events if event.kind in lane]
         down = _down(own, span, cluster) if title == "Brokers" else []
         if own:
-            lanes.append(Lane(title, _marks(own, span, cluster), down))
+            marks = _marks(own, span, cluster)
+            lanes.append(Lane(title, [replace(mark, label="") for mark in marks] if down else marks, down))
         if title == "Brokers" and (alerts := _alerts(cluster, span, now)):
             lanes.append(Lane("Alerts", (), alerts))
     return Timeline(lanes, _ticks(span), more)
@@ -122,7 +123,7 @@ def _mark(pile: Sequence[Event], span: TimeRange, cluster: Cluster, end: float) 
         path = names.subject_path(cluster.slug, newest.subject_kind, newest.subject)
     label = ""
     if end - place > LABEL_ROOM:
-        label = _short(newest) if len(subjects) == 1 else f"{len(subjects)} of them"
+        label = _short(newest) if len(subjects) == 1 else f"{len(pile)} events"
     return Mark(f"{place:.2f}%", icon, tone, "\n".join(told), label, path, len(pile))
 
 

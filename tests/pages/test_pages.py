@@ -52,7 +52,7 @@ QUERIES = {
     "/clusters/demo/events/": (21, 14),
     "/clusters/demo/configuration/": (22, 15),
     "/instance/": (30, 23),
-    "/alerts/history/": (23, 16),
+    "/alerts/history/": (24, 17),
     "/alerts/rules/": (22, 15),
     "/alerts/silences/": (23, 16),
     "/alerts/deliveries/": (23, 16),
