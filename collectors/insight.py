@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .domain.configuration import BROKER_KEYS, TOPIC_KEYS, Config, changes
+from .domain.configuration import BROKER_KEYS, TOPIC_KEYS, Config, Source, changes
 from .domain.rights import NOT_ASKED, Right
 from .inventory import Changes
 from .models import Cluster, ClusterRight, Configuration, Event
@@ -59,7 +59,7 @@ class Insight:
             row = self.configurations.get((kind, name))
             if row is None:
                 row = Configuration(cluster=self.cluster, kind=kind, name=name[:249], changed_at=_aware(now))
-                row.entries = entries
+                row.entries, row.set_count = entries, _set_count(kind, entries)
                 self.configurations[kind, name] = row
                 into.create.append(row)
                 continue
@@ -70,8 +70,14 @@ class Insight:
                 text = f"{kind.label} {name}: {', '.join(said[:CHANGES_IN_A_SENTENCE])}{more}"
                 data: dict[str, Any] = {"changed": said[:50]}
                 into.note(self.cluster.pk, now, Event.Kind.CONFIG_CHANGED, (str(kind), name), text, data)
-            row.entries, row.changed_at = entries, _aware(now)
-            into.update.append((row, ("entries", "changed_at")))
+            row.entries, row.set_count, row.changed_at = entries, _set_count(kind, entries), _aware(now)
+            into.update.append((row, ("entries", "set_count", "changed_at")))
+
+
+def _set_count(kind: Configuration.Kind, entries: Mapping[str, Any]) -> int:
+    if kind is Configuration.Kind.TOPIC:
+        return sum(source == Source.TOPIC for _, source in entries.values())
+    return sum(source != Source.DEFAULT for _, source in entries.values())
 
 
 def _aware(at: float) -> datetime:

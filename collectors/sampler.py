@@ -8,19 +8,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import Enum
+from datetime import UTC, datetime
 from typing import Protocol
 
 import numpy as np
-from django.db import InterfaceError, OperationalError, close_old_connections, connection, transaction
-from django.db.models import Case, When
-from django.db.models.functions import Now
+from django.db import close_old_connections, transaction
 
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from .domain.rights import NOT_AUTHORISED, rights_of
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
-from .domain.verdicts import GroupRow, judge_groups
+from .domain.verdicts import GroupRow, Verdict, judge_groups
 from .domain.window import LENGTH, Window
 from .domain.words import counted, duration
 from .history import queries
@@ -42,6 +39,9 @@ LONGEST_BUDGET_SECONDS = 10.0
 EARLY_CYCLE_AFTER_SECONDS = 1.0
 """When brokers change, the next cycle comes at once, but never sooner than this after the last one."""
 LOOK_SECONDS = 0.25
+UNREAD_STARTS_SECONDS = 12.0
+"""Log starts are asked again after this, not each minute, while a group does not read or falls behind: records that
+retention deletes before they are read are told within three cycles."""
 CLOCK_STEP_SECONDS = 1.0
 
 
@@ -114,7 +114,6 @@ class Sampler:
         self._seen: SurveyState | None = None
         self._expected_groups = _ExpectedCommits()
         self._requests_before = 0
-        self._unstored = 0  # cycles since the last stored one that the database did not take
 
     # --- the loop -----------------------------------------------------------------------------------------
 
@@ -151,20 +150,16 @@ class Sampler:
         while not stop.is_set():
             try:
                 self.cycle(due_at=self.clock() - max(0.0, self.monotonic() - due), skipped=skipped, stepped=stepped)
-                skipped = 0
             except LeaseLostError:
                 log.warning("lease lost cluster=%s epoch=%s: sampling ends here", self.cluster.slug, self.epoch)
                 return
-            except (OperationalError, InterfaceError) as error:
-                self._not_stored(error)
             finally:
-                close_old_connections()
+                close_old_connections()  # back to the pool: it holds fewer than there may be clusters
             self.last_turn = done = self.monotonic()
             due += self.interval
             # late: the passed due times are skipped and counted, never caught up with
-            late = max(0, int((done - due) // self.interval) + 1) if done > due else 0
-            skipped += late
-            due += late * self.interval
+            skipped = max(0, int((done - due) // self.interval) + 1) if done > due else 0
+            due += skipped * self.interval
             brokers = self._brokers_look()
             while not stop.is_set() and self.monotonic() < due:
                 stop.wait(min(LOOK_SECONDS, max(0.0, due - self.monotonic())))
@@ -176,14 +171,6 @@ class Sampler:
                 offset += drift
                 due, skipped = self.monotonic(), 0
                 self._window = Window()
-
-    def _not_stored(self, error: Exception) -> None:
-        """The database is away: go on asking, so that the connections and the window are there when it is back."""
-        self._unstored += 1
-        if self._unstored & (self._unstored - 1) == 0:  # the 1st, 2nd, 4th, 8th …
-            said = " ".join(str(error).split())[:200]
-            log.warning("cycle not stored cluster=%s count=%s reason=%s", self.cluster.slug, self._unstored, said)
-        connection.close()
 
     def _clock_offset(self) -> float:
         """Wall clock less monotonic clock; read again when this thread was put aside between the two readings."""
@@ -226,8 +213,15 @@ class Sampler:
             self._seen = None
             raise
         self._seen = state
+        if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
+            self.survey.poke("start_offsets")
         self.announce("cycle", {"cluster": self.cluster.pk, "cycle": self._number})
         return self._number
+
+    def _somebody_may_lose(self, seen: Observation) -> bool:
+        """Whether a group does not read, or not fast enough, so that retention may pass it."""
+        verdicts = seen.columns.get(Kind.VERDICT)
+        return verdicts is not None and bool((verdicts.numbers.values >= int(Verdict.NO_MEMBERS)).any())
 
     def _ask(self, state: SurveyState) -> Observation:
         started_at = self.clock()
@@ -329,10 +323,9 @@ class Sampler:
             )
         self._plan_insight(changes, state, now)
         at = datetime.fromtimestamp(now, UTC)
-        if skipped or self._unstored:
-            why = "the database did not answer" if self._unstored else "the one before took longer than the interval"
-            text = f"{counted(skipped + self._unstored, 'cycle')} skipped: {why}"
-            data = {"skipped": skipped + self._unstored}
+        if skipped:
+            text = f"{counted(skipped, 'cycle')} skipped: the one before took longer than the interval"
+            data = {"skipped": skipped}
             changes.events.append(
                 Event(cluster=self.cluster, at=at, kind=Event.Kind.CYCLES_SKIPPED, text=text, data=data)
             )
@@ -380,7 +373,7 @@ class Sampler:
         changes = self._plan(state, seen, skipped=skipped, stepped=stepped)
         number = self._number + 1
         with transaction.atomic():
-            epoch = self._guard()
+            self._guard()
             moved = Cluster.objects.filter(pk=self.cluster.pk, last_cycle=self._number).update(last_cycle=number)
             if not moved:
                 raise LeaseLostError(f"cycle {number} of cluster {self.cluster.slug} is taken")
@@ -389,14 +382,14 @@ class Sampler:
             Cycle.objects.create(
                 cluster_id=self.cluster.pk,
                 number=number,
-                epoch=epoch,
+                epoch=self.epoch,
                 due_at=_aware(due_at),
                 started_at=_aware(seen.started_at),
                 taken_at=_aware(seen.taken_at),
                 ended_at=_aware(self.clock()),
                 is_reachable=seen.is_reachable,
                 requests=seen.requests,
-                skipped=skipped + self._unstored,
+                skipped=skipped,
                 completeness=seen.completeness,
                 errors=_as_rows(seen.errors),
                 ages={part: round(at, 3) for part, at in state.ages.items()},
@@ -404,29 +397,20 @@ class Sampler:
             CollectorTotals.objects.add(
                 self.cluster.pk,
                 requests=seen.requests,
-                skipped=skipped + self._unstored,
+                skipped=skipped,
                 errors=[(e.part, e.reason, 1) for e in self._new_errors(state, seen)],
                 succeeded_at=_aware(seen.taken_at) if seen.is_reachable else None,
             )
             if state.metadata is not None and state.metadata.cluster_id not in (None, self.cluster.kafka_cluster_id):
                 self.cluster.kafka_cluster_id = str(state.metadata.cluster_id)[:100]
                 self.cluster.save(update_fields=["kafka_cluster_id"])
-        self._number, self.epoch, self._unstored = number, epoch, 0
+        self._number = number
 
-    def _guard(self) -> int:
-        """Renew the lease inside the cycle's transaction: who lost it, or let it lapse, stores nothing.
-
-        Returns the epoch. After cycles that the database did not take, a lease that lapsed meanwhile is taken anew
-        if nobody else holds it; that nobody else has stored a cycle since is what `last_cycle` says.
-        """
+    def _guard(self) -> None:
+        """Renew the lease inside the cycle's transaction: who lost it, or let it lapse, stores nothing."""
         seconds = lease_seconds(self.interval)
-        if Lease.objects.renew(self.lease_name, holder=self.holder, epoch=self.epoch, seconds=seconds):
-            return self.epoch
-        if self._unstored:
-            epoch = Lease.objects.acquire(self.lease_name, holder=self.holder, seconds=seconds)
-            if epoch is not None:
-                return epoch
-        raise LeaseLostError(self.lease_name)
+        if not Lease.objects.renew(self.lease_name, holder=self.holder, epoch=self.epoch, seconds=seconds):
+            raise LeaseLostError(self.lease_name)
 
     def _new_errors(self, state: SurveyState, seen: Observation) -> Iterable[PartError]:
         """The survey's errors stand until its next try; they count once."""
@@ -567,38 +551,3 @@ def _aware(at: float) -> datetime:
 def release(lease_name: str, *, holder: str, epoch: int) -> None:
     """Give a lease back at the end, so that another process need not wait until it lapses."""
     Lease.objects.release(lease_name, holder=holder, epoch=epoch)
-
-
-class Standing(Enum):
-    """How a cluster's lease that nobody holds came to be free."""
-
-    GIVEN_BACK = "given back"  # or never held: for whoever holds less than its share
-    UNTAKEN = "untaken"  # given back, and nobody has wanted it since
-    LAPSED = "lapsed"  # with its holder
-
-
-UNTAKEN_SECONDS = 5.0
-
-
-def free_leases(cluster_ids: Iterable[int]) -> dict[int, Standing]:
-    """Clusters whose lease nobody holds now, by the database's clock."""
-    names = {f"cluster:{pk}": pk for pk in cluster_ids}
-    long_ago = Now() - timedelta(seconds=UNTAKEN_SECONDS)
-    known = Lease.objects.filter(name__in=names).annotate(
-        is_over=Case(When(expires_at__lte=Now(), then=True), default=False),
-        is_long_over=Case(When(expires_at__lt=long_ago, then=True), default=False),
-    )
-    found = dict.fromkeys(names.values(), Standing.GIVEN_BACK)
-    for name, holder, is_over, is_long_over in known.values_list("name", "holder", "is_over", "is_long_over"):
-        if holder and not is_over:
-            del found[names[name]]
-        elif holder:
-            found[names[name]] = Standing.LAPSED
-        elif is_long_over:
-            found[names[name]] = Standing.UNTAKEN
-    return found
-
-
-def share(clusters: int, workers: int) -> int:
-    """How many of the clusters one of the workers holds at most, so that all are held and none holds two too many."""
-    return -(-clusters // max(1, workers))

@@ -16,7 +16,7 @@ from typing import Any
 from celery import bootsteps
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from collectors import loop, roster, sampler
+from collectors import loop, roster, sampler, shares
 from collectors.kafka.session import Session
 from collectors.kafka.settings import SettingsError
 from collectors.kafka.survey import Survey
@@ -126,16 +126,16 @@ class ResidentLoops:
             changed = pk not in wanted or _made_with(wanted[pk]) != made_with
             if changed or not self._running[made.name].thread.is_alive():
                 self._give_back(pk)
-        share = sampler.share(len(wanted), len(Lease.objects.workers()))
+        share = shares.share(len(wanted), len(Lease.objects.workers()))
         if time.monotonic() >= self._keep_until:
             for pk in list(self._clusters)[share:]:
                 self._give_back(pk)
                 self._given.add(pk)
         free = [pk for pk in wanted if pk not in self._clusters and self._refused.get(pk) != _made_with(wanted[pk])]
-        for pk, standing in sampler.free_leases(free).items():
-            if standing is sampler.Standing.GIVEN_BACK and len(self._clusters) >= share:
+        for pk, standing in shares.free_leases(free).items():
+            if standing is shares.Standing.GIVEN_BACK and len(self._clusters) >= share:
                 continue  # another's share; one whose holder is gone is taken by whoever sees it first
-            if standing is sampler.Standing.UNTAKEN and pk in self._given:
+            if standing is shares.Standing.UNTAKEN and pk in self._given:
                 # the others cannot: without the key, or too busy. Not to and fro for ever
                 self._keep_until = time.monotonic() + KEEP_SECONDS
             self._given.discard(pk)

@@ -9,6 +9,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
+from collectors.domain.keeping import KeepError, parse_keep
 from collectors.secrets import load_or_make_keys
 from dashboard.reach import parse_proxies, parse_public_url
 
@@ -34,6 +35,10 @@ _days = env.str("STREAMGAUGE_ALERT_DAYS", "90")
 if not (_days.isascii() and _days.isdigit() and 0 < int(_days) < 100_000):
     raise ImproperlyConfigured(f"STREAMGAUGE_ALERT_DAYS is {_days!r}: give a whole number of days, 1 or more")
 ALERT_DAYS = int(_days)
+try:
+    HISTORY_KEEP = parse_keep(env.str("STREAMGAUGE_HISTORY_KEEP", ""))
+except KeepError as error:
+    raise ImproperlyConfigured(f"STREAMGAUGE_HISTORY_KEEP: {error}") from None
 REDIS_URL = env.str("REDIS_URL", "")
 
 # One key for signing and (through collectors.secrets) for stored credentials; each use derives its own.

@@ -22,6 +22,7 @@ from urllib.parse import quote, urlsplit
 
 import psycopg
 import redis
+from psycopg import sql
 
 START_SECONDS = 30.0
 
@@ -176,9 +177,9 @@ class Postgres(_Server):
 
 def create_database(url: str, database: str) -> str:
     """A new, empty database on the server of `url`; its URL."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(database)))
-    return urlsplit(url)._replace(path=f"/{database}").geturl()
+    with psycopg.connect(urlsplit(url)._replace(query="").geturl(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+    return urlsplit(url)._replace(path=f"/{database}", query="").geturl()
 
 
 class Redis(_Server):

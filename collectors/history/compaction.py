@@ -31,9 +31,8 @@ from .reading import Heads, first_segments
 from .selection import Member, Selection, members_of
 
 SPAN_SECONDS = 7200.0
-HOT_SECONDS = 1800.0
 HOT_CYCLES = 60
-"""The newest half hour, or 60 cycles, is always in frames: what rules, verdicts and rates look back on."""
+"""So many of the newest cycles are always in frames, where that is more than half an hour (HOT_SECONDS)."""
 PATIENCE_SECONDS = 86400.0
 """Frames do not wait longer than this for somebody to read them."""
 LEASE = "task:compaction"
@@ -110,7 +109,7 @@ def compact(
     """
     done = Compacted()
     interval = Cluster.everything.filter(pk=cluster_id).values_list("interval_seconds", flat=True).first() or 5.0
-    hot = max(HOT_SECONDS, HOT_CYCLES * float(interval))
+    hot = max(spans.HOT_SECONDS, HOT_CYCLES * float(interval))
     for kind in Kind:
         _forget_unfinished(cluster_id, kind, go_on)
         while limit is None or done.spans < limit:
@@ -274,7 +273,8 @@ def _forget_unfinished(cluster_id: int, kind: Kind, go_on: Callable[[], bool]) -
 
 
 def delete_span(pk: int, go_on: Callable[[], bool] = _go_on) -> int:
-    """Delete a span, its blocks first; a reader that comes in between sees them as unknown. Returns the rows."""
+    """Delete a span, from now on seen by nobody, and its blocks, in small transactions. Returns the rows deleted."""
+    Span.objects.filter(pk=pk).update(is_ready=False)
     deleted = 0
     while ids := list(Block.objects.filter(span_id=pk).values_list("pk", flat=True)[:FRAMES_AT_ONCE]):
         with transaction.atomic():

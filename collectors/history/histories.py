@@ -127,9 +127,9 @@ def group_history(
     span = _range(cluster_id, Kind.COMMITTED, since, until)
     heads = span.heads
     if len(heads):
-        first, last = int(heads.cycles[0]), int(heads.cycles[-1])
-        ends = reading.heads_between(cluster_id, Kind.END, first, last)
-        starts = reading.heads_as_of(cluster_id, Kind.START, first, last)
+        first, last, begin = int(heads.cycles[0]), int(heads.cycles[-1]), float(heads.taken_at[0])
+        ends = reading.heads_between(cluster_id, Kind.END, first, last, since=begin)
+        starts = reading.heads_as_of(cluster_id, Kind.START, first, last, since=begin)
     else:
         ends = starts = heads
     loaded = layouts.load([row for h in (heads, ends, starts) for row in h.layout_rows])
@@ -217,7 +217,8 @@ def topic_history(cluster_id: int, topic: str, since: float, until: float, point
     heads = span.heads
     sizes = heads
     if len(heads):
-        sizes = reading.heads_as_of(cluster_id, Kind.SIZE, int(heads.cycles[0]), int(heads.cycles[-1]))
+        first, last = int(heads.cycles[0]), int(heads.cycles[-1])
+        sizes = reading.heads_as_of(cluster_id, Kind.SIZE, first, last, since=float(heads.taken_at[0]))
     loaded = layouts.load([*heads.layout_rows, *sizes.layout_rows])
     fetched = fetch(Kind.END, heads, [topic])
     members = members_of([loaded[row].layout for row in heads.layout_rows if row in loaded], [topic], fetched)

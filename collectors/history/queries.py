@@ -166,7 +166,7 @@ def _sparse(cluster_id: int, kind: Kind, since: float, until: float, points: int
     if cycles is None:
         return Heads.of([])
     wanted = np.unique(np.linspace(*cycles, max(2, points)).round().astype(np.int64)).tolist()
-    return reading.forward(reading.heads_at(cluster_id, kind, wanted), since, until)
+    return reading.forward(reading.heads_at(cluster_id, kind, wanted, since=since), since, until)
 
 
 def _series(cluster_id: int, kind: Kind, owners: Sequence[str], heads: Heads) -> dict[str, Series]:
@@ -297,7 +297,7 @@ def _group_lags(
     cluster_id: int, owners: Sequence[str], since: float, until: float, points: int
 ) -> tuple[Heads, NDArray[np.int64], NDArray[np.bool_]]:
     heads = _sparse(cluster_id, Kind.COMMITTED, since, until, points)
-    ends = reading.heads_at(cluster_id, Kind.END, heads.cycles.tolist())
+    ends = reading.heads_at(cluster_id, Kind.END, heads.cycles.tolist(), since=since)
     starts = _starts_as_of(cluster_id, heads)
     loaded = layouts.load([row for h in (heads, ends, starts) for row in h.layout_rows])
     own = [loaded[row].layout for row in heads.layout_rows if row in loaded]
@@ -326,7 +326,8 @@ def _starts_as_of(cluster_id: int, heads: Heads) -> Heads:
     """Log starts before each head: of the whole range the frames are few, and only those used are read."""
     if not len(heads):
         return heads
-    return reading.heads_as_of(cluster_id, Kind.START, int(heads.cycles[0]), int(heads.cycles[-1]))
+    first, last = int(heads.cycles[0]), int(heads.cycles[-1])
+    return reading.heads_as_of(cluster_id, Kind.START, first, last, since=float(heads.taken_at[0]))
 
 
 class _Grid:

@@ -126,9 +126,10 @@ def _cycle_range(
     return (min(ends), max(ends)) if ends else None
 
 
-def heads_between(cluster_id: int, kind: Kind, first: int, last: int) -> Heads:
-    """The samples of a range of cycles; two queries."""
-    return _between(cluster_id, kind, first, last, spans.between(cluster_id, kind, first, last))
+def heads_between(cluster_id: int, kind: Kind, first: int, last: int, *, since: float = 0.0) -> Heads:
+    """The samples of a range of cycles; two queries, or one when they were taken `since` a moment that is young."""
+    axes = [] if spans.is_hot(since) else spans.between(cluster_id, kind, first, last)
+    return _between(cluster_id, kind, first, last, axes)
 
 
 def _between(cluster_id: int, kind: Kind, first: int, last: int, axes: Sequence[Axis]) -> Heads:
@@ -155,21 +156,26 @@ def forward(heads: Heads, since: float, until: float) -> Heads:
     return heads.take(fresh & (heads.taken_at >= since) & (heads.taken_at <= until))
 
 
-def heads_at(cluster_id: int, kind: Kind, cycles: Sequence[int]) -> Heads:
-    """The samples of these cycles, as far as there are; two queries."""
+def heads_at(cluster_id: int, kind: Kind, cycles: Sequence[int], *, since: float = 0.0) -> Heads:
+    """The samples of these cycles, as far as there are; queries as in `heads_between`."""
     if not cycles:
         return Heads.of([])
     frames = _heads(first_segments(cluster_id, kind).filter(cycle__in=cycles))
-    axes = spans.between(cluster_id, kind, min(cycles), max(cycles))
+    axes = [] if spans.is_hot(since) else spans.between(cluster_id, kind, min(cycles), max(cycles))
     joined = _join(frames, axes)
     return joined.take(np.isin(joined.cycles, cycles)) if axes else joined
 
 
-def heads_as_of(cluster_id: int, kind: Kind, first: int, last: int) -> Heads:
-    """The samples of a range of cycles, and the newest one before it: for kinds that are not written each cycle."""
+def heads_as_of(cluster_id: int, kind: Kind, first: int, last: int, *, since: float = 0.0) -> Heads:
+    """The samples of a range of cycles, and the newest one before it: for kinds that are not written each cycle.
+
+    Queries as in `heads_between`.
+    """
     rows = first_segments(cluster_id, kind)
     before = rows.filter(cycle__lte=first).order_by("-cycle").values("cycle")[:1]
     frames = _heads(rows.filter(cycle__in=before) | rows.filter(cycle__gt=first, cycle__lte=last))
+    if spans.is_hot(since) and len(frames) and frames.cycles[0] <= first and spans.is_hot(float(frames.taken_at[0])):
+        return frames
     joined = _join(frames, spans.as_of(cluster_id, kind, first, last))
     at = int(np.searchsorted(joined.cycles, first, side="right")) - 1
     return joined.take((np.arange(len(joined)) >= max(0, at)) & (joined.cycles <= last))

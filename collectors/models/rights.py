@@ -41,6 +41,7 @@ class Configuration(models.Model):
     name = models.CharField(max_length=249)  # of the topic; the broker's node id
     # {key: [value or None where Kafka keeps it secret, collectors.domain.configuration.Source]}
     entries = models.JSONField(default=dict)
+    set_count = models.IntegerField(default=0)  # entries that are not the default: of a topic, those set on itself
     changed_at = models.DateTimeField()  # when this reading first differed from the one before, or was the first
 
     class Meta:

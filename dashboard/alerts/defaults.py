@@ -20,6 +20,14 @@ DEFAULT_RULES: dict[str, dict[str, Any]] = {
         "recover_level": float(Reach.UP),  # suspect is neither down nor up again
         "severity": "critical",
     },
+    "under_replicated": {
+        "name": "Under-replicated",
+        "quantity": Quantity.REPLICAS_BEHIND,
+        "comparison": ">",
+        "threshold": 0.0,
+        "hold_seconds": 300.0,
+        "severity": "warning",
+    },
     "group_no_progress": {
         "name": "Group makes no progress",
         "quantity": Quantity.GROUP_VERDICT,

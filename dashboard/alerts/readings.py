@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class Quantity(StrEnum):
     GROUP_RECORDS_LOST = "group_records_lost"  # records deleted before the group read them, since the cycle before
     TOPIC_SKEW = "topic_skew"  # times its even share that a topic's hottest partition gets; 1 where none is hot
     DEAD_LETTERS_ARRIVED = "dead_letters_arrived"  # records that came into each dead-letter topic since the last look
+    REPLICAS_BEHIND = "replicas_behind"  # partitions of whose replicas this broker's is not in sync
     COLLECTOR_SILENCE = "collector_silence"  # intervals since a cycle reached the cluster; stepped by the clock
 
     @property
@@ -47,6 +49,7 @@ _KINDS = {
     Quantity.GROUP_RECORDS_LOST: "group",
     Quantity.TOPIC_SKEW: "topic",
     Quantity.DEAD_LETTERS_ARRIVED: "topic",
+    Quantity.REPLICAS_BEHIND: "broker",
     Quantity.COLLECTOR_SILENCE: "cluster",
 }
 
@@ -87,6 +90,37 @@ class LastEnds:
             elif (end := now.topics.end_sum.at(position)) is not None:
                 ends[topic] = int(end)
         return LastEnds(cycle, ends, True)
+
+
+@dataclass(slots=True)
+class Behind:
+    """What a broker's replicas lack: partitions, and the topics that they are of."""
+
+    partitions: int = 0
+    topics: list[str] = field(default_factory=list)
+
+
+def behind_by_broker(rows: Iterable[tuple[str, Sequence[Sequence[Any]]]]) -> dict[int, Behind]:
+    """Broker -> what it lacks, of (topic, partitions as `collectors.models.Topic.partitions` holds them)."""
+    found: dict[int, Behind] = {}
+    for topic, partitions in rows:
+        counts: dict[int, int] = {}
+        for _leader, _epoch, replicas, isr, *_ in partitions:
+            if len(isr) < len(replicas):
+                for broker in set(replicas) - set(isr):
+                    counts[broker] = counts.get(broker, 0) + 1
+        for broker, count in counts.items():
+            own = found.setdefault(broker, Behind())
+            own.partitions += count
+            own.topics.append(topic)
+    return found
+
+
+def replicas_behind(now: ClusterNow, behind: Mapping[int, Behind] | None) -> Subjects:
+    """Partitions by broker; `behind` is None when the metadata is too old to say, and then nothing is known."""
+    names = tuple(sorted({int(node) for node in now.brokers.ids} | set(behind or {})))
+    known = [None if behind is None else (behind[node].partitions if node in behind else 0) for node in names]
+    return Subjects(tuple(map(str, names)), Numbers.of(known))
 
 
 def brokers(now: ClusterNow) -> Subjects:

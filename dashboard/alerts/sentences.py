@@ -19,7 +19,7 @@ from collectors.history.now import ClusterNow
 from collectors.history.queries import lost_between
 from collectors.models import Cluster, Group, Member
 
-from .readings import LastEnds, Quantity, Subjects, dead_letters, first_offsets, records_lost
+from .readings import Behind, LastEnds, Quantity, Subjects, dead_letters, first_offsets, records_lost
 from .rules import Reason, Transition
 
 READERS_LOOKED_AT = 200
@@ -57,6 +57,7 @@ class Scene:
     internal: Collection[str] = ()  # topics of Kafka itself
     before: ClusterNow | None = None  # at the cycle before
     silence: Silence | None = None
+    behind: Mapping[int, Behind] | None = None  # what brokers' replicas lack; None: not known
     recent: RecentColumns | None = None
 
     @cached_property
@@ -89,6 +90,8 @@ def wrong(quantity: Quantity, subject: str, scene: Scene, began: Mapping[str, An
         return Told(f"Nothing is known of {_subject(quantity, subject)}: the cluster was not reached")
     if quantity is Quantity.BROKER_REACH:
         return _broker_down(scene.now, subject)
+    if quantity is Quantity.REPLICAS_BEHIND:
+        return _replicas_behind(scene, subject)
     if quantity is Quantity.GROUP_VERDICT:
         return _no_progress(scene, subject, began.get("at"))
     if quantity is Quantity.GROUP_FALLS_BEHIND:
@@ -114,6 +117,8 @@ def over(quantity: Quantity, subject: str, scene: Scene, transition: Transition,
         return Told(f"{_capital(name)} is no longer there, or no longer watched by this rule", numbers)
     if quantity is Quantity.BROKER_REACH:
         return Told(f"{_capital(name)} is up again{after}", numbers)
+    if quantity is Quantity.REPLICAS_BEHIND:
+        return Told(f"The replicas of {name} are in sync again{after}", numbers)
     if quantity is Quantity.COLLECTOR_SILENCE:
         return Told(f"{name} is measured again{after}", numbers)
     if quantity is Quantity.GROUP_VERDICT:
@@ -146,7 +151,7 @@ def why(transition: Transition) -> str:
 
 
 def _subject(quantity: Quantity, subject: str, scene: Scene | None = None) -> str:
-    if quantity is Quantity.BROKER_REACH:
+    if quantity in (Quantity.BROKER_REACH, Quantity.REPLICAS_BEHIND):
         return f"broker {subject}"
     if quantity is Quantity.COLLECTOR_SILENCE and scene is not None:
         return visible(scene.cluster.name)
@@ -176,6 +181,19 @@ def _broker_down(now: ClusterNow, subject: str) -> Told:
     return Told(
         f"Broker {subject} is down: the cluster no longer lists it; {up} of {words.counted(count, 'broker')} up",
         {"broker": int(subject), "brokers_up": up, "brokers": count},
+    )
+
+
+def _replicas_behind(scene: Scene, subject: str) -> Told:
+    own = (scene.behind or {}).get(int(subject))
+    if own is None:
+        return Told(f"Nothing is known of the replicas of broker {subject}")
+    are = "is" if own.partitions == 1 else "are"
+    named = ", ".join(visible(topic) for topic in own.topics[:3]) + (" and others" if len(own.topics) > 3 else "")
+    return Told(
+        f"{words.counted(own.partitions, 'partition')} {are} under-replicated: broker {subject} is not in sync "
+        f"for {named}",
+        {"broker": int(subject), "partitions_behind": own.partitions, "topics": len(own.topics)},
     )
 
 

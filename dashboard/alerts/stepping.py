@@ -64,6 +64,7 @@ def subjects_of(scene: Scene) -> dict[Quantity, Subjects]:
         return {}
     return {
         Quantity.BROKER_REACH: readings.brokers(scene.now),
+        Quantity.REPLICAS_BEHIND: readings.replicas_behind(scene.now, scene.behind),
         Quantity.GROUP_VERDICT: readings.groups(scene.now),
         Quantity.GROUP_FALLS_BEHIND: readings.falling_behind(scene.now),
         Quantity.GROUP_UNREAD_RATE: readings.unread_rates(scene.now),
@@ -134,7 +135,7 @@ def _still_there(quantity: Quantity, cluster: Cluster, missing: list[str]) -> se
     """Which subjects that have no number in this cycle exist nevertheless, by their rows."""
     if not missing:
         return set()
-    if quantity is Quantity.BROKER_REACH:
+    if quantity.subject_kind == "broker":
         nodes = [int(subject) for subject in missing]
         rows = Broker.objects.filter(cluster=cluster, gone_at=None, node_id__in=nodes)
         return {str(node) for node in rows.values_list("node_id", flat=True)}

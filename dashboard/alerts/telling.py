@@ -180,7 +180,7 @@ def _take_out(delivery: Delivery, alerts: Sequence[Alert], why: str) -> bool:
     untried = Delivery.objects.filter(pk=delivery.pk, state=Delivery.State.WAITING, attempts=0)
     if not left:
         return bool(untried.update(state=Delivery.State.SKIPPED, last_error=why))
-    part = _Part(delivery.channel, tuple(Telling(one, delivery.event, one.sentence, _began(one)) for one in left))
+    part = _Part(delivery.channel, tuple(Telling(one, delivery.event, one.sentence, began(one)) for one in left))
     others = [one for one in _thread_alerts(part, delivery.thread) if one not in alerts]
     if not untried.update(alert=left[0], payload=_payload(part, delivery.event, others)):
         return False
@@ -203,7 +203,7 @@ def tell_acknowledged(alert: Alert, event: str, who: str, *, now: datetime) -> i
                 continue
         if event not in KINDS[delivery.channel.kind].also_hears:
             continue
-        part = _Part(delivery.channel, (Telling(alert, event, alert.sentence, _began(alert)),))
+        part = _Part(delivery.channel, (Telling(alert, event, alert.sentence, began(alert)),))
         others = tuple(_thread_alerts(part, delivery.thread))
         waiting = [one for one in others if one.resolved_at is None and one.acknowledged_at is None and one != alert]
         extra = {"by": who, "unacknowledged": len(waiting)}
@@ -250,7 +250,7 @@ def _queue_or_join(part: _Part, event: str, thread: str, *, now: datetime, not_b
 def _join(waiting: Delivery, part: _Part, *, at_once: bool, now: datetime) -> bool:
     """More alerts for a message that waits; False when a sender has taken it meanwhile."""
     known = {one.pk: one for one in waiting.alerts.select_related("rule", "cluster")}
-    before = tuple(Telling(one, waiting.event, one.sentence, _began(one)) for one in known.values())
+    before = tuple(Telling(one, waiting.event, one.sentence, began(one)) for one in known.values())
     whole = replace(part, tellings=(*before, *(one for one in part.tellings if one.alert.pk not in known)))
     fields: dict[str, Any] = {"payload": _payload(whole, waiting.event, tuple(_thread_alerts(part, waiting.thread)))}
     if at_once:
@@ -315,7 +315,7 @@ def _thread_alerts(part: _Part, thread: str) -> Any:
     )
 
 
-def _began(alert: Alert) -> dict[str, Any]:
+def began(alert: Alert) -> dict[str, Any]:
     """The numbers of when it went wrong."""
     return {key: value for key, value in alert.memory.get("began", {}).items() if key != "at"}
 

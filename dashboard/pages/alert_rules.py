@@ -166,6 +166,8 @@ def _condition(rule: Rule) -> str:
             return "retention deletes records that a group has not read" if rule.threshold == 0 else f"lost {level}"
         case Quantity.TOPIC_SKEW:
             return f"a partition gets {rule.threshold:g} times its even share or more"
+        case Quantity.REPLICAS_BEHIND if rule.threshold == 0:
+            return "a broker's replicas are not in sync"
         case Quantity.DEAD_LETTERS_ARRIVED:
             return "records arrive in a dead-letter topic" if rule.threshold == 0 else f"dead letters arrived {level}"
         case Quantity.COLLECTOR_SILENCE:

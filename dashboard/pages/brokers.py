@@ -12,12 +12,12 @@ from django.views.decorators.http import require_safe
 from collectors.domain import words as plain_words
 from collectors.history import queries
 from collectors.history.queries import Growth
-from collectors.models import Broker
+from collectors.models import Broker, Configuration
 from dashboard.access.roles import role
 from dashboard.live import leaders, rows
 from dashboard.models import Role
 
-from . import changes, words
+from . import changes, configured, words
 from .lists import arrange, headings, read_state
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
@@ -189,7 +189,10 @@ def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
     if row is not None:
         line = Line(found, row, _growths(here, [str(node_id)]).get(str(node_id)))
         context |= {"line": line, "head": _headline(line)}
+    config = configured.of(here.cluster, Configuration.Kind.BROKER, str(node_id))
     context |= {
+        "config": config,
+        "lines": configured.lines(config.entries) if config is not None else [],
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,
     }

@@ -42,6 +42,9 @@ _MORE_THAN_PART = {
     "commits": "committed offsets",
     "describe": "members of groups",
     "log_dirs": "sizes on disk",
+    "topic_configs": "configuration of topics",
+    "broker_configs": "configuration of brokers",
+    "rights": "rights",
 }
 
 
@@ -59,6 +62,11 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     assert here is not None
     fragment, now = request.GET.get("fragment", ""), timezone.now()
     context: dict[str, Any] = {"section": "cluster", "here": here, "fragment": fragment}
+    if not fragment:
+        own = here.cluster.kafka_cluster_id
+        context["twins"] = [
+            one for one in shell.clusters if own and one.cluster.kafka_cluster_id == own and one is not here
+        ]
     if fragment in ("", "brokers"):
         context["brokers"] = _brokers(here)
     if fragment in ("", "groups"):

@@ -9,13 +9,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from collectors import roster
 from collectors.history import queries
-from collectors.models import Topic
+from collectors.models import Configuration, Topic
 from dashboard.access.roles import role
 from dashboard.live import details, rows
 from dashboard.models import Role
 
-from . import changes, spread
+from . import changes, configured, spread
 from .lists import SPARK, arrange, headings, read_state
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
@@ -171,7 +172,12 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         context["spreading"] = spread.spreading(here, name)
     if fragment == "spread":
         return page(request, "pages/_spread.html", context, shell=shell)
+    config = configured.of(here.cluster, Configuration.Kind.TOPIC, name) if found.gone_at is None else None
     context |= {
+        "config": config,
+        "lines": configured.lines(config.entries) if config is not None else [],
+        "retention": configured.retention(config.entries) if config is not None else "",
+        "left_out": not roster.scope_of(here.cluster).takes_topic(name),
         "held": _held(row),
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,

@@ -55,6 +55,7 @@ VERDICTS: dict[str, Look] = {
     "claimed": Look("sending", "is-quiet", "i-send"),
     "delivered": Look("delivered", "is-ok", "i-ok"),
     "dead": Look("given up", "is-bad", "i-bad"),
+    "skipped": Look("not needed", "is-quiet", "i-mute"),
 }
 
 SEVERITIES: dict[str, Look] = {

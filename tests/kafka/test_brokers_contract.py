@@ -80,7 +80,7 @@ def test_every_kafka_is_collected_from_as_far_as_it_tells(broker: tuple[str, str
             for _ in range(3):
                 watch.step()
             produce(bootstrap, topic, (b"%d" % i for i in range(5)), partition=2)
-            watch.until("the group is judged", lambda: watch.group(classic)["lag"] == 5, each=lambda: None)
+            watch.until("the group is judged", lambda: watch.group(classic)["lag"] == 5)
             _check_groups(watch, classic, modern if has_new_protocol else "")
             _check_slow_facts(watch, topic, short)
     finally:
@@ -97,7 +97,7 @@ def _check_groups(watch: Watch, classic: str, modern: str) -> None:
 
 
 def _check_slow_facts(watch: Watch, topic: str, short: str) -> None:
-    watch.until("sizes and settings", lambda: watch.cluster.configurations.filter(name=topic), each=lambda: None)
+    watch.until("sizes and settings", lambda: watch.cluster.configurations.filter(name=topic))
     brokers = list(Broker.objects.filter(cluster=watch.cluster))
     assert {one.version for one in brokers} == {short}
     assert sum(one.quorum_role == "leader" for one in brokers) == 1

@@ -38,11 +38,24 @@ class Watch:
         self.sampler.cycle(due_at=time.time())
         self.cluster.refresh_from_db()
 
-    def until(self, what: str, look: Callable[[], Any], *, seconds: float = 30.0, each: Callable[[], None]) -> None:
+    def until(
+        self,
+        what: str,
+        look: Callable[[], Any],
+        *,
+        seconds: float = 30.0,
+        each: Callable[[], None] = lambda: None,
+    ) -> None:
         """Cycles until `look` is true; `each` is called after every one of them."""
+        self.until_nothing(lambda: [] if look() else [what], seconds=seconds, each=each)
+
+    def until_nothing(
+        self, missing: Callable[[], list[str]], *, seconds: float = 30.0, each: Callable[[], None] = lambda: None
+    ) -> None:
+        """Cycles until nothing is missing any more."""
         deadline = time.monotonic() + seconds
-        while not look():
-            assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        while still := missing():
+            assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {still}"
             self.step()
             each()
 

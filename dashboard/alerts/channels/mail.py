@@ -171,6 +171,12 @@ class _Backend(EmailBackend):
 
     def deliver(self, mail: EmailMultiAlternatives) -> Answer:
         """Send one mail, and what the server said to it; never raises for what lies outside."""
+        answer = self._deliver(mail)
+        if self._has_ended.is_set():  # whatever was read last was cut off
+            return Answer(Outcome.RETRY, error=f"{self._name} gave no complete answer in time")
+        return answer
+
+    def _deliver(self, mail: EmailMultiAlternatives) -> Answer:
         try:
             self.send_messages([mail])
         except smtplib.SMTPRecipientsRefused as error:
@@ -179,15 +185,12 @@ class _Backend(EmailBackend):
         except smtplib.SMTPNotSupportedError as error:
             return Answer(Outcome.REFUSED, error=f"{self._name}: {error}")
         except smtplib.SMTPServerDisconnected:
-            why = "gave no complete answer in time" if self._has_ended.is_set() else "hung up before it took the mail"
-            return Answer(Outcome.RETRY, error=f"{self._name} {why}")
+            return Answer(Outcome.RETRY, error=f"{self._name} hung up before it took the mail")
         except smtplib.SMTPResponseException as error:
             return _by_code(error.smtp_code, http.shown(_bytes(error.smtp_error)))
         except ssl.SSLCertVerificationError as error:
             return Answer(Outcome.RETRY, error=f"{self._name}: its certificate is not accepted: {error.verify_message}")
         except (OSError, smtplib.SMTPException, ValueError) as error:
-            if self._has_ended.is_set():
-                return Answer(Outcome.RETRY, error=f"{self._name} gave no complete answer in time")
             return Answer(Outcome.RETRY, error=f"{self._name}: {http.words_of(error)}")
         return Answer(Outcome.DELIVERED, 250, f"not to {_said(self.refused)}" if self.refused else "")
 
