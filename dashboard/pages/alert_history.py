@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -103,7 +104,7 @@ def spans(transitions: list[Transition], since: datetime, until: datetime, end: 
     width = (until - since).total_seconds()
     moves = [one for one in transitions if one.new_state in LETTERS or one.new_state in ("resolved", "inactive")]
     out = []
-    for one, following in zip(moves, [*moves[1:], None], strict=True):
+    for one, following in itertools.zip_longest(moves, moves[1:]):
         letter = LETTERS.get(one.new_state)
         stop_at = following.at if following is not None else end
         if letter is None or stop_at <= since or one.at >= until:

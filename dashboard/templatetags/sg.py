@@ -99,6 +99,17 @@ def get(mapping: dict[Any, Any] | None, key: Any) -> Any:
 
 
 @register.filter
+def set_lines(lines: list[Any]) -> list[Any]:
+    """Settings that somebody made, or that are not the same on all brokers."""
+    return [one for one in lines if one.is_set or one.differs]
+
+
+@register.filter
+def default_lines(lines: list[Any]) -> list[Any]:
+    return [one for one in lines if not (one.is_set or one.differs)]
+
+
+@register.filter
 def json(value: Any) -> str:
     """For a data- attribute; the template escapes it."""
     return orjson.dumps(value).decode()
