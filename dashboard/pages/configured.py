@@ -77,6 +77,15 @@ def retention(entries: Mapping[str, Any]) -> str:
     return said + (" (and compacted)" if "compact" in policy else "")
 
 
+OWN_TO_EACH = frozenset(
+    {
+        "advertised.listeners", "broker.id", "broker.rack", "listeners", "log.dir", "log.dirs", "metadata.log.dir",
+        "node.id",
+    }
+)  # fmt: skip
+"""What names the broker or its place: that it differs is no news."""
+
+
 def over_brokers(found: Iterable[Configuration]) -> list[Line]:
     """One line a key for all brokers: the value of most, and who has it otherwise."""
     by_key: dict[str, dict[tuple[str | None, str], list[str]]] = {}
@@ -92,5 +101,7 @@ def over_brokers(found: Iterable[Configuration]) -> list[Line]:
             for (v, _), names in ranked[1:]
             if v != value
         ]
+        if others and key in OWN_TO_EACH:
+            value, others = "its own on each", []
         out.append(_line(key, value, source, "; ".join(others)))
     return sorted(out, key=lambda one: (not one.differs, not one.is_set, one.key))
