@@ -192,8 +192,7 @@ def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
         context |= {"line": line, "head": _headline(line)}
     config = configured.of(here.cluster, Configuration.Kind.BROKER, str(node_id))
     context |= {
-        "config": config,
-        "lines": configured.lines(config.entries) if config is not None else [],
+        **configured.for_page(config),
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,
     }

@@ -175,8 +175,7 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         return page(request, "pages/_spread.html", context, shell=shell)
     config = configured.of(here.cluster, Configuration.Kind.TOPIC, name) if found.gone_at is None else None
     context |= {
-        "config": config,
-        "lines": configured.lines(config.entries) if config is not None else [],
+        **configured.for_page(config),
         "retention": configured.retention(config.entries) if config is not None else "",
         "left_out": not roster.scope_of(here.cluster).takes_topic(name),
         "held": _held(row),
