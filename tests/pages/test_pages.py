@@ -50,7 +50,7 @@ QUERIES = {
     "/clusters/demo/dead-letters/": (43, 36),
     "/clusters/demo/events/": (21, 14),
     "/clusters/demo/configuration/": (26, 19),
-    "/clusters/demo/rights/": (23, 16),
+    "/clusters/demo/rights/": (24, 17),
     "/instance/": (30, 23),
     "/alerts/history/": (23, 16),
     "/alerts/rules/": (22, 15),
