@@ -232,7 +232,7 @@ class Inventory:
                     self._event(changes, now, Event.Kind.GROUP_NEW, ("group", group.name), text, {})
             elif changed := _assign(row, wanted):
                 changes.update.append((row, changed))
-            if described and set(group.members) != set(self.members.get(group.name, ())):
+            if described and not group.is_rebalancing and set(group.members) != set(self.members.get(group.name, ())):
                 self._members_event(changes, group, now)
                 self.members[group.name] = group.members
                 changes.members[group.name] = group.members
@@ -253,12 +253,18 @@ class Inventory:
             return
         joined = sorted(storable(new[i].client_id or i, 500) for i in new.keys() - old.keys())
         left = sorted(storable(old[i].client_id or i, 500) for i in old.keys() - new.keys())
+        unowned = {held for m in old.values() for held in _holds(m)} - group.assigned
+        owned = f"{counted(len(unowned), 'partition')} unowned" if unowned else "no partition unowned"
         if joined or left:
             parts = [f"{', '.join(names[:3])} {verb}" for names, verb in ((left, "left"), (joined, "joined")) if names]
-            text = f"Group {group.name} has {counted(len(new), 'member')}, had {len(old)}: {'; '.join(parts)}"
+            more = len(new) - len(old)
+            change = f"{abs(more)} {'more' if more > 0 else 'fewer'}" if more else "as many as before"
+            text = (
+                f"Group {group.name} rebalanced: {counted(len(new), 'member')}, {change} ({'; '.join(parts)}); {owned}"
+            )
         else:
-            text = f"Group {group.name} moved partitions between its {counted(len(new), 'member')}"
-        data = {"old": len(old), "new": len(new), "joined": joined[:20], "left": left[:20]}
+            text = f"Group {group.name} moved partitions between its {counted(len(new), 'member')}; {owned}"
+        data = {"old": len(old), "new": len(new), "unowned": len(unowned), "joined": joined[:20], "left": left[:20]}
         self._event(changes, now, Event.Kind.MEMBERS_CHANGED, ("group", group.name), text, data)
 
     def plan_verdicts(self, changes: Changes, verdicts: Mapping[str, int], *, now: float) -> None:
@@ -362,6 +368,10 @@ def _slices(items: list[int], size: int) -> Iterable[list[int]]:
 
 def _as_assignment(stored: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
     return tuple((topic, tuple(partitions)) for topic, partitions in stored)
+
+
+def _holds(member: topology.Member) -> Iterable[tuple[str, int]]:
+    return ((topic, partition) for topic, held in member.assignment for partition in held)
 
 
 def _assign(row: Any, wanted: Mapping[str, Any]) -> tuple[str, ...]:

@@ -13,12 +13,11 @@ from typing import Protocol
 
 import numpy as np
 from django.db import close_old_connections, transaction
-from django.db.models.functions import Now
 
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from .domain.rights import NOT_AUTHORISED, rights_of
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
-from .domain.verdicts import GroupRow, judge_groups
+from .domain.verdicts import GroupRow, Verdict, judge_groups
 from .domain.window import LENGTH, Window
 from .domain.words import counted, duration
 from .history import queries
@@ -40,6 +39,9 @@ LONGEST_BUDGET_SECONDS = 10.0
 EARLY_CYCLE_AFTER_SECONDS = 1.0
 """When brokers change, the next cycle comes at once, but never sooner than this after the last one."""
 LOOK_SECONDS = 0.25
+UNREAD_STARTS_SECONDS = 12.0
+"""Log starts are asked again after this, not each minute, while a group does not read or falls behind: records that
+retention deletes before they are read are told within three cycles."""
 CLOCK_STEP_SECONDS = 1.0
 
 
@@ -151,6 +153,8 @@ class Sampler:
             except LeaseLostError:
                 log.warning("lease lost cluster=%s epoch=%s: sampling ends here", self.cluster.slug, self.epoch)
                 return
+            finally:
+                close_old_connections()  # back to the pool: it holds fewer than there may be clusters
             self.last_turn = done = self.monotonic()
             due += self.interval
             # late: the passed due times are skipped and counted, never caught up with
@@ -209,8 +213,15 @@ class Sampler:
             self._seen = None
             raise
         self._seen = state
+        if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
+            self.survey.poke("start_offsets")
         self.announce("cycle", {"cluster": self.cluster.pk, "cycle": self._number})
         return self._number
+
+    def _somebody_may_lose(self, seen: Observation) -> bool:
+        """Whether a group does not read, or not fast enough, so that retention may pass it."""
+        verdicts = seen.columns.get(Kind.VERDICT)
+        return verdicts is not None and bool((verdicts.numbers.values >= int(Verdict.NO_MEMBERS)).any())
 
     def _ask(self, state: SurveyState) -> Observation:
         started_at = self.clock()
@@ -540,10 +551,3 @@ def _aware(at: float) -> datetime:
 def release(lease_name: str, *, holder: str, epoch: int) -> None:
     """Give a lease back at the end, so that another process need not wait until it lapses."""
     Lease.objects.release(lease_name, holder=holder, epoch=epoch)
-
-
-def lapsed_or_free(cluster_ids: Iterable[int]) -> list[int]:
-    """Clusters whose lease nobody holds now, by the database's clock."""
-    names = {f"cluster:{pk}": pk for pk in cluster_ids}
-    held = Lease.objects.filter(name__in=names, expires_at__gt=Now()).exclude(holder="").values_list("name", flat=True)
-    return [pk for name, pk in names.items() if name not in set(held)]

@@ -60,6 +60,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("clusters/<slug:slug>/series/", series.series, name="series"),
     path("surroundings/side/", surroundings.side, name="side"),
     path("surroundings/strip/", surroundings.strip, name="strip"),
+    path("surroundings/strip/<slug:what>/", surroundings.wish, name="strip-wish"),
     path("alerts/", alerts.alerts, name="alerts"),
     path("alerts/history/", alert_history.history, name="alert-history"),
     path("alerts/rules/", alert_rules.rules, name="alert-rules"),

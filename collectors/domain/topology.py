@@ -120,5 +120,10 @@ class Group:
     error: str | None = None  # why it could not be described; members are then not known, not none
 
     @property
+    def is_rebalancing(self) -> bool:
+        """A classic group between two assignments: its members are listed, what they hold is not."""
+        return self.state in ("PreparingRebalance", "CompletingRebalance")
+
+    @property
     def assigned(self) -> frozenset[tuple[str, int]]:
         return frozenset((t, p) for m in self.members for t, ps in m.assignment for p in ps)

@@ -57,6 +57,8 @@ AGAIN_SECONDS = 5.0
 LONGEST_NAME = 500
 """Of a group; Kafka takes 32 767 characters."""
 LASTING = frozenset({"not authorised", "not offered"})  # asking again soon would change nothing
+REBALANCING_SECONDS = 5.0
+"""How soon groups are asked again while one of them rebalances: who holds what is known only after that."""
 SUSPECT_SECONDS = 1.0
 MISSING_SECONDS = 5.0
 """How often metadata is asked while it names replicas on brokers that it does not list: they may come back."""
@@ -258,6 +260,9 @@ class Survey:
                 hidden_groups=answer.value.hidden,
                 groups_left_out=answer.value.left_out,
             )
+            if any(group.is_rebalancing for group in groups):
+                with self._lock:
+                    self._due["groups"] = min(self._due["groups"], time.monotonic() + REBALANCING_SECONDS)
             if answer.value.is_complete:
                 self._taken_at["groups"] = self._clock()
             if left_out := len(answer.value.groups) - len(groups):

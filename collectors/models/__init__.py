@@ -7,10 +7,11 @@ from .events import Event
 from .groups import Group, Member
 from .leases import Lease
 from .rights import ClusterRight, Configuration
-from .samples import Frame, Layout
+from .samples import Block, Frame, Layout, Span
 from .topics import Topic
 
 __all__ = [
+    "Block",
     "Broker",
     "Cluster",
     "ClusterRight",
@@ -24,5 +25,6 @@ __all__ = [
     "Lease",
     "LogDir",
     "Member",
+    "Span",
     "Topic",
 ]

@@ -16,9 +16,8 @@ from dashboard.access.roles import role
 from dashboard.live import details, rows
 from dashboard.models import Role
 
-from . import configured, spread
-from .lists import arrange, headings, read_state
-from .overview import recent_events
+from . import changes, configured, spread
+from .lists import SPARK, arrange, headings, read_state
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
@@ -37,7 +36,7 @@ COLUMNS = (
     ("size", "Size", True, "bytes of the leaders' replicas"),
     ("partitions", "Partitions", True, ""),
     ("lag", "Worst lag", True, "of the group that is furthest behind on it"),
-    ("", "Messages/s", False, ""),
+    (SPARK, "Messages/s", False, ""),
 )
 
 
@@ -163,7 +162,7 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     context: dict[str, Any] = {"section": "topics", "here": here, "topic": found, "row": row, "fragment": fragment}
     if fragment in ("partitions", "top"):
         return page(request, f"pages/_topic_{fragment}.html", context, shell=shell)
-    context["events"] = recent_events(20, cluster=here.cluster, subject_kind="topic", subject=name)
+    context["events"] = changes.recent(20, cluster=here.cluster, subject_kind="topic", subject=name)
     if fragment == "changed":
         return page(request, "pages/_changed.html", context, shell=shell)
     context |= _readers(here, row)

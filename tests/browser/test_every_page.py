@@ -33,7 +33,7 @@ AXE_OPTIONS = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "
 def addresses(served: Served) -> dict[str, str]:
     """The pages of a topic and of a group that the collector knows."""
     topic = wait_for(
-        "a topic", lambda: served.rows("select name from collectors_topic where is_internal = 0"), seconds=60
+        "a topic", lambda: served.rows("select name from collectors_topic where not is_internal"), seconds=60
     )
     return {"TOPIC": f"{CLUSTER}topics/{topic[0][0]}/"}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from collectors.domain.explanations import explain
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.topology import GroupType
-from collectors.domain.verdicts import GroupRow, Verdict, explain, judge_groups
+from collectors.domain.verdicts import GroupRow, Verdict, judge_groups
 from collectors.domain.window import Window
 from collectors.domain.words import THIN
 

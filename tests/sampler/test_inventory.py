@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -104,8 +106,37 @@ def test_a_thousand_new_topics_are_not_a_thousand_events(cluster: Cluster) -> No
 
 def test_members_that_leave_and_join_are_named(cluster: Cluster) -> None:
     see_groups(cluster, group("g", "m1", "m2"))
-    assert see_groups(cluster, group("g", "m2", "m3")) == ["Group g has 2 members, had 2: m1 left; m3 joined"]
+    assert see_groups(cluster, group("g", "m2", "m3")) == [
+        "Group g rebalanced: 2 members, as many as before (m1 left; m3 joined); no partition unowned"
+    ]
     assert set(Member.objects.values_list("member_id", flat=True)) == {"m2", "m3"}
+
+
+def holding(**held: Sequence[int]) -> topology.Group:
+    made = tuple(topology.Member(m, m, "h", None, (("t", tuple(own)),)) for m, own in held.items())
+    return topology.Group("g", topology.GroupType.CLASSIC, "Stable", members=made)
+
+
+def test_two_members_fewer_and_what_nobody_owns_then(cluster: Cluster) -> None:
+    see_groups(cluster, holding(a=[0, 1], b=[2], c=[3], d=[4, 5]))
+    assert see_groups(cluster, holding(a=[0, 1, 4], b=[2, 3, 5])) == [
+        "Group g rebalanced: 2 members, 2 fewer (c, d left); no partition unowned"
+    ]
+    assert see_groups(cluster, holding(a=[0, 1, 4])) == [
+        "Group g rebalanced: 1 member, 1 fewer (b left); 3 partitions unowned"
+    ]
+    assert see_groups(cluster, holding(a=[0, 1, 4, 2, 3, 5])) == [
+        "Group g moved partitions between its 1 member; no partition unowned"
+    ]
+
+
+def test_a_group_that_rebalances_says_who_holds_what_when_it_is_done(cluster: Cluster) -> None:
+    see_groups(cluster, holding(a=[0, 1], b=[2]))
+    between = replace(holding(a=[], b=[]), state="PreparingRebalance")
+    assert see_groups(cluster, between) == []
+    assert see_groups(cluster, holding(a=[0, 1, 2])) == [
+        "Group g rebalanced: 1 member, 1 fewer (b left); no partition unowned"
+    ]
 
 
 def test_a_group_that_could_not_be_described_keeps_its_members(cluster: Cluster) -> None:

@@ -18,17 +18,17 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from collectors import as_code, secrets
+from collectors import as_code
 from collectors.domain.words import counted
 from collectors.models import Cycle
+from dashboard import schema
 from dashboard import settings as settings_module
 from dashboard.access.combinations import Finding, Level, Setup, judge, unknown_variables
 from dashboard.alerts.addresses import parse_networks
 from dashboard.live.origin import parse_origin
-from dashboard.management.commands.rotatekey import encrypted_fields
+from dashboard.management.commands.rotatekey import unreadable_secrets
 from dashboard.management.commands.signinlink import address_host
 from dashboard.models import Refused, Role
 
@@ -143,7 +143,7 @@ def keys() -> Iterator[Finding]:
             "after `manage.py rotatekey` and a restart: --forget-former, or empty STREAMGAUGE_SECRET_KEY_FALLBACKS",
         )
     try:
-        unreadable = list(_unreadable())
+        unreadable = list(unreadable_secrets())
     except DatabaseError:
         return  # said by the next check
     for name in unreadable:
@@ -154,21 +154,9 @@ def keys() -> Iterator[Finding]:
         )
 
 
-def _unreadable() -> Iterator[str]:
-    for model, field in encrypted_fields():
-        for row in model._default_manager.only("pk", field).iterator():
-            blob = bytes(getattr(row, field) or b"")
-            try:
-                if blob:
-                    secrets.decrypt(blob, settings.INSTANCE_KEY)
-            except secrets.SecretUnreadableError:
-                yield f"{model._meta.verbose_name} {row.pk}"
-
-
 def database() -> Iterator[Finding]:
     try:
-        executor = MigrationExecutor(connection)
-        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        found = schema.read_schema()
     except DatabaseError as error:
         yield Finding(
             Level.BAD,
@@ -176,17 +164,14 @@ def database() -> Iterator[Finding]:
             "check DATABASE_URL: host, port, name, user and password",
         )
         return
-    newer = set(executor.loader.applied_migrations) - set(executor.loader.graph.nodes)
-    newer = {key for key in newer if key not in executor.loader.disk_migrations}
-    if newer:
-        names = ", ".join(".".join(key) for key in sorted(newer)[:3])
+    if found.newer:
         yield Finding(
             Level.BAD,
-            f"the database was written by a newer Streamgauge ({names})",
+            f"the database was written by a newer Streamgauge ({', '.join(found.newer[:3])})",
             "install that version, or restore a backup of this one",
         )
-    elif waiting:
-        yield Finding(Level.BAD, f"{len(waiting)} migrations were not run", "manage.py migrate, or start serve")
+    elif found.waiting:
+        yield Finding(Level.BAD, f"{len(found.waiting)} migrations were not run", "manage.py upgrade, or start serve")
     else:
         yield Finding(Level.OK, f"the database answers and is up to date ({connection.vendor})")
 
