@@ -46,7 +46,10 @@ class Line:
     differs: str = ""  # which brokers have it otherwise
 
 
-def of(cluster: Cluster, kind: Configuration.Kind, name: str) -> Configuration | None:
+def of(cluster: Cluster, kind: Configuration.Kind, name: str, why_off: str | None) -> Configuration | None:
+    """None where there is none, or where the login may no longer see whether it is still so."""
+    if why_off:
+        return None
     return Configuration.objects.filter(cluster=cluster, kind=kind, name=name).first()
 
 

@@ -49,7 +49,9 @@ def test_a_right_one_passes_every_step(secured: SecuredKafka, mechanism: str) ->
     assert {key: step.outcome for key, step in steps.items()} == dict.fromkeys(ORDER, Outcome.OK)
     assert "certificate valid for 36" in steps["tls"].say
     assert "standard" in steps["sign_in"].say
-    assert re.search(r"log ends of (\d+) of \1 partitions, 1 commit of 1 group", steps["first_cycle"].say)
+    assert re.search(
+        r"log ends of (\d+) of \1 partitions, [1-9]\d* commits? of [1-9]\d* groups?", steps["first_cycle"].say
+    )
     assert all(step.seconds is not None for step in steps.values())
 
 

@@ -106,14 +106,17 @@ def test_what_an_older_kafka_does_not_offer_is_said(viewer: Client, version: str
 
 def test_each_panel_that_is_off_says_why_on_its_own_page(viewer: Client) -> None:
     cluster = made(OFF)
+    configure(cluster, "topic", "orders", retention__ms=["3600000", "topic"])  # read before the right went
+    configure(cluster, "broker", "1", num__partitions=["1", "default"])
     LogDir.objects.all().delete()
-    Broker.objects.update(quorum_role="")
+    Broker.objects.update(quorum_role="voter")
     topic = text_of(viewer.get("/clusters/demo/topics/orders/").content)
     assert "Retention and configuration are off This login lacks the right DescribeConfigs on topics" in topic
     assert "off: this login lacks the right Describe on the cluster" in topic  # the size
     broker = text_of(viewer.get("/clusters/demo/brokers/1/").content)
     assert "Sizes on disk are off" in broker
     assert "quorum off: this login lacks the right Describe on the cluster" in broker
+    assert "voter" not in text_of(viewer.get("/clusters/demo/brokers/").content)
     assert "Configuration of brokers is off" in broker
     page = text_of(viewer.get("/clusters/demo/configuration/").content)
     assert "The settings of this cluster are not visible to this login" in page
