@@ -14,6 +14,7 @@ from collectors.domain.rights import NEEDS
 from collectors.domain.scope import Scope
 from collectors.kafka.settings import ConnectionSettings
 from collectors.models import Broker, Cluster, ClusterRight, Configuration, LogDir, Topic
+from dashboard.live.sentences import why_unknown
 
 from .seed import Company, make_company
 
@@ -122,6 +123,19 @@ def test_each_panel_that_is_off_says_why_on_its_own_page(viewer: Client) -> None
     assert "The settings of this cluster are not visible to this login" in page
     ClusterRight.objects.filter(cluster=cluster).update(why="not offered")
     assert "quorum off: not offered by Kafka 4.3" in text_of(viewer.get("/clusters/demo/brokers/1/").content)
+
+
+def test_groups_that_are_not_known_are_not_called_fine(viewer: Client) -> None:
+    make_company(Company(unknown=frozenset({"analytics", "shipping"})))
+    page = text_of(viewer.get("/clusters/demo/groups/").content)
+    assert "2 groups of 3 are unknown; no other stands still or falls behind" in page
+
+
+def test_what_lag_does_not_need_is_no_reason_for_unknown_lag() -> None:
+    lost = {"part": "commits", "reason": "timeout", "broker": 2}
+    off = [{"part": part, "reason": "not authorised", "broker": None} for part in ("quorum", "log_dirs", "rights")]
+    assert why_unknown([*off, lost]) == "broker 2: timeout (commits)"
+    assert why_unknown(off) == ""
 
 
 def test_a_topic_says_how_long_records_stay_and_what_is_set_on_it(viewer: Client) -> None:
