@@ -78,8 +78,19 @@ def add(
         raise RosterError("slug", f"A cluster with the address {slug!r} is there already: give another") from None
 
 
-def change(cluster: Cluster, *, name: str, interval: float, connection: ConnectionSettings | None = None) -> bool:
-    """Other words or another way to the same cluster, its history kept; whether anything was written."""
+def change(
+    cluster: Cluster,
+    *,
+    name: str,
+    interval: float,
+    connection: ConnectionSettings | None = None,
+    is_meant: bool = False,
+) -> bool:
+    """Other words or another way to the same cluster, its history kept; whether anything was written.
+
+    With another connection, or where a person says that it `is_meant`, Kafka's own id of the cluster is learnt anew:
+    until then a cluster of another id is not sampled.
+    """
     fields: dict[str, object] = {}
     if (name := check_name(name)) != cluster.name:
         fields["name"] = name
@@ -87,6 +98,8 @@ def change(cluster: Cluster, *, name: str, interval: float, connection: Connecti
         fields["interval_seconds"] = interval
     if connection is not None and connection != connection_of(cluster):
         fields["settings_encrypted"] = _sealed(connection)
+    if "settings_encrypted" in fields or (is_meant and cluster.kafka_cluster_id):
+        fields["kafka_cluster_id"] = ""
     if fields:
         Cluster.objects.filter(pk=cluster.pk).update(**fields)
     return bool(fields)

@@ -15,7 +15,7 @@ from typing import Any
 from celery import bootsteps
 from django.db import DatabaseError, close_old_connections, connection
 
-from collectors import loop, roster, sampler
+from collectors import loop, roster, sampler, storage
 from collectors.kafka.session import Session
 from collectors.kafka.settings import SettingsError
 from collectors.kafka.survey import Survey
@@ -56,9 +56,10 @@ class ResidentLoops:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="loops", daemon=True)
         self._running: dict[str, Running] = {}
-        self._clusters: dict[int, tuple[str, int, tuple[object, ...]]] = {}  # pk -> (loop name, epoch, settings)
+        self._clusters: dict[int, tuple[sampler.Sampler, tuple[object, ...]]] = {}  # pk -> (loop, its settings)
         self._refused: dict[int, tuple[object, ...]] = {}  # pk -> the settings that could not be read
         self._deaths: dict[str, list[float]] = {}
+        self._file = storage.FileWatch(storage.database_file())
 
     def start(self) -> None:
         self._thread.start()
@@ -82,6 +83,10 @@ class ResidentLoops:
         }
         try:
             while not self._stop.wait(0 if not self._running else LOOK_SECONDS):
+                if self._file.is_lost():
+                    log.critical("the database file was deleted or replaced: what is written now, nobody will read")
+                    self.on_fatal("loops")
+                    return
                 try:
                     self._keep_permanent()
                     self._keep_samplers()
@@ -103,12 +108,12 @@ class ResidentLoops:
 
     def _keep_samplers(self) -> None:
         wanted = {cluster.pk: cluster for cluster in Cluster.objects.filter(is_paused=False).defer("kafka_cluster_id")}
-        for pk, (name, epoch, made_with) in list(self._clusters.items()):
-            running = self._running[name]
+        for pk, (made, made_with) in list(self._clusters.items()):
+            running = self._running[made.name]
             changed = pk not in wanted or _made_with(wanted[pk]) != made_with
             if changed or not running.thread.is_alive():
-                self._end(name)
-                sampler.release(f"cluster:{pk}", holder=self.holder, epoch=epoch)
+                self._end(made.name)
+                sampler.release(made.lease_name, holder=self.holder, epoch=made.epoch)
                 del self._clusters[pk]
         free = [pk for pk in wanted if pk not in self._clusters and self._refused.get(pk) != _made_with(wanted[pk])]
         for pk in sampler.lapsed_or_free(free):
@@ -130,7 +135,7 @@ class ResidentLoops:
         made = sampler.Sampler(
             cluster, session, Survey(session), holder=self.holder, epoch=epoch, announce=self._announce
         )
-        self._clusters[cluster.pk] = (made.name, epoch, _made_with(cluster))
+        self._clusters[cluster.pk] = (made, _made_with(cluster))
         self._start(made.name, made)
 
     def _announce(self, kind: str, data: dict[str, int]) -> None:
@@ -179,9 +184,9 @@ class ResidentLoops:
         for running in self._running.values():
             running.thread.join(max(0.0, deadline - time.monotonic()))
             loop.unregister(running.loop)
-        for pk, (_, epoch, _made) in self._clusters.items():
+        for pk, (made, _) in self._clusters.items():
             try:
-                sampler.release(f"cluster:{pk}", holder=self.holder, epoch=epoch)
+                sampler.release(made.lease_name, holder=self.holder, epoch=made.epoch)
             except DatabaseError:
                 log.warning("lease of cluster %s not given back; it lapses by itself", pk)
 

@@ -8,6 +8,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from collectors import storage
 from collectors.history import keep
 from dashboard.alerts import retention
 
@@ -15,5 +16,9 @@ from dashboard.alerts import retention
 @shared_task(name="dashboard.tasks.forget_old_samples", soft_time_limit=240)  # type: ignore[untyped-decorator]  # no types
 def forget_old_samples() -> None:
     """Delete frames, cycles, events and alerts that are older than they are kept, in slices that let others write."""
-    keep.forget_old(now=time.time())
-    retention.forget_old(now=timezone.now(), days=settings.ALERT_DAYS)
+
+    def forget() -> None:
+        keep.forget_old(now=time.time())
+        retention.forget_old(now=timezone.now(), days=settings.ALERT_DAYS)
+
+    storage.with_reserve(storage.database_folder(), forget)

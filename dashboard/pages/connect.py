@@ -172,6 +172,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             name=typed.form.cleaned_data["name"],
             interval=cluster.interval_seconds if interval is None else interval,
             connection=typed.reading.settings,
+            is_meant=True,
         )
     except roster.RosterError as error:
         return _panel(request, [], {error.field: str(error)})

@@ -21,11 +21,12 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from collectors import secrets
+from collectors import secrets, storage
 from collectors.models import Cycle
 from dashboard import settings as settings_module
 from dashboard.access.combinations import Finding, Level, Setup, judge, unknown_variables
 from dashboard.alerts.addresses import parse_networks
+from dashboard.database import newer_migrations
 from dashboard.live.origin import parse_origin
 from dashboard.management.commands.rotatekey import encrypted_fields
 from dashboard.management.commands.signinlink import address_host
@@ -152,10 +153,8 @@ def database() -> Iterator[Finding]:
             "check DATABASE_URL: host, port, name, user and password",
         )
         return
-    newer = set(executor.loader.applied_migrations) - set(executor.loader.graph.nodes)
-    newer = {key for key in newer if key not in executor.loader.disk_migrations}
-    if newer:
-        names = ", ".join(".".join(key) for key in sorted(newer)[:3])
+    if newer := newer_migrations(executor):
+        names = ", ".join(newer[:3])
         yield Finding(
             Level.BAD,
             f"the database was written by a newer Streamgauge ({names})",
@@ -165,6 +164,12 @@ def database() -> Iterator[Finding]:
         yield Finding(Level.BAD, f"{len(waiting)} migrations were not run", "manage.py migrate, or start serve")
     else:
         yield Finding(Level.OK, f"the database answers and is up to date ({connection.vendor})")
+    if damage := storage.damage():
+        yield Finding(
+            Level.BAD,
+            f"the database file is damaged: {damage}",
+            "stop Streamgauge and put a backup in its place; what still can be read: sqlite3 FILE .recover",
+        )
 
 
 def people() -> Iterator[Finding]:

@@ -15,7 +15,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from collectors import storage
 from collectors.as_code import EnvironmentRefusedError, reconcile
+from dashboard.database import why_not_to_start
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +63,14 @@ class Command(BaseCommand):
     ) -> None:
         host, port = options["host"], free_port(options["host"], options["port"])
         settings.HOST, settings.PORT = host, port  # links in messages name the port that is really used
+        if reason := why_not_to_start():
+            raise CommandError(reason, returncode=2)
         call_command("migrate", interactive=False, verbosity=0)
         from dashboard.alerts.defaults import install_default_rules
         from dashboard.static_files import collect
 
+        if (folder := storage.database_folder()) is not None:
+            storage.keep_reserve(folder)
         install_default_rules()
         try:
             for line in reconcile(os.environ):
@@ -131,12 +137,14 @@ class Process:
         from celery.worker import WorkController
 
         from dashboard.celery import app
+        from dashboard.intake import bound
         from dashboard.live.guard import GuardedProtocol
         from dashboard.loops import LoopsStep
 
         # both factories are made by run(), the first connection comes later
         self.server.ws_factory.protocol = GuardedProtocol
         self.server.http_factory.timeOut = IDLE_SECONDS
+        bound(self.server.http_factory)
         app.steps["worker"].add(LoopsStep)
         self.hub.start(asyncio.get_event_loop())
         self.worker = WorkController(
