@@ -22,6 +22,8 @@ RESERVE_BYTES = 32_000_000
 RESERVE_SHARE = 0.25
 """The reserve is made only where it takes no more than this share of what is free."""
 SHRINK_SECONDS = 0.1
+ROWS_ON_A_FULL_DISK = 50
+PAGES_ON_A_FULL_DISK = 100
 
 _WORDS = (
     ("locked", "another process holds the database's lock"),
@@ -91,8 +93,7 @@ def database_folder() -> Path | None:
 
 
 def unusable(database: Path) -> str:
-    """Why a database at this path could not be written, with the fix; "" when it can. Makes nothing and opens no
-    transaction."""
+    """Why a database at this path could not be written, with the fix; "" when it can. Leaves nothing behind."""
     folder = database.parent
     if not os.access(folder, os.W_OK | os.X_OK):
         return f"the folder {folder} cannot be written by user {os.getuid()}: chown it, or set STREAMGAUGE_DATA_DIR"
@@ -101,8 +102,9 @@ def unusable(database: Path) -> str:
     try:
         probe = sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=20, isolation_level=None)
         try:
-            probe.execute("BEGIN IMMEDIATE")
-            probe.execute("PRAGMA user_version").fetchone()
+            version = probe.execute("PRAGMA user_version").fetchone()[0]
+            probe.execute("BEGIN IMMEDIATE")  # which a file that can only be read takes for a BEGIN
+            probe.execute(f"PRAGMA user_version = {version}")
             probe.execute("ROLLBACK")
         finally:
             probe.close()
@@ -138,25 +140,41 @@ class FileWatch:
 # --- a reserve, for deleting on a full disk needs room too ------------------------------------------------------------
 
 
-def with_reserve(folder: Path | None, work: Callable[[], object], *, size: int = RESERVE_BYTES) -> None:
-    """Do work that deletes. On a full disk the reserve is given up for it, and made again when there is room."""
+def with_reserve(
+    folder: Path | None, delete: Callable[[int], object], *, at_once: int, size: int | None = None
+) -> None:
+    """Have `delete` delete, so many rows at once. On a full disk the reserve is given up for it, and made again when
+    there is room.
+
+    What the log holds goes into the database first, which may have to grow for it; then a few rows at a time, so that
+    the log of each small transaction finds its place in what is free.
+    """
     try:
-        work()
+        delete(at_once)
     except OperationalError as error:
         if folder is None or "full" not in str(error).lower() or not give_up_reserve(folder):
             raise
-        work()
+        shrink_wal()
+        with connection.cursor() as cursor:
+            cursor.execute(f"PRAGMA wal_autocheckpoint = {PAGES_ON_A_FULL_DISK}")
+        try:
+            delete(min(at_once, ROWS_ON_A_FULL_DISK))
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("PRAGMA wal_autocheckpoint = 1000")
     shrink_wal()
     if folder is not None:
         keep_reserve(folder, size=size)
 
 
-def keep_reserve(folder: Path, *, size: int = RESERVE_BYTES) -> bool:
+def keep_reserve(folder: Path, *, size: int | None = None) -> bool:
     """Make the reserve if it is not there and there is room enough; whether it is there."""
     file = folder / RESERVE_FILE
     if file.exists():
         return True
-    if shutil.disk_usage(folder).free * RESERVE_SHARE < size:
+    disk = shutil.disk_usage(folder)
+    size = min(RESERVE_BYTES, disk.total // 10) if size is None else size
+    if disk.free * RESERVE_SHARE < size:
         return False
     try:
         with file.open("xb") as out:

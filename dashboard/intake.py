@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 8_000_000
 """Two key stores, each of the most that the form takes, and the fields beside them."""
-REQUEST_SECONDS = 28.0
+REQUEST_SECONDS = 15.0
 """From the first line of a request to the last byte of its body."""
 GONE_SECONDS = 0.5
 """Time for the answer to get out before the line is cut: who sends too much does not stop to listen."""

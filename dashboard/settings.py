@@ -99,7 +99,11 @@ SQLITE_OPTIONS = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
 }
-_default = dj_database_url.parse(env.str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'streamgauge.sqlite3'}"))
+try:
+    _default = dj_database_url.parse(env.str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'streamgauge.sqlite3'}"))
+except ValueError:
+    # its own text may quote the password
+    raise ImproperlyConfigured("DATABASE_URL cannot be read: use postgres://user:password@host:5432/name") from None
 if _default["ENGINE"] == "django.db.backends.sqlite3":
     _default["OPTIONS"] = {**_default.get("OPTIONS", {}), **SQLITE_OPTIONS}
     _default["CONN_MAX_AGE"] = None

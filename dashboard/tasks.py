@@ -17,8 +17,8 @@ from dashboard.alerts import retention
 def forget_old_samples() -> None:
     """Delete frames, cycles, events and alerts that are older than they are kept, in slices that let others write."""
 
-    def forget() -> None:
-        keep.forget_old(now=time.time())
+    def forget(at_once: int) -> None:
+        keep.forget_old(now=time.time(), at_once=at_once)
         retention.forget_old(now=timezone.now(), days=settings.ALERT_DAYS)
 
-    storage.with_reserve(storage.database_folder(), forget)
+    storage.with_reserve(storage.database_folder(), forget, at_once=keep.SLICE)

@@ -159,15 +159,15 @@ def test_a_failure_that_is_no_failure_of_the_database_is_raised_and_forgets_what
 def test_the_reserve_is_made_where_there_is_room_and_given_up_on_a_full_disk(tmp_path: Path) -> None:
     assert storage.keep_reserve(tmp_path, size=5000)
     assert (tmp_path / storage.RESERVE_FILE).stat().st_size == 5000
-    tries: list[bool] = []
+    tries: list[tuple[bool, int]] = []
 
-    def delete() -> None:
-        tries.append((tmp_path / storage.RESERVE_FILE).exists())
+    def delete(at_once: int) -> None:
+        tries.append(((tmp_path / storage.RESERVE_FILE).exists(), at_once))
         if len(tries) == 1:
             raise OperationalError("database or disk is full")
 
-    storage.with_reserve(tmp_path, delete, size=5000)
-    assert tries == [True, False]
+    storage.with_reserve(tmp_path, delete, at_once=2000, size=5000)
+    assert tries == [(True, 2000), (False, storage.ROWS_ON_A_FULL_DISK)]
     assert (tmp_path / storage.RESERVE_FILE).exists(), "made again when there is room"
     (tmp_path / storage.RESERVE_FILE).unlink()
     assert not storage.keep_reserve(tmp_path, size=10**18)
@@ -177,9 +177,9 @@ def test_the_reserve_is_made_where_there_is_room_and_given_up_on_a_full_disk(tmp
 def test_other_failures_do_not_cost_the_reserve(tmp_path: Path) -> None:
     storage.keep_reserve(tmp_path, size=5000)
 
-    def locked() -> None:
+    def locked(at_once: int) -> None:
         raise OperationalError("database is locked")
 
     with pytest.raises(OperationalError):
-        storage.with_reserve(tmp_path, locked, size=5000)
+        storage.with_reserve(tmp_path, locked, at_once=2000, size=5000)
     assert (tmp_path / storage.RESERVE_FILE).exists()

@@ -76,7 +76,7 @@ class Command(BaseCommand):
             for line in reconcile(os.environ):
                 self.stdout.write(line)
         except EnvironmentRefusedError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         collect()
         # one busy Python thread must not make a page wait 20 times longer
         sys.setswitchinterval(0.0005)
