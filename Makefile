@@ -6,13 +6,15 @@ ARGS ?=
 # Where an environment forbids bytecode files, each start would compile all modules again: 8 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo check lint test test-long bench screenshots clean
+.PHONY: help install demo up check lint test test-brokers test-long bench screenshots clean
 
 help:
 	@echo "make demo         a real three-node Kafka, traffic, collectors and the web app in one process"
 	@echo "make check        lint, types, unit tests: no Kafka, no browser, under 60 s"
-	@echo "make test         every test, those on a real Kafka and in a real browser included"
-	@echo "make test-long    what does not fit into make test"
+	@echo "make test         every test, those on a real Kafka and in a real browser included; unit tests on PostgreSQL too"
+	@echo "make test-brokers collects from older Kafkas, 3.7 and 4.0: fetches 90 MB once"
+	@echo "make test-long    what does not fit into make test, then everything on PostgreSQL"
+	@echo "make up           docker/compose.yaml: web, worker, beat, PostgreSQL, Valkey, a demo Kafka, Prometheus, Grafana"
 	@echo "make bench        measures, prints tables, writes var/bench/*.json"
 	@echo "make screenshots  makes the pictures of the README from a running demo"
 
@@ -22,20 +24,47 @@ install:
 demo: install
 	@exec $(RUN) manage.py demo $(ARGS)
 
+up: docker/.env
+	docker compose -f docker/compose.yaml up --build --detach --wait web
+	docker compose -f docker/compose.yaml --profile demo up --detach
+	docker compose -f docker/compose.yaml exec web python manage.py signinlink
+
+docker/.env:
+	@umask 077; printf 'POSTGRES_PASSWORD=%s\nSTREAMGAUGE_SECRET_KEY=%s\nGRAFANA_PASSWORD=%s\n' \
+		"$$(openssl rand -hex 24)" "$$(openssl rand -hex 32)" "$$(openssl rand -hex 12)" > $@
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(RUN) manage.py makemigrations --check --dry-run
 
-check: lint
-	$(BIN)/pytest -q -n 2 --dist worksteal -m "not kafka and not browser and not served and not promtool and not long" $(ARGS)
+# What needs no other program beside: in parallel. The rest shares one Kafka and one browser: one after the other.
+UNIT := not kafka and not brokers and not browser and not served and not promtool and not long
+PARALLEL := -n 2 --dist worksteal
+ON_POSTGRES := $(RUN) -m tests.servers
 
+check: lint
+	$(BIN)/pytest -q $(PARALLEL) -m "$(UNIT)" $(ARGS)
+
+# Each of the three runs, whatever became of the one before; all have to be green.
 test: lint
-	$(BIN)/pytest -q -m "not long" --durations=10 $(ARGS)
+	@bad=0; \
+	echo "== 1/3: unit tests on SQLite"; $(BIN)/pytest -q $(PARALLEL) -m "$(UNIT)" $(ARGS) || bad=1; \
+	echo "== 2/3: without Kafka and browser, on PostgreSQL"; \
+	$(ON_POSTGRES) $(BIN)/pytest -q $(PARALLEL) -m "$(UNIT)" $(ARGS) || bad=1; \
+	echo "== 3/3: with Kafka, browser and other programs"; \
+	$(BIN)/pytest -q -m "not long and not brokers and not ($(UNIT))" --durations=10 $(ARGS) || bad=1; \
+	if [ $$bad = 0 ]; then echo "== all three runs are green"; else echo "== NOT GREEN: see above"; fi; exit $$bad
+
+test-brokers: install
+	$(BIN)/pytest -q -m brokers --durations=10 $(ARGS)
 
 test-long: install
-	$(BIN)/pytest -q -m long --durations=10 $(ARGS)
+	@bad=0; \
+	echo "== 1/2: long tests on SQLite"; $(BIN)/pytest -q -m long --durations=10 $(ARGS) || bad=1; \
+	echo "== 2/2: all tests on PostgreSQL"; $(ON_POSTGRES) $(BIN)/pytest -q --durations=10 $(ARGS) || bad=1; \
+	if [ $$bad = 0 ]; then echo "== both runs are green"; else echo "== NOT GREEN: see above"; fi; exit $$bad
 
 bench: install
 	$(RUN) -m tests.bench

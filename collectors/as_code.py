@@ -1,21 +1,26 @@
-"""Clusters from the environment: read at start, reconciled with the stored ones, and locked in the pages."""
+"""Clusters from clusters.yaml and the environment: read at start, reconciled with the stored ones, locked in pages."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from django.utils import timezone
 from django.utils.text import slugify
 
 from . import roster
+from .clusters_yaml import Entry, FileRefusedError, read_clusters
+from .domain.scope import ALL, LISTS, Scope, ScopeError
 from .kafka.allowed import TAKEN
 from .kafka.reading import read_any_file, read_settings
 from .kafka.settings import ConnectionSettings, SettingsError
 from .models import Cluster
 
 MANAGED_BY = "environment"
+FILE = "clusters.yaml"
+"""What `managed_by` says of a cluster of the file, whatever the file is called."""
 _OURS = re.compile(r"^STREAMGAUGE_CLUSTERS_(\d{1,3})_([A-Z0-9_]+)$")
 _KAFKA_UI = re.compile(r"^KAFKA_CLUSTERS_(\d{1,3})_(NAME|BOOTSTRAPSERVERS|PROPERTIES_[A-Z0-9_]+)$")
 _BY_VARIABLE = {key.replace(".", "_").upper(): key for key in TAKEN}
@@ -30,7 +35,7 @@ _REDPANDA = {
 
 
 class EnvironmentRefusedError(ValueError):
-    """The environment cannot be used; the text names the variable, and what would be right."""
+    """What the environment or the file says cannot be used; the text names the variable or the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,26 @@ class Declared:
     interval: float
     connection: ConnectionSettings
     notes: tuple[str, ...] = ()
+    scope: Scope = ALL
+    managed_by: str = MANAGED_BY
+
+
+def in_file(path: Path | None, environment: Mapping[str, str]) -> list[Declared]:
+    """The clusters of the file, whose `${NAME}` the environment fills; [] without a file."""
+    if path is None:
+        return []
+    try:
+        return [_of_entry(entry) for entry in read_clusters(path, environment)]
+    except FileRefusedError as error:
+        raise EnvironmentRefusedError(str(error)) from None
+
+
+def clusters_file(named: str, data_dir: Path) -> Path | None:
+    """The file that was named, else clusters.yaml in the data folder where there is one."""
+    if named:
+        return Path(named)
+    usual = data_dir / FILE
+    return usual if usual.is_file() else None
 
 
 def declared(environment: Mapping[str, str]) -> list[Declared]:
@@ -53,30 +78,62 @@ def declared(environment: Mapping[str, str]) -> list[Declared]:
     return _single(environment)
 
 
-def reconcile(environment: Mapping[str, str]) -> list[str]:
-    """Bring the stored clusters in line with the environment; what was done, a sentence each.
+def reconcile(environment: Mapping[str, str], file: Path | None = None) -> list[str]:
+    """Bring the stored clusters in line with the file and the environment; what was done, a sentence each.
 
-    A cluster that the environment no longer names is deleted as by a person: for a day it can be restored.
+    A cluster that is no longer named there is deleted as by a person: for a day it can be restored.
     """
-    wanted = {one.slug: one for one in declared(environment)}
+    wanted: dict[str, Declared] = {}
+    for one in (*in_file(file, environment), *declared(environment)):
+        if one.slug in wanted:
+            raise EnvironmentRefusedError(
+                f"two clusters have the address {one.slug!r} ({wanted[one.slug].name} and {one.name}): "
+                "give one of them another slug"
+            )
+        wanted[one.slug] = one
     told: list[str] = []
     for slug, one in wanted.items():
         told += [f"{one.name}: {note}" for note in one.notes]
+        origin = _origin(one.managed_by)
         cluster = Cluster.everything.filter(slug=slug).first()
         if cluster is None:
             roster.add(
-                name=one.name, slug=slug, connection=one.connection, interval=one.interval, managed_by=MANAGED_BY
+                name=one.name,
+                slug=slug,
+                connection=one.connection,
+                interval=one.interval,
+                managed_by=one.managed_by,
+                scope=one.scope,
             )
-            told.append(f"{one.name}: added from the environment")
+            told.append(f"{one.name}: added from {origin}")
             continue
-        Cluster.everything.filter(pk=cluster.pk).update(managed_by=MANAGED_BY, deleted_at=None)
-        if roster.change(cluster, name=one.name, interval=one.interval, connection=one.connection):
-            told.append(f"{one.name}: changed as the environment says")
-    for cluster in Cluster.objects.filter(managed_by=MANAGED_BY).exclude(slug__in=wanted):
+        Cluster.everything.filter(pk=cluster.pk).update(managed_by=one.managed_by, deleted_at=None)
+        if roster.change(cluster, name=one.name, interval=one.interval, connection=one.connection, scope=one.scope):
+            told.append(f"{one.name}: changed as {origin} says")
+    for cluster in Cluster.objects.filter(managed_by__in=(MANAGED_BY, FILE)).exclude(slug__in=wanted):
         roster.delete(cluster, now=timezone.now())
         Cluster.everything.filter(pk=cluster.pk).update(managed_by="")
-        told.append(f"{cluster.name}: deleted, since the environment no longer names it")
+        told.append(f"{cluster.name}: deleted, since {_origin(cluster.managed_by)} no longer names it")
     return told
+
+
+def _origin(managed_by: str) -> str:
+    return f"the {managed_by}" if managed_by == MANAGED_BY else managed_by
+
+
+def reads(variable: str) -> bool:
+    """Whether the variable is one of a numbered cluster."""
+    return _OURS.match(variable) is not None
+
+
+def _of_entry(entry: Entry) -> Declared:
+    source: str | dict[str, str] = entry.source
+    if entry.properties_file:
+        try:
+            source = read_any_file("properties_file", entry.properties_file).decode()
+        except (SettingsError, UnicodeDecodeError) as error:
+            raise EnvironmentRefusedError(f"{entry.where}: {error}") from None
+    return _made(f"{entry.where}", entry.name, entry.slug, entry.interval, source, scope=entry.scope, managed_by=FILE)
 
 
 def _numbered(environment: Mapping[str, str], pattern: re.Pattern[str]) -> dict[int, dict[str, str]]:
@@ -92,6 +149,7 @@ def _ours(number: int, values: dict[str, str]) -> Declared:
     if "NAME" not in values:
         raise EnvironmentRefusedError(f"{prefix}NAME is missing: give the cluster a name")
     properties: dict[str, str] = {}
+    patterns: dict[str, str] = {}
     text = ""
     interval, slug = 5.0, ""
     for short, value in values.items():
@@ -102,6 +160,8 @@ def _ours(number: int, values: dict[str, str]) -> Declared:
                 raise EnvironmentRefusedError(f"{prefix}INTERVAL {value!r}: use seconds, 1 to 300") from None
         elif short == "SLUG":
             slug = value
+        elif short.lower() in LISTS:
+            patterns[short.lower()] = value
         elif short == "PROPERTIES":
             text = value
         elif short == "PROPERTIES_FILE":
@@ -113,14 +173,19 @@ def _ours(number: int, values: dict[str, str]) -> Declared:
             properties[_key(short, prefix)] = value
     if text and properties:
         raise EnvironmentRefusedError(f"{prefix}PROPERTIES stands for all keys: leave {sorted(properties)[0]} out")
-    return _made(prefix, values["NAME"], slug, interval, text or properties)
+    try:
+        scope = Scope.read(patterns)
+    except ScopeError as error:
+        raise EnvironmentRefusedError(f"{prefix}{error.field.upper()}: {error}") from None
+    return _made(f"{prefix}…", values["NAME"], slug, interval, text or properties, scope=scope)
 
 
 def _key(short: str, prefix: str) -> str:
     if short not in _BY_VARIABLE:
         raise EnvironmentRefusedError(
-            f"{prefix}{short} is unknown: use NAME, SLUG, INTERVAL, PROPERTIES, PROPERTIES_FILE or a client property "
-            "in capitals with '_' for '.', like BOOTSTRAP_SERVERS"
+            f"{prefix}{short} is unknown: use NAME, SLUG, INTERVAL, PROPERTIES, PROPERTIES_FILE, TOPICS_INCLUDE, "
+            "TOPICS_EXCLUDE, GROUPS_INCLUDE, GROUPS_EXCLUDE or a client property in capitals with '_' for '.', "
+            "like BOOTSTRAP_SERVERS"
         )
     return _BY_VARIABLE[short]
 
@@ -134,7 +199,7 @@ def _kafka_ui(number: int, values: dict[str, str]) -> Declared:
     }
     properties["bootstrap.servers"] = values.get("BOOTSTRAPSERVERS", "")
     note = f"read {prefix}…; the canonical names are STREAMGAUGE_CLUSTERS_{number}_…"
-    return _made(prefix, values.get("NAME", f"cluster {number}"), "", 5.0, properties, (note,))
+    return _made(f"{prefix}…", values.get("NAME", f"cluster {number}"), "", 5.0, properties, (note,))
 
 
 def _single(environment: Mapping[str, str]) -> list[Declared]:
@@ -154,16 +219,26 @@ def _single(environment: Mapping[str, str]) -> list[Declared]:
         sasl = environment.get("KAFKA_SASL_ENABLED", "").lower() == "true"
         properties["security.protocol"] = ("SASL_" if sasl else "") + ("SSL" if tls else "PLAINTEXT")
     notes = () if started == "KAFKA_BOOTSTRAP_SERVERS" else ("read KAFKA_BROKERS; canonical: KAFKA_BOOTSTRAP_SERVERS",)
-    return [_made("KAFKA_", "Kafka", "kafka", 5.0, properties, notes)]
+    return [_made("KAFKA_…", "Kafka", "kafka", 5.0, properties, notes)]
 
 
 def _made(
-    prefix: str, name: str, slug: str, interval: float, source: str | dict[str, str], notes: tuple[str, ...] = ()
+    where: str,
+    name: str,
+    slug: str,
+    interval: float,
+    source: str | dict[str, str],
+    notes: tuple[str, ...] = (),
+    *,
+    scope: Scope = ALL,
+    managed_by: str = MANAGED_BY,
 ) -> Declared:
+    """`where` is the variables or the line, for what is refused."""
     try:
         reading = read_settings(source, read_file=read_any_file)
         name = roster.check_name(name)
         slug = roster.check_slug(slug or slugify(name), name)
-        return Declared(name, slug, roster.check_interval(interval), reading.settings, (*notes, *reading.notes))
+        interval = roster.check_interval(interval)
     except (SettingsError, roster.RosterError) as error:
-        raise EnvironmentRefusedError(f"{prefix}…: {error}") from None
+        raise EnvironmentRefusedError(f"{where}: {error}") from None
+    return Declared(name, slug, interval, reading.settings, (*notes, *reading.notes), scope, managed_by)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from .domain import topology
 from .domain.deadletters import dead_letters_of
+from .domain.scope import ALL, Scope
 from .domain.verdicts import Verdict
 from .domain.words import counted, storable
 from .models import Broker, Event, Group, LogDir, Member, Topic
@@ -34,6 +35,27 @@ class Changes:
     members: dict[str, tuple[topology.Member, ...]] = field(default_factory=dict)  # group name -> present members
     log_dirs: tuple[topology.LogDir, ...] | None = None
 
+    def note(
+        self, cluster_id: int, now: float, kind: Event.Kind, subject: tuple[str, str], text: str, data: dict[str, Any]
+    ) -> None:
+        """An event; from the EVENTS_OF_A_KIND_AT_ONCE-th of its kind on, one stands for all."""
+        same = sum(1 for event in self.events if event.kind == kind)
+        if same == EVENTS_OF_A_KIND_AT_ONCE:
+            text, subject, data = f"more than {same} events like this one at once: {text}", ("", ""), {}
+        elif same > EVENTS_OF_A_KIND_AT_ONCE:
+            return
+        self.events.append(
+            Event(
+                cluster_id=cluster_id,
+                at=_aware(now),
+                kind=kind,
+                subject_kind=subject[0],
+                subject=storable(subject[1], 500),
+                text=storable(text, 5000),
+                data=data,
+            )
+        )
+
 
 class Inventory:
     """The rows as they stand, and what a survey changes in them.
@@ -42,10 +64,11 @@ class Inventory:
     transaction. If that fails, make a new Inventory: memory and database must not differ.
     """
 
-    def __init__(self, cluster_id: int, *, began: float = 0.0) -> None:
+    def __init__(self, cluster_id: int, *, began: float = 0.0, scope: Scope = ALL) -> None:
         """`began`: when this collector began to sample the cluster, unix seconds."""
         self.cluster_id = cluster_id
         self.began = began
+        self.scope = scope
         self.brokers = {row.node_id: row for row in Broker.objects.filter(cluster_id=cluster_id)}
         self.topics = {row.name: row for row in Topic.objects.filter(cluster_id=cluster_id)}
         self.groups = {row.name: row for row in Group.objects.filter(cluster_id=cluster_id)}
@@ -156,7 +179,10 @@ class Inventory:
             if not changed:
                 continue
             changes.update.append((row, changed))
-            if was_gone is not None or (old_id and row.topic_id != old_id):
+            # one that is back with its id was only out of sight: left out, or hidden from this login
+            if (was_gone is not None and not (old_id and row.topic_id == old_id)) or (
+                old_id and row.topic_id != old_id
+            ):
                 text = f"Topic {topic.name} was deleted and made anew: its offsets start again at 0"
                 self._topic_event(changes, now, Event.Kind.TOPIC_RECREATED, topic.name, text)
             elif row.partition_count > old_count:
@@ -169,7 +195,8 @@ class Inventory:
             if name not in present and row.gone_at is None:
                 row.gone_at = _aware(now)
                 changes.update.append((row, ("gone_at",)))
-                self._topic_event(changes, now, Event.Kind.TOPIC_DELETED, name, f"Topic {name} was deleted")
+                if self.scope.takes_topic(name):
+                    self._topic_event(changes, now, Event.Kind.TOPIC_DELETED, name, f"Topic {name} was deleted")
         for broker, moved in sorted(leaders_moved.items()):
             source = f"from broker {broker}" if broker >= 0 else "to a broker after having none"
             text = f"{counted(moved, 'partition leader')} moved {source}"
@@ -205,7 +232,7 @@ class Inventory:
                     self._event(changes, now, Event.Kind.GROUP_NEW, ("group", group.name), text, {})
             elif changed := _assign(row, wanted):
                 changes.update.append((row, changed))
-            if described and set(group.members) != set(self.members.get(group.name, ())):
+            if described and not group.is_rebalancing and set(group.members) != set(self.members.get(group.name, ())):
                 self._members_event(changes, group, now)
                 self.members[group.name] = group.members
                 changes.members[group.name] = group.members
@@ -214,6 +241,8 @@ class Inventory:
                 if name not in present and row.gone_at is None:
                     row.gone_at = _aware(now)
                     changes.update.append((row, ("gone_at",)))
+                    if not self.scope.takes_group(name):
+                        continue
                     self._event(changes, now, Event.Kind.GROUP_GONE, ("group", name), f"Group {name} is gone", {})
         self._first_groups = False
 
@@ -224,15 +253,25 @@ class Inventory:
             return
         joined = sorted(storable(new[i].client_id or i, 500) for i in new.keys() - old.keys())
         left = sorted(storable(old[i].client_id or i, 500) for i in old.keys() - new.keys())
+        unowned = {held for m in old.values() for held in _holds(m)} - group.assigned
+        owned = f"{counted(len(unowned), 'partition')} unowned" if unowned else "no partition unowned"
         if joined or left:
             parts = [f"{', '.join(names[:3])} {verb}" for names, verb in ((left, "left"), (joined, "joined")) if names]
-            text = f"Group {group.name} has {counted(len(new), 'member')}, had {len(old)}: {'; '.join(parts)}"
+            more = len(new) - len(old)
+            change = f"{abs(more)} {'more' if more > 0 else 'fewer'}" if more else "as many as before"
+            text = (
+                f"Group {group.name} rebalanced: {counted(len(new), 'member')}, {change} ({'; '.join(parts)}); {owned}"
+            )
         else:
-            text = f"Group {group.name} moved partitions between its {counted(len(new), 'member')}"
-        data = {"old": len(old), "new": len(new), "joined": joined[:20], "left": left[:20]}
+            text = f"Group {group.name} moved partitions between its {counted(len(new), 'member')}; {owned}"
+        data = {"old": len(old), "new": len(new), "unowned": len(unowned), "joined": joined[:20], "left": left[:20]}
         self._event(changes, now, Event.Kind.MEMBERS_CHANGED, ("group", group.name), text, data)
 
-    def plan_verdicts(self, changes: Changes, verdicts: Mapping[str, int], *, now: float) -> None:
+    def plan_verdicts(
+        self, changes: Changes, verdicts: Mapping[str, int], *, now: float, stood_since: Callable[[str], float | None]
+    ) -> None:
+        """`stood_since` names the moment (unix seconds) at which a group that makes no progress came to stand: seconds
+        before the verdict, and soon out of the window's sight."""
         for name, verdict in verdicts.items():
             row = self.groups.get(name)
             if row is None or (row.verdict == verdict and row.verdict_since is not None):
@@ -244,7 +283,8 @@ class Inventory:
                     changes.update.append((row, ("verdict",)))
                 continue
             before, first = Verdict(row.verdict), row.verdict_since is None
-            row.verdict, row.verdict_since = verdict, _aware(now)
+            began = stood_since(name) if verdict == Verdict.NO_PROGRESS else None
+            row.verdict, row.verdict_since = verdict, _aware(now if began is None else began)
             changes.update.append((row, ("verdict", "verdict_since")))
             is_settling = now - max(self.began, row.first_seen_at.timestamp()) < SETTLING_SECONDS
             if first or (is_settling and {before, Verdict(verdict)} == {Verdict.OK, Verdict.UNKNOWN}):
@@ -257,22 +297,7 @@ class Inventory:
     def _event(
         self, changes: Changes, now: float, kind: Event.Kind, subject: tuple[str, str], text: str, data: dict[str, Any]
     ) -> None:
-        same = sum(1 for event in changes.events if event.kind == kind)
-        if same == EVENTS_OF_A_KIND_AT_ONCE:
-            text, subject, data = f"more than {same} events like this one at once: {text}", ("", ""), {}
-        elif same > EVENTS_OF_A_KIND_AT_ONCE:
-            return
-        changes.events.append(
-            Event(
-                cluster_id=self.cluster_id,
-                at=_aware(now),
-                kind=kind,
-                subject_kind=subject[0],
-                subject=storable(subject[1], 500),
-                text=storable(text, 5000),
-                data=data,
-            )
-        )
+        changes.note(self.cluster_id, now, kind, subject, text, data)
 
     # --- writing ------------------------------------------------------------------------------------------
 
@@ -348,6 +373,10 @@ def _slices(items: list[int], size: int) -> Iterable[list[int]]:
 
 def _as_assignment(stored: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
     return tuple((topic, tuple(partitions)) for topic, partitions in stored)
+
+
+def _holds(member: topology.Member) -> Iterable[tuple[str, int]]:
+    return ((topic, partition) for topic, held in member.assignment for partition in held)
 
 
 def _assign(row: Any, wanted: Mapping[str, Any]) -> tuple[str, ...]:

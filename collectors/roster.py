@@ -9,10 +9,11 @@ from django.conf import settings as django_settings
 from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
+from .domain.scope import ALL, Scope
 from .history.keep import DELETED_SECONDS
-from .kafka.settings import ConnectionSettings
+from .kafka.settings import ConnectionSettings, SettingsError
 from .models import Cluster
-from .secrets import decrypt, encrypt
+from .secrets import SecretUnreadableError, decrypt, encrypt
 
 INTERVALS = (1.0, 300.0)
 RESERVED = frozenset({"add", "new"})
@@ -56,7 +57,13 @@ def check_interval(seconds: float) -> float:
 
 
 def add(
-    *, name: str, slug: str = "", connection: ConnectionSettings, interval: float = 5.0, managed_by: str = ""
+    *,
+    name: str,
+    slug: str = "",
+    connection: ConnectionSettings,
+    interval: float = 5.0,
+    managed_by: str = "",
+    scope: Scope = ALL,
 ) -> Cluster:
     """A new cluster, watched from now on."""
     name = check_name(name)
@@ -73,6 +80,7 @@ def add(
                 settings_encrypted=_sealed(connection),
                 interval_seconds=interval,
                 managed_by=managed_by,
+                scope=scope.to_stored(),
             )
     except IntegrityError:
         raise RosterError("slug", f"A cluster with the address {slug!r} is there already: give another") from None
@@ -84,6 +92,7 @@ def change(
     name: str,
     interval: float,
     connection: ConnectionSettings | None = None,
+    scope: Scope | None = None,
     is_meant: bool = False,
 ) -> bool:
     """Other words or another way to the same cluster, its history kept; whether anything was written.
@@ -96,19 +105,34 @@ def change(
         fields["name"] = name
     if check_interval(interval) != cluster.interval_seconds:
         fields["interval_seconds"] = interval
-    if connection is not None and connection != connection_of(cluster):
+    if connection is not None and not _is_stored(cluster, connection):
         fields["settings_encrypted"] = _sealed(connection)
     if "settings_encrypted" in fields or (is_meant and cluster.kafka_cluster_id):
         fields["kafka_cluster_id"] = ""
+    if scope is not None and scope != scope_of(cluster):
+        fields["scope"] = scope.to_stored()
     if fields:
         Cluster.objects.filter(pk=cluster.pk).update(**fields)
     return bool(fields)
+
+
+def _is_stored(cluster: Cluster, connection: ConnectionSettings) -> bool:
+    """Settings that nobody can read any more (another key) are no reason not to write new ones."""
+    try:
+        return connection == connection_of(cluster)
+    except (SecretUnreadableError, SettingsError):
+        return False
 
 
 def connection_of(cluster: Cluster) -> ConnectionSettings:
     """The stored settings; SecretUnreadableError or SettingsError when they cannot be had."""
     stored = decrypt(bytes(cluster.settings_encrypted), django_settings.INSTANCE_KEY)
     return ConnectionSettings.from_stored(stored)
+
+
+def scope_of(cluster: Cluster) -> Scope:
+    """Which topics and groups of it are watched."""
+    return Scope.from_stored(cluster.scope)
 
 
 def pause(cluster: Cluster, *, paused: bool) -> None:

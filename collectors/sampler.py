@@ -16,17 +16,21 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from . import storage
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
-from .domain.topology import Group, GroupType, LogDir, Metadata, Reach
-from .domain.verdicts import GroupRow, judge_groups
+from .domain.rights import NOT_AUTHORISED, rights_of
+from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
+from .domain.verdicts import GroupRow, Verdict, judge_groups, stood_since
 from .domain.window import LENGTH, Window
 from .domain.words import counted, duration, storable
 from .history import queries
 from .history.frames import FrameWriter
 from .history.kinds import Kind
+from .insight import Insight
 from .inventory import Changes, Inventory
 from .kafka.session import CommitsAnswer, PartError, Session
-from .kafka.survey import Survey, SurveyState
-from .models import Cluster, CollectorTotals, Cycle, Event, Lease
+from .kafka.survey import LASTING, Survey, SurveyState
+from .models import Cluster, CollectorTotals, Configuration, Cycle, Event, Lease
+from .models import Group as GroupLine
+from .models import Topic as TopicLine
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,9 @@ EARLY_CYCLE_AFTER_SECONDS = 1.0
 LOOK_SECONDS = 0.25
 OTHER_CLUSTER = "cluster"
 """The part of a cycle's errors that says that the address leads to another cluster."""
+UNREAD_STARTS_SECONDS = 12.0
+"""Log starts are asked again after this, not each minute, while a group does not read or falls behind: records that
+retention deletes before they are read are told within three cycles."""
 CLOCK_STEP_SECONDS = 1.0
 STORE_SHARE = 0.2
 """Of the interval: how long a cycle waits for the database's writer, before it stays in memory until the next one."""
@@ -127,7 +134,9 @@ class Sampler:
         self._number = cluster.last_cycle
         self._writer = FrameWriter(cluster.pk)
         self._window = Window()
+        self.scope = session.scope
         self._inventory: Inventory | None = None
+        self._insight: Insight | None = None
         self._began = clock()
         self._observed: SurveyState | None = None  # of the newest cycle that was seen
         self._seen: SurveyState | None = None  # of the newest cycle that was stored
@@ -138,6 +147,10 @@ class Sampler:
 
     def run(self, stop: threading.Event) -> None:
         self._stop = stop
+        try:
+            self.remember()
+        except (DatabaseError, InterfaceError) as error:
+            self._note_trouble(error)
         self.survey.start()
         try:
             self.survey.wait_first(budget_seconds(self.interval))
@@ -151,6 +164,19 @@ class Sampler:
             self.survey.stop(2.0)
             self.session.close()
             close_old_connections()
+
+    def remember(self) -> None:
+        """Tell the session and the survey what was there before: what Kafka leaves out now is then missed.
+
+        Before the survey is started.
+        """
+        rows = self._rows()
+        newest = queries.column_at(self.cluster.pk, Kind.COMMITTED)
+        self.session.remember(
+            [_topic(row) for row in rows.topics.values() if row.gone_at is None],
+            _members_of(newest[0].layout) if newest is not None else None,
+        )
+        self.survey.remember_groups([_group(row) for row in rows.groups.values() if row.gone_at is None])
 
     def _loop(self, stop: threading.Event) -> None:
         due = self.monotonic()
@@ -169,6 +195,8 @@ class Sampler:
             else:
                 self.trouble, self._failures = "", 0
                 self.last_turn = self.monotonic()
+            finally:
+                close_old_connections()  # back to the pool: it holds fewer than there may be clusters
             done = self.monotonic()
             due += self.interval
             # late: the passed due times are skipped and counted, never caught up with
@@ -242,6 +270,8 @@ class Sampler:
             self._backlog.dropped = 0
             self._seen = oldest.state
             self.announce("cycle", {"cluster": self.cluster.pk, "cycle": self._number})
+        if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
+            self.survey.poke("start_offsets")
         return self._number
 
     def _of_this_cluster(self, state: SurveyState) -> SurveyState:
@@ -275,6 +305,7 @@ class Sampler:
         """Memory must not claim what the database does not hold."""
         self._writer.forget()
         self._inventory = None
+        self._insight = None
         self._seen = None
 
     def _hold_lease(self) -> None:
@@ -300,6 +331,11 @@ class Sampler:
         self.epoch = epoch
         return True
 
+    def _somebody_may_lose(self, seen: Observation) -> bool:
+        """Whether a group does not read, or not fast enough, so that retention may pass it."""
+        verdicts = seen.columns.get(Kind.VERDICT)
+        return verdicts is not None and bool((verdicts.numbers.values >= int(Verdict.NO_MEMBERS)).any())
+
     def _ask(self, state: SurveyState) -> Observation:
         started_at = self.clock()
         budget = budget_seconds(self.interval)
@@ -313,7 +349,7 @@ class Sampler:
             if state.groups is not None:
                 commits = self.session.ask_commits(sorted(groups), budget_seconds=budget)
                 errors += commits.errors
-                columns[Kind.COMMITTED] = self._expected_groups.add_to(commits, state.groups)
+                columns[Kind.COMMITTED] = self._expected_groups.add_to(commits, state.groups, state.metadata)
                 answered += int(commits.column.numbers.known.sum())
             taken_at = self.clock()
             ends = self.session.ask_end_offsets(state.layout, state.metadata, budget_seconds=budget)
@@ -342,7 +378,7 @@ class Sampler:
             reach=reach,
             requests=requests,
             errors=tuple(errors),
-            is_reachable=_is_reached(answered, total, reach),
+            is_reachable=_is_reached(answered, total, reach, errors),
             completeness=sum(int(known.sum()) for known in asked) / total if total else 0.0,
         )
 
@@ -369,8 +405,13 @@ class Sampler:
 
     def _rows(self) -> Inventory:
         if self._inventory is None:
-            self._inventory = Inventory(self.cluster.pk, began=self._began)
+            self._inventory = Inventory(self.cluster.pk, began=self._began, scope=self.scope)
         return self._inventory
+
+    def _insights(self) -> Insight:
+        if self._insight is None:
+            self._insight = Insight(self.cluster)
+        return self._insight
 
     def _plan(
         self, state: SurveyState, seen: Observation, *, skipped: int, stepped: float, dropped: int = 0
@@ -395,8 +436,12 @@ class Sampler:
             changes.log_dirs = tuple(d for d in state.log_dirs if d.broker_id in state.log_dirs_answered)
         if (verdicts := seen.columns.get(Kind.VERDICT)) is not None:
             rows.plan_verdicts(
-                changes, dict(zip(verdicts.layout.owners, verdicts.numbers.values.tolist(), strict=True)), now=now
+                changes,
+                dict(zip(verdicts.layout.owners, verdicts.numbers.values.tolist(), strict=True)),
+                now=now,
+                stood_since=lambda group: stood_since(self._window, group, interval_seconds=self.interval),
             )
+        self._plan_insight(changes, state, now)
         at = datetime.fromtimestamp(now, UTC)
         if skipped:
             text = f"{counted(skipped, 'cycle')} skipped: the one before took longer than the interval"
@@ -418,6 +463,37 @@ class Sampler:
                 Event(cluster=self.cluster, at=at, kind=Event.Kind.CLOCK_STEPPED, text=text, data=data)
             )
         return changes
+
+    def _plan_insight(self, changes: Changes, state: SurveyState, now: float) -> None:
+        """What this login may see, and how things are set."""
+        rows, old = self._insights(), self._seen
+        if state.metadata is not None and (old is None or state.asked != old.asked or state.errors != old.errors):
+            refused = {error.part: error.reason for error in state.errors if error.reason in LASTING}
+            hidden = state.metadata.hidden
+            groups = state.groups or ()
+            refused = {k: why for k, why in refused.items() if k not in ("metadata", "groups")}
+            rights = rights_of(
+                state.sight,
+                asked=state.asked,
+                refused=refused,
+                topics=len(state.metadata.topics) - len(hidden) + state.metadata.left_out,
+                groups=len(groups) - len(state.hidden_groups) + state.groups_left_out,
+                hidden_topics=len(hidden),
+                hidden_groups=len(state.hidden_groups),
+            )
+            rows.plan_rights(changes, rights, now=now)
+        if old is None or state.topic_configs is not old.topic_configs:
+            rows.plan_configs(changes, Configuration.Kind.TOPIC, state.topic_configs, now=now)
+        if old is None or state.broker_configs is not old.broker_configs:
+            rows.plan_configs(changes, Configuration.Kind.BROKER, state.broker_configs, now=now)
+        left_out = {
+            "topics_left_out": state.metadata.left_out if state.metadata is not None else None,
+            "groups_left_out": state.groups_left_out if state.groups is not None else None,
+        }
+        for field, count in left_out.items():
+            if count is not None and getattr(self.cluster, field) != count:
+                setattr(self.cluster, field, count)
+                changes.update.append((self.cluster, (field,)))
 
     def _store(self, one: Seen) -> None:
         state, seen = one.state, one.observation
@@ -474,16 +550,21 @@ class _ExpectedCommits:
     """Adds to the commits what members are assigned without ever having committed: a state, not an absence."""
 
     def __init__(self) -> None:
-        self._key: tuple[object, object] | None = None
+        self._key: tuple[object, object, object] | None = None
         self._layout = Layout.build({})
         self._source: np.ndarray[tuple[int], np.dtype[np.int64]] = np.zeros(0, dtype=np.int64)
         self._owners: np.ndarray[tuple[int], np.dtype[np.int64]] = np.zeros(0, dtype=np.int64)
+        self._visible: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.zeros(0, dtype=np.bool_)
 
-    def add_to(self, commits: CommitsAnswer, groups: tuple[Group, ...]) -> Column:
+    def add_to(self, commits: CommitsAnswer, groups: tuple[Group, ...], metadata: Metadata) -> Column:
+        """Known as "never committed" only where this login may see the topic: else its commits are left out, too."""
         committed = commits.column
-        if self._key is None or self._key[0] is not committed.layout or self._key[1] is not groups:
+        key = (committed.layout, groups, metadata.topics)
+        if self._key is None or any(mine is not given for mine, given in zip(self._key, key, strict=True)):
             self._join(committed.layout, groups)
-            self._key = (committed.layout, groups)
+            visible = {topic.name for topic in metadata.topics} - metadata.hidden
+            self._visible = np.array([topic in visible for topic in self._layout.topics], dtype=np.bool_)
+            self._key = key
         if len(self._layout) == len(committed.layout):
             return committed
         there = self._source >= 0
@@ -492,7 +573,7 @@ class _ExpectedCommits:
         old_known = committed.numbers.known if len(committed.numbers) else np.zeros(1, dtype=np.bool_)
         values = np.where(there, old_values[safe], NO_COMMIT)
         answered = np.array([owner in commits.answered for owner in self._layout.owners], dtype=np.bool_)
-        known = np.where(there, old_known[safe], answered[self._owners])
+        known = np.where(there, old_known[safe], answered[self._owners] & self._visible)
         return Column(self._layout, Numbers(values, known))
 
     def _join(self, layout: Layout, groups: tuple[Group, ...]) -> None:
@@ -525,9 +606,32 @@ def _group_row(group: Group) -> GroupRow:
     return GroupRow(group.name, group.type, len(group.members) if group.error is None else None)
 
 
-def _is_reached(answered: int, asked: int, reach: dict[int, tuple[Reach, str]]) -> bool:
-    """Whether the cluster answered; where there is nothing to ask for (no topic yet), whether a broker is up."""
-    return answered > 0 if asked else any(state is Reach.UP for state, _ in reach.values())
+def _is_reached(answered: int, asked: int, reach: dict[int, tuple[Reach, str]], errors: Iterable[PartError]) -> bool:
+    """Whether the cluster answered, if only that we may not know; where there is nothing to ask for (no topic yet),
+    whether a broker is up."""
+    if answered or not asked:
+        return answered > 0 or any(state is Reach.UP for state, _ in reach.values())
+    return any(error.reason == NOT_AUTHORISED and error.part in ("end_offsets", "commits") for error in errors)
+
+
+def _topic(row: TopicLine) -> Topic:
+    partitions = tuple(
+        Partition(index, leader, epoch, tuple(replicas), tuple(isr), tuple(offline))
+        for index, (leader, epoch, replicas, isr, offline) in enumerate(row.partitions)
+    )
+    return Topic(row.name, row.topic_id or None, row.is_internal, partitions)
+
+
+def _group(row: GroupLine) -> Group:
+    kind = GroupType(row.type) if row.type in set(GroupType) else GroupType.UNKNOWN
+    return Group(row.name, kind, row.state, row.protocol_type, row.coordinator, error="not listed yet")
+
+
+def _members_of(layout: Layout) -> dict[str, list[tuple[str, list[int]]]]:
+    found: dict[str, dict[str, list[int]]] = {}
+    for owner, topic, partition in layout.position:
+        found.setdefault(owner, {}).setdefault(topic, []).append(partition)
+    return {owner: list(runs.items()) for owner, runs in found.items()}
 
 
 def _broker_column(reach: dict[int, tuple[Reach, str]]) -> Column:
@@ -575,10 +679,3 @@ def _aware(at: float) -> datetime:
 def release(lease_name: str, *, holder: str, epoch: int) -> None:
     """Give a lease back at the end, so that another process need not wait until it lapses."""
     Lease.objects.release(lease_name, holder=holder, epoch=epoch)
-
-
-def lapsed_or_free(cluster_ids: Iterable[int]) -> list[int]:
-    """Clusters whose lease nobody holds now, by the database's clock."""
-    names = {f"cluster:{pk}": pk for pk in cluster_ids}
-    held = Lease.objects.in_force().filter(name__in=names).values_list("name", flat=True)
-    return [pk for name, pk in names.items() if name not in set(held)]

@@ -23,6 +23,11 @@ app.conf.update(
     worker_send_task_events=False,
     timezone="UTC",
     beat_schedule={
+        "compact-samples": {
+            "task": "dashboard.tasks.compact_samples",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
         "forget-old-samples": {
             "task": "dashboard.tasks.forget_old_samples",
             "schedule": 300.0,

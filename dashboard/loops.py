@@ -8,14 +8,15 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from celery import bootsteps
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from collectors import loop, roster, sampler, storage
+from collectors import loop, roster, sampler, shares, storage
 from collectors.kafka.session import Session
 from collectors.kafka.settings import SettingsError
 from collectors.kafka.survey import Survey
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 1.0
 STOP_SECONDS = 6.0
+PRESENT_SECONDS = 6.0
+"""A worker that has not said for this long that it lives is no longer counted when clusters are shared out."""
+SAY_SECONDS = 2.0
+KEEP_SECONDS = 600.0
 DEATHS_ALLOWED = 5
 DEATHS_WITHIN_SECONDS = 120.0
 
@@ -56,10 +61,14 @@ class ResidentLoops:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._supervise, name="loops", daemon=True)
         self._running: dict[str, Running] = {}
-        self._clusters: dict[int, tuple[sampler.Sampler, tuple[object, ...]]] = {}  # pk -> (loop, its settings)
+        self._clusters: dict[int, tuple[sampler.Sampler, tuple[object, ...]]] = {}  # pk -> its sampler, its settings
         self._refused: dict[int, tuple[object, ...]] = {}  # pk -> the settings that could not be read
         self._deaths: dict[str, list[float]] = {}
         self._file = storage.FileWatch(storage.database_file())
+        self._said_at = float("-inf")
+        self._failures = 0
+        self._given: set[int] = set()  # clusters that were more than our share
+        self._keep_until = float("-inf")  # nothing is given back before, since nobody took what was
 
     def start(self) -> None:
         self._thread.start()
@@ -88,10 +97,15 @@ class ResidentLoops:
                     self.on_fatal("loops")
                     return
                 try:
+                    close_old_connections()
                     self._keep_permanent()
+                    self._say_present()
                     self._keep_samplers()
-                except DatabaseError:
-                    log.warning("database away, loops go on as they are", exc_info=True)
+                    self._failures = 0
+                except (DatabaseError, InterfaceError) as error:
+                    self._failures += 1
+                    if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …
+                        log.warning("database away, loops go on as they are count=%s error=%s", self._failures, error)
                     connection.close()
         except Exception:
             log.exception("the supervisor of the loops died")
@@ -106,17 +120,30 @@ class ResidentLoops:
             if running is None or not running.thread.is_alive():
                 self._start(name, make())
 
+    def _say_present(self) -> None:
+        if time.monotonic() - self._said_at >= SAY_SECONDS:
+            Lease.objects.be_there(self.holder, seconds=PRESENT_SECONDS)
+            self._said_at = time.monotonic()
+
     def _keep_samplers(self) -> None:
         wanted = {cluster.pk: cluster for cluster in Cluster.objects.filter(is_paused=False).defer("kafka_cluster_id")}
         for pk, (made, made_with) in list(self._clusters.items()):
-            running = self._running[made.name]
             changed = pk not in wanted or _made_with(wanted[pk]) != made_with
-            if changed or not running.thread.is_alive():
-                self._end(made.name)
-                sampler.release(made.lease_name, holder=self.holder, epoch=made.epoch)
-                del self._clusters[pk]
+            if changed or not self._running[made.name].thread.is_alive():
+                self._give_back(pk)
+        share = shares.share(len(wanted), len(Lease.objects.workers()))
+        if time.monotonic() >= self._keep_until:
+            for pk in list(self._clusters)[share:]:
+                self._give_back(pk)
+                self._given.add(pk)
         free = [pk for pk in wanted if pk not in self._clusters and self._refused.get(pk) != _made_with(wanted[pk])]
-        for pk in sampler.lapsed_or_free(free):
+        for pk, standing in shares.free_leases(free).items():
+            if standing is shares.Standing.GIVEN_BACK and len(self._clusters) >= share:
+                continue  # another's share; one whose holder is gone is taken by whoever sees it first
+            if standing is shares.Standing.UNTAKEN and pk in self._given:
+                # the others cannot: without the key, or too busy. Not to and fro for ever
+                self._keep_until = time.monotonic() + KEEP_SECONDS
+            self._given.discard(pk)
             try:
                 self._take(wanted[pk])
             except (SecretUnreadableError, SettingsError) as error:
@@ -131,12 +158,18 @@ class ResidentLoops:
         if epoch is None:
             return
         cluster.refresh_from_db()  # cycles stored by the former holder count
-        session = Session(connection_settings)
+        session = Session(connection_settings, scope=roster.scope_of(cluster))
         made = sampler.Sampler(
             cluster, session, Survey(session), holder=self.holder, epoch=epoch, announce=self._announce
         )
         self._clusters[cluster.pk] = (made, _made_with(cluster))
         self._start(made.name, made)
+
+    def _give_back(self, pk: int) -> None:
+        made, _ = self._clusters[pk]
+        self._end(made.name)
+        sampler.release(made.lease_name, holder=self.holder, epoch=made.epoch)
+        del self._clusters[pk]
 
     def _announce(self, kind: str, data: dict[str, int]) -> None:
         """A hint to everyone who may be faster for it; the database says the same a little later."""
@@ -178,22 +211,40 @@ class ResidentLoops:
         loop.unregister(running.loop)
 
     def _end_all(self) -> None:
+        """All at once; each lease is given back as soon as its sampler has ended, so that no cycle is lost to it."""
         for running in self._running.values():
             running.stop.set()
+        with self._database_may_be_away():
+            Lease.objects.be_gone(self.holder)
         deadline = time.monotonic() + STOP_SECONDS
-        for running in self._running.values():
-            running.thread.join(max(0.0, deadline - time.monotonic()))
-            loop.unregister(running.loop)
-        for pk, (made, _) in self._clusters.items():
-            try:
-                sampler.release(made.lease_name, holder=self.holder, epoch=made.epoch)
-            except DatabaseError:
-                log.warning("lease of cluster %s not given back; it lapses by itself", pk)
+        waited = dict(self._running)
+        leases = {made.name: made for made, _ in self._clusters.values()}
+        while waited:
+            ended = [name for name, running in waited.items() if not running.thread.is_alive()]
+            if not ended and time.monotonic() > deadline:
+                break
+            for name in ended:
+                loop.unregister(waited.pop(name).loop)
+                if (made := leases.pop(name, None)) is not None:
+                    with self._database_may_be_away():
+                        sampler.release(made.lease_name, holder=self.holder, epoch=made.epoch)
+            if waited:
+                time.sleep(0.05)
+        for name in waited:
+            log.warning("loop did not end in time name=%s: its lease lapses by itself", name)
+
+    @contextmanager
+    def _database_may_be_away(self) -> Iterator[None]:
+        try:
+            yield
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("lease not given back, it lapses by itself: %s", error)
+            connection.close()
 
 
 def _made_with(cluster: Cluster) -> tuple[object, ...]:
     """What a running sampler was made from; a change of it makes a new one."""
-    return (cluster.slug, bytes(cluster.settings_encrypted), cluster.interval_seconds)
+    return (cluster.slug, bytes(cluster.settings_encrypted), cluster.interval_seconds, str(cluster.scope))
 
 
 def _end_process(name: str) -> None:

@@ -9,6 +9,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
+from collectors.domain.keeping import KeepError, parse_keep
 from collectors.secrets import load_or_make_keys
 from dashboard.reach import parse_proxies, parse_public_url
 
@@ -18,6 +19,7 @@ env = Env()
 DATA_DIR = Path(env.str("STREAMGAUGE_DATA_DIR", str(BASE_DIR / "var"))).absolute()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 CACHE_DIR = Path(env.str("STREAMGAUGE_CACHE_DIR", str(BASE_DIR / ".cache"))).absolute()
+CLUSTERS_FILE = env.str("STREAMGAUGE_CLUSTERS_FILE", "")
 DEMO = env.bool("STREAMGAUGE_DEMO", False)
 HOST = env.str("STREAMGAUGE_HOST", "127.0.0.1")
 PORT = env.int("STREAMGAUGE_PORT", 8000)
@@ -33,6 +35,10 @@ _days = env.str("STREAMGAUGE_ALERT_DAYS", "90")
 if not (_days.isascii() and _days.isdigit() and 0 < int(_days) < 100_000):
     raise ImproperlyConfigured(f"STREAMGAUGE_ALERT_DAYS is {_days!r}: give a whole number of days, 1 or more")
 ALERT_DAYS = int(_days)
+try:
+    HISTORY_KEEP = parse_keep(env.str("STREAMGAUGE_HISTORY_KEEP", ""))
+except KeepError as error:
+    raise ImproperlyConfigured(f"STREAMGAUGE_HISTORY_KEEP: {error}") from None
 REDIS_URL = env.str("REDIS_URL", "")
 
 # One key for signing and (through collectors.secrets) for stored credentials; each use derives its own.
@@ -72,6 +78,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "dashboard.access.csp.ContentSecurityPolicyMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "dashboard.pages.zones.ViewerZoneMiddleware",
 ]
 APP_TEMPLATES = "django.template.loaders.app_directories.Loader"
 ROOT_URLCONF = "dashboard.urls"
@@ -99,6 +106,17 @@ SQLITE_OPTIONS = {
     "timeout": 20,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
 }
+# PostgreSQL: a process that stands still must not keep its locks, and a page must say soon that nothing answers.
+POSTGRES_OPTIONS = {
+    "options": "-c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=10s",
+    "connect_timeout": 3,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+    # gives up soon and starts afresh with the next question: its waits would double up to minutes
+    "pool": {"min_size": 1, "max_size": 20, "timeout": 3, "reconnect_timeout": 3},
+}
 try:
     _default = dj_database_url.parse(env.str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'streamgauge.sqlite3'}"))
 except ValueError:
@@ -108,7 +126,9 @@ if _default["ENGINE"] == "django.db.backends.sqlite3":
     _default["OPTIONS"] = {**_default.get("OPTIONS", {}), **SQLITE_OPTIONS}
     _default["CONN_MAX_AGE"] = None
 else:
-    _default["OPTIONS"] = {**_default.get("OPTIONS", {}), "pool": {"min_size": 2, "max_size": 20}}
+    # What DATABASE_URL says after "?" comes first.
+    _default["OPTIONS"] = {**POSTGRES_OPTIONS, **_default.get("OPTIONS", {})}
+    _default["CONN_HEALTH_CHECKS"] = True  # after a restart of PostgreSQL nobody gets a dead connection
 DATABASES = {"default": _default}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -127,8 +147,10 @@ SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{SUB_PATH}/"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC.is_secure
 CSRF_COOKIE_HTTPONLY = True
 CSRF_FAILURE_VIEW = "dashboard.access.refusals.csrf_failed"
-SESSION_COOKIE_NAME = f"streamgauge_{hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:8]}"
-CSRF_COOKIE_NAME = SESSION_COOKIE_NAME + "_csrf"  # two instances on one host must not sign each other out
+# Two instances on one host must not sign each other out, and all `web` of one instance know the same people.
+_instance = ":".join(str(_default.get(part, "")) for part in ("HOST", "PORT", "NAME"))
+SESSION_COOKIE_NAME = f"streamgauge_{hashlib.sha256(_instance.encode()).hexdigest()[:8]}"
+CSRF_COOKIE_NAME = SESSION_COOKIE_NAME + "_csrf"
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"

@@ -9,8 +9,15 @@ from django.conf import settings
 from django.utils import timezone
 
 from collectors import storage
-from collectors.history import keep
+from collectors.history import compaction, keep
 from dashboard.alerts import retention
+from dashboard.models import Judgement
+
+
+@shared_task(name="dashboard.tasks.compact_samples", soft_time_limit=900)  # type: ignore[untyped-decorator]  # no types
+def compact_samples() -> None:
+    """Turn frames that are over into blocks, but for cycles that the judge has not read yet."""
+    compaction.run(before_cycles=dict(Judgement.objects.values_list("cluster_id", "judged_cycle")))
 
 
 @shared_task(name="dashboard.tasks.forget_old_samples", soft_time_limit=240)  # type: ignore[untyped-decorator]  # no types

@@ -18,6 +18,7 @@ from pytest_django import Settings
 
 from collectors.demo.nodes import KafkaCluster
 from collectors.demo.secured import SecuredKafka
+from tests.servers import Postgres, Redis, ServerMissingError
 
 _LOG = logging.getLogger("tests.kafka")
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -26,7 +27,7 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who asks for a served instance is no unit test."""
     for item in items:
-        if {"served", "unreachable"} & set(getattr(item, "fixturenames", ())):
+        if {"served", "unreachable", "proxied", "postgres", "redis_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.served)
 
 
@@ -177,3 +178,27 @@ def promtool() -> Path:
     if not found:
         _absent("promtool")
     return Path(str(found))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of this run; a test makes its own database in it."""
+    try:
+        server = Postgres()
+    except ServerMissingError as error:
+        _absent(str(error))
+        raise AssertionError("unreachable") from None
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """A Redis (or Valkey) of this run."""
+    try:
+        server = Redis()
+    except ServerMissingError as error:
+        _absent(str(error))
+        raise AssertionError("unreachable") from None
+    with server:
+        yield server

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from collectors.models import Cluster
 from dashboard import __version__
-from dashboard.alerts.outbox import payload_of
+from dashboard.alerts.messages import payload_of
 from dashboard.metrics.registry import readme_table
 from dashboard.models import Alert, Rule
 

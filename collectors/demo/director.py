@@ -1,29 +1,49 @@
-"""Plays the acts one after the other: tells the traffic, and leaves a mark on the timeline."""
+"""Plays the acts one after the other: tells the traffic, breaks what is to be broken, leaves marks on the timeline."""
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any
 
 from django.db import close_old_connections
 
+from collectors import conductor
+from collectors.conductor import Wish
+from collectors.history import queries
 from collectors.models import Cluster, Event
 
-from .acts import ACTS, CALM, LOOP, Act
+from .acts import ACTS, CALM, CALM_BETWEEN_SECONDS, LOOP, Act
+from .company import GROUPS
+from .effects import Effect
 
 log = logging.getLogger(__name__)
 
+LIFE_SECONDS = 60.0
+"""How long the services' first commits are waited for."""
 FIRST_ACT_AFTER_SECONDS = 20.0
-"""Quiet seconds between the first cycle and the first act, so that there is a "before"."""
+"""Quiet seconds between the first commits and the first act, so that there is a "before"."""
+POLL_SECONDS = 0.1
+
+
+class _Ended(Enum):
+    """How waiting ended, when not by a wish."""
+
+    TIME = "time"
+    STOP = "stop"
 
 
 class Director:
-    """Runs in a thread of the demo; `tell` sends an order to the traffic."""
+    """Runs in a thread of the demo; `tell` sends an order to the traffic.
+
+    Never two acts at once, and CALM_BETWEEN_SECONDS lie between two, whatever is wished. An act consists of its
+    trouble and of the time in which things mend. `effects` by name are what acts break beside the traffic; an act whose
+    effect is not there is left out.
+    """
 
     def __init__(
         self,
@@ -32,16 +52,26 @@ class Director:
         *,
         first: Act | None = None,
         loop: Sequence[Act] = LOOP,
+        effects: Mapping[str, Effect] | None = None,
+        prefix: str = "",
         quiet_seconds: float = FIRST_ACT_AFTER_SECONDS,
+        calm_seconds: float = CALM_BETWEEN_SECONDS,
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cluster_id = cluster_id
         self.tell = tell
-        self.first = first
-        self.loop = loop
+        self.effects = dict(effects or {})
+        self.loop = [act for act in loop if not act.effect or act.effect in self.effects]
+        self.prefix = prefix
         self.quiet_seconds = quiet_seconds
+        self.calm_seconds = calm_seconds
         self.clock = clock
+        self.monotonic = monotonic
+        self.first = first
+        self._newest: Act | None = None  # that was played
         self._stop = threading.Event()
+        self._wishes: list[Wish] = []
         self._thread = threading.Thread(target=self._run, name="demo director", daemon=True)
 
     def start(self) -> None:
@@ -52,75 +82,149 @@ class Director:
         if self._thread.is_alive():
             self._thread.join(3.0)
 
-    def sequence(self) -> Iterator[tuple[Act, float]]:
-        """Acts with their lengths: an act asked for by name begins at once, then the loop goes on."""
-        if self.first is None:
-            yield CALM, self.quiet_seconds
-            rest = itertools.cycle(self.loop)
-        elif self.first.is_calm:
-            yield from itertools.repeat((CALM, CALM.seconds))
-            return
-        else:
-            yield self.first, self.first.seconds
-            rest = itertools.cycle([CALM, *(act for act in self.loop if act is not CALM)])
-        yield from ((act, act.seconds) for act in rest)
+    def wish(self, wish: Wish) -> None:
+        """Called by a page's thread."""
+        self._wishes.append(wish)
 
     def _run(self) -> None:
         try:
             self._close_open_act()
-            if not self._wait_first_cycle():
+            if not self._wait_life():
                 return
-            for (act, seconds), (after, _) in itertools.pairwise(self.sequence()):
-                if not self.play(act, seconds, after):
-                    return
+            conductor.listen(self.wish)
+            self.perform()
         except Exception:
             log.exception("the demo's director stopped: the traffic goes on as it is")
         finally:
+            conductor.listen(None)
             close_old_connections()
 
-    def _wait_first_cycle(self) -> bool:
-        """Wait for the first cycle of this run; False when told to stop."""
+    def perform(self) -> None:
+        """Acts and calm in turn until told to stop."""
+        upcoming = (self.first or self.loop[0]) if self.first is None or not self.first.is_calm else None
+        least = self.quiet_seconds
+        while (act := self.calm(upcoming, least)) is not None:
+            wish = self.play(act)
+            if wish is _Ended.STOP:
+                return
+            upcoming = self._after(wish, act)
+            least = self.calm_seconds
+
+    def _after(self, wish: Wish | _Ended, act: Act | None) -> Act | None:
+        """What is to come; `act` is what plays or was to come when somebody wished."""
+        newest = self._newest or act
+        if wish is Wish.CALM:
+            return None
+        if wish is Wish.REPEAT:
+            return newest or self.loop[0]
+        if newest is None or newest not in self.loop:
+            return self.loop[0]
+        return self.loop[(self.loop.index(newest) + 1) % len(self.loop)]
+
+    def calm(self, upcoming: Act | None, least: float) -> Act | None:
+        """Calm of at least `least` seconds, then the act to begin; without one upcoming, calm until one is wished.
+        None when told to stop."""
+        begin = self.monotonic()
+        while True:
+            left = max(0.0, begin + least - self.monotonic())
+            ends_at = self.clock() + left if upcoming is not None else None
+            self._mark(CALM, "begin", f"Demo: {CALM.title}", ends_at, upcoming)
+            wish = self._wait(left if upcoming is not None else None)
+            if wish is _Ended.STOP:
+                return None
+            if wish is _Ended.TIME:
+                return upcoming
+            if wish is Wish.NEXT and upcoming is not None:
+                # what comes is what they wait for: the minute between two acts only has to pass
+                least = min(least, self.calm_seconds if self._newest is not None else 0.0)
+                continue
+            upcoming = self._after(wish, upcoming)
+
+    def play(self, act: Act) -> Wish | _Ended:
+        """Play one act, trouble and mending; a wish cuts it short. Returns how it ended."""
+        self._newest = act
+        coming = self._after(_Ended.TIME, act)
+        self._mark(act, "begin", f"Demo: {act.title}", self.clock() + act.seconds, coming)
+        effect = self.effects.get(act.effect)
+        ended: Wish | _Ended = _Ended.STOP
+        self.tell({"act": act.name, **act.order})
+        try:
+            if effect is not None:
+                effect.begin()
+            ended = self._wait(act.seconds)
+        finally:
+            if effect is not None:
+                effect.end(stopping=ended is _Ended.STOP)
+            if ended is not _Ended.STOP:
+                self.tell({"act": CALM.name})
+        if ended is _Ended.TIME and act.recovery_seconds:
+            self._mark(act, "mend", f"Demo: {act.recovering}", self.clock() + act.recovery_seconds, coming)
+            ended = self._wait(act.recovery_seconds)
+        how = "over" if ended is _Ended.TIME else "cut short"
+        self._mark(act, "end", f"Demo: {how}: {act.title}", self.clock(), coming)
+        return ended
+
+    def _wait(self, seconds: float | None) -> Wish | _Ended:
+        """Until the time is over (None: never), somebody wishes something, or it is told to stop."""
+        until = None if seconds is None else self.monotonic() + seconds
+        while True:
+            if self._wishes:
+                return self._wishes.pop(0)
+            left = POLL_SECONDS if until is None else min(POLL_SECONDS, until - self.monotonic())
+            if self._stop.wait(max(0.0, left)):
+                return _Ended.STOP
+            if until is not None and self.monotonic() >= until:
+                return _Ended.TIME
+
+    def _wait_life(self) -> bool:
+        """Wait for a cycle of this run that knows a commit of every service; False when told to stop.
+
+        Trouble before the first commits would be no trouble of a service that worked until then: a group that stops
+        without ever having committed makes no "no progress", and nobody sees a "before".
+        """
         before = Cluster.objects.values_list("last_cycle", flat=True).get(pk=self.cluster_id)
+        services = {self.prefix + plan.name for plan in GROUPS}
+        until = self.monotonic() + LIFE_SECONDS
         while not self._stop.wait(0.5):
-            if Cluster.objects.values_list("last_cycle", flat=True).get(pk=self.cluster_id) > before:
+            now = queries.cluster_at(self.cluster_id)
+            if now is None or now.cycle <= before:
+                continue
+            states = dict(zip(now.groups.names, now.groups.lag_state, strict=True))
+            missing = sorted(name for name in services if states.get(name) != "known")
+            if not missing:
+                return True
+            if self.monotonic() >= until:
+                log.warning("no commits yet groups=%s: the acts begin all the same", ",".join(missing))
                 return True
         return False
 
     def _close_open_act(self) -> None:
         """Mark as over what a killed demo had left under way: the traffic of this run does not play it."""
         newest = Event.objects.filter(cluster_id=self.cluster_id, kind=Event.Kind.ACT).order_by("-at", "-id").first()
-        if newest is not None and newest.data.get("phase") == "begin" and newest.data.get("ends_at", 0) > self.clock():
+        if newest is None or newest.data.get("phase") == "end" or newest.data.get("act") == CALM.name:
+            return
+        if newest.data.get("ends_at", 0) > self.clock():
             name = str(newest.data.get("act"))
-            act = ACTS.get(name) or Act(name, str(newest.data.get("title")), 0.0, newest.subject_kind, newest.subject)
+            act = ACTS.get(name) or Act(name, str(newest.data.get("title")), 0.0)
             self._mark(act, "end", f"Demo: cut short: {act.title}", self.clock())
 
-    def play(self, act: Act, seconds: float, after: Act | None = None) -> bool:
-        """Play one act to its end; False when told to stop before. `after` is what comes next."""
-        coming = after.coming if after is not None and after is not act else ""
-        self._mark(act, "begin", f"Demo: {act.title}", self.clock() + seconds, coming)
-        self.tell({"act": act.name, **act.order})
-        ended = not self._stop.wait(seconds)
-        if not act.is_calm:
-            if ended:
-                self.tell({"act": CALM.name})
-            self._mark(act, "end", f"Demo: {'over' if ended else 'cut short'}: {act.title}", self.clock())
-        return ended
-
-    def _mark(self, act: Act, phase: str, text: str, ends_at: float, coming: str = "") -> None:
+    def _mark(self, act: Act, phase: str, text: str, ends_at: float | None, coming: Act | None = None) -> None:
+        shown = act.named(self.prefix)
         Event.objects.create(
             cluster_id=self.cluster_id,
             at=datetime.fromtimestamp(self.clock(), UTC),
             kind=Event.Kind.ACT,
-            subject_kind=act.subject_kind,
-            subject=act.subject,
+            subject_kind="" if shown.subject_kind == "cluster" else shown.subject_kind,
+            subject=shown.subject,
             text=text,
             data={
                 "act": act.name,
-                "title": act.title,
+                "title": act.recovering if phase == "mend" else act.title,
                 "ends_at": ends_at,
-                "subject_kind": act.subject_kind,
-                "subject": act.subject,
+                "subject_kind": shown.subject_kind,
+                "subject": shown.subject,
+                "page": act.page,
                 "phase": phase,
-                "next": coming,
+                "next": coming.coming if coming is not None else "",
             },
         )

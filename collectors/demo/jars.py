@@ -54,6 +54,8 @@ def _read_list(name: str) -> tuple[Jar, ...]:
 
 
 BROKER_JARS = _read_list("jars.txt")
+OLDER = {version: _read_list(f"jars-{version}.txt") for version in ("3.7.2", "4.0.1")}
+"""Kafkas that only tests start: what people have, beside the one that the demo runs."""
 # Kafka's own kafka-consumer-groups class lives here; only tests ask for it.
 TOOLS_JARS = (
     Jar(
@@ -71,13 +73,18 @@ def default_cache_dir() -> Path:
     return Path(os.environ.get("STREAMGAUGE_CACHE_DIR") or PROJECT_DIR / ".cache").absolute()
 
 
-def jar_dir(cache_dir: Path) -> Path:
-    return cache_dir / f"kafka-{KAFKA_VERSION}"
+def jar_dir(cache_dir: Path, version: str = KAFKA_VERSION) -> Path:
+    return cache_dir / f"kafka-{version}"
 
 
-def missing(cache_dir: Path, jars: Iterable[Jar] = BROKER_JARS) -> list[Jar]:
+def broker_jars(version: str = KAFKA_VERSION) -> tuple[Jar, ...]:
+    """All that a broker of this version needs; KeyError for one that is not pinned."""
+    return BROKER_JARS if version == KAFKA_VERSION else OLDER[version]
+
+
+def missing(cache_dir: Path, jars: Iterable[Jar] = BROKER_JARS, version: str = KAFKA_VERSION) -> list[Jar]:
     """The jars that are not in the cache with the right size; a file gets its name only once its hash was right."""
-    folder = jar_dir(cache_dir)
+    folder = jar_dir(cache_dir, version)
     return [jar for jar in jars if not _has_size(folder / jar.file_name, jar.size)]
 
 
@@ -92,6 +99,7 @@ def fetch_missing(
     cache_dir: Path,
     jars: Iterable[Jar] = BROKER_JARS,
     *,
+    version: str = KAFKA_VERSION,
     say: Say = print,
     fetch: Fetch | None = None,
     pause: Callable[[float], None] = time.sleep,
@@ -102,12 +110,12 @@ def fetch_missing(
     `ATTEMPTS` times, also when it came with the wrong bytes. Raises DownloadFailedError.
     """
     wanted = list(jars)
-    folder = jar_dir(cache_dir)
-    todo = missing(cache_dir, wanted)
+    folder = jar_dir(cache_dir, version)
+    todo = missing(cache_dir, wanted, version)
     if todo:
         folder.mkdir(parents=True, exist_ok=True)
         total = sum(jar.size for jar in todo)
-        say(f"Fetching {len(todo)} jars of Apache Kafka {KAFKA_VERSION}, {total / 1e6:.0f} MB, into {folder}")
+        say(f"Fetching {len(todo)} jars of Apache Kafka {version}, {total / 1e6:.0f} MB, into {folder}")
         _fetch_all(todo, folder, total, say=say, fetch=fetch or _fetch_with_jgo, pause=pause)
     return [folder / jar.file_name for jar in wanted]
 

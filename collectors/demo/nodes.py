@@ -83,8 +83,10 @@ class KafkaCluster:
         cache_dir: Path | None = None,
         node_count: int = 3,
         base_ports: Sequence[int] | None = None,
+        version: str = jars.KAFKA_VERSION,
         say: jars.Say = print,
     ) -> None:
+        self.version = version
         self.data_dir = data_dir.absolute()
         self.cache_dir = cache_dir or jars.default_cache_dir()
         self.node_count = node_count
@@ -122,7 +124,7 @@ class KafkaCluster:
 
     def start(self) -> None:
         """Start all nodes without waiting for them; what an earlier, killed run left in this folder is ended first."""
-        jars.fetch_missing(self.cache_dir, say=self.say)
+        jars.fetch_missing(self.cache_dir, jars.broker_jars(self.version), version=self.version, say=self.say)
         self._held.enter_context(only_user_of(self.data_dir))
         try:
             left = self.pid_file.end_left_over()
@@ -143,10 +145,10 @@ class KafkaCluster:
         known: dict[int, NodePlan] = {}
         if path.exists():
             stored = json.loads(path.read_text(encoding="utf-8"))
-            if stored["version"] != jars.KAFKA_VERSION or len(stored["nodes"]) != self.node_count:
+            if stored["version"] != self.version or len(stored["nodes"]) != self.node_count:
                 raise KafkaFailedError(
                     f"{self.data_dir} holds {len(stored['nodes'])} nodes of Kafka {stored['version']}; "
-                    f"{self.node_count} of {jars.KAFKA_VERSION} were asked for. Remove the folder to begin anew."
+                    f"{self.node_count} of {self.version} were asked for. Remove the folder to begin anew."
                 )
             self.cluster_id = stored["cluster_id"]
             known = {plan["node_id"]: NodePlan(**plan) for plan in stored["nodes"]}
@@ -165,7 +167,7 @@ class KafkaCluster:
             directory_id = plan.directory_id if plan else _random_id()
             self._plans[node] = NodePlan(node, port, controller_port, directory_id)
         stored = {
-            "version": jars.KAFKA_VERSION,
+            "version": self.version,
             "cluster_id": self.cluster_id,
             "nodes": [asdict(plan) for plan in self._plans.values()],
         }
@@ -201,7 +203,7 @@ class KafkaCluster:
 
     def _make_storage(self, plan: NodePlan, folder: Path, properties: Path) -> None:
         """The files that StorageTool would write, without starting three JVMs (2 s)."""
-        checkpoint = bootstrap_checkpoint(self.cache_dir, say=self.say)
+        checkpoint = bootstrap_checkpoint(self.cache_dir, self.version, say=self.say)
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(checkpoint, folder / "bootstrap.checkpoint")
         (folder / "meta.properties").write_text(
@@ -228,12 +230,12 @@ class KafkaCluster:
                     java(),
                     *JVM_FLAGS,
                     *self._java_flags(),
-                    f"-Dlog4j2.configurationFile={Path(__file__).parent / 'log4j2.xml'}",
+                    log_flag(self.version),
                     f"-Dkafka.logs.dir={logs}",
                     f"-Djava.io.tmpdir={scratch}",
                     self.marker,
                     "-cp",
-                    class_path(self.cache_dir),
+                    class_path(self.cache_dir, jars.broker_jars(self.version), self.version),
                     "kafka.Kafka",
                     str(self._properties_file(node)),
                 ],
@@ -402,17 +404,26 @@ def java() -> str:
     return str(JAVA)
 
 
-def class_path(cache_dir: Path, list_of_jars: Sequence[jars.Jar] = jars.BROKER_JARS) -> str:
-    return os.pathsep.join(str(jars.jar_dir(cache_dir) / jar.file_name) for jar in list_of_jars)
+def log_flag(version: str) -> str:
+    """Which log to write: Kafka 4 brought Log4j 2."""
+    if version.startswith("3."):
+        return f"-Dlog4j.configuration={(Path(__file__).parent / 'log4j.properties').as_uri()}"
+    return f"-Dlog4j2.configurationFile={Path(__file__).parent / 'log4j2.xml'}"
 
 
-def bootstrap_checkpoint(cache_dir: Path, *, say: jars.Say = print) -> Path:
+def class_path(
+    cache_dir: Path, list_of_jars: Sequence[jars.Jar] = jars.BROKER_JARS, version: str = jars.KAFKA_VERSION
+) -> str:
+    return os.pathsep.join(str(jars.jar_dir(cache_dir, version) / jar.file_name) for jar in list_of_jars)
+
+
+def bootstrap_checkpoint(cache_dir: Path, version: str = jars.KAFKA_VERSION, *, say: jars.Say = print) -> Path:
     """The file of first features, the same for every node of a version: made once by Kafka's own StorageTool."""
-    kept = jars.jar_dir(cache_dir) / "bootstrap.checkpoint"
+    kept = jars.jar_dir(cache_dir, version) / "bootstrap.checkpoint"
     if kept.exists():
         return kept
     say("Making Kafka's bootstrap.checkpoint (once)")
-    with tempfile.TemporaryDirectory(dir=jars.jar_dir(cache_dir), prefix=".formatting-") as name:
+    with tempfile.TemporaryDirectory(dir=jars.jar_dir(cache_dir, version), prefix=".formatting-") as name:
         folder = Path(name)
         properties = folder / "node.properties"
         _write_properties(
@@ -425,14 +436,17 @@ def bootstrap_checkpoint(cache_dir: Path, *, say: jars.Say = print) -> Path:
                 "log.dirs": str(folder / "data"),
             },
         )
-        run_storage_tool(cache_dir, _random_id(), properties)
+        run_storage_tool(cache_dir, _random_id(), properties, version=version)
         os.replace(folder / "data" / "bootstrap.checkpoint", kept)
     return kept
 
 
-def run_storage_tool(cache_dir: Path, cluster_id: str, properties: Path, *more: str) -> None:
+def run_storage_tool(
+    cache_dir: Path, cluster_id: str, properties: Path, *more: str, version: str = jars.KAFKA_VERSION
+) -> None:
     """Kafka's own `kafka-storage format` for the node of a properties file."""
-    tool = [java(), "-Xmx128m", "-cp", class_path(cache_dir), "kafka.tools.StorageTool", "format"]
+    classes = class_path(cache_dir, jars.broker_jars(version), version)
+    tool = [java(), "-Xmx128m", "-cp", classes, "kafka.tools.StorageTool", "format"]
     done = subprocess.run(
         [*tool, "-t", cluster_id, "-c", str(properties), *more], capture_output=True, text=True, check=False
     )

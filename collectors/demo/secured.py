@@ -17,6 +17,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs r
     AclOperation,
     AclPermissionType,
     AdminClient,
+    ConfigResource,
     ResourcePatternType,
     ResourceType,
     ScramCredentialInfo,
@@ -161,6 +162,12 @@ class SecuredKafka(KafkaCluster):
         for gone in admin.delete_acls(filters).values():
             if not gone.result(10):
                 raise KafkaFailedError(f"{user} did not have the right that was to be withdrawn")
+
+    def set_topic_config(self, topic: str, values: dict[str, str]) -> None:
+        """All that is set on a topic; what is not named falls back to its default."""
+        admin = self.admin()
+        for made in admin.alter_configs([ConfigResource(ConfigResource.Type.TOPIC, topic, set_config=values)]).values():
+            made.result(10)
 
     def set_scram_password(self, user: str, password: str) -> None:
         """Change a SCRAM password in the running node; connections live on until they sign in again."""

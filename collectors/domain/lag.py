@@ -22,6 +22,27 @@ def partition_lag(committed: Numbers, end: Numbers, start: Numbers) -> Numbers:
     return Numbers(lag, known)
 
 
+def lost_records(committed: Numbers, start: Numbers) -> Numbers:
+    """Records that were deleted before the group read them, per position (aligned arrays of shape (n,)).
+
+    The log start lies past the commit: what is between is gone. Nothing is known of a position without a commit: where
+    a group that begins there would begin is its own affair (auto.offset.reset).
+    """
+    known = committed.known & start.known & (committed.values != NO_COMMIT)
+    return Numbers(np.where(known, np.maximum(start.values - committed.values, 0), 0), known)
+
+
+def newly_lost(committed: Numbers, start: Numbers, start_before: Numbers) -> Numbers:
+    """Of those, what was lost since an earlier look at the log start; not known without one.
+
+    Counts only what is certain: a commit that has passed the log start may have passed it before the deletion.
+    """
+    lost = lost_records(committed, start)
+    known = lost.known & start_before.known
+    before = np.maximum(committed.values, start_before.values)
+    return Numbers(np.where(known, np.maximum(start.values - before, 0), 0), known)
+
+
 def sums(values: Numbers, index: NDArray[np.int64], count: int) -> Numbers:
     """Sum per owner: `index` (n,) names the owner of each value, the answer has shape (count,).
 

@@ -6,6 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .lag import sums
+from .numbers import Numbers
+
 HOT_TIMES_EVEN = 2.0
 """A partition is called hot from twice its even share on: one consumer then does the work of two."""
 NOISE_DEVIATIONS = 4.0
@@ -55,3 +61,18 @@ def spread(records: Mapping[int, int | None]) -> Spread | None:
     ]
     shares.sort(key=lambda one: (-one.records, one.partition))
     return Spread(total, tuple(shares))
+
+
+def times_even(records: Numbers, owners: NDArray[np.int64], count: int) -> Numbers:
+    """How many times its even share each partition got, 1 where it is not hot: as `spread`, for many topics at once.
+
+    `records` (n,) counts by partition, `owners` (n,) the topic of each, `count` topics. Known where every partition
+    of the topic is; a topic of one partition, or without a record, has nothing to compare: 1.
+    """
+    total = sums(records, owners, count)
+    partitions = np.bincount(owners, minlength=count)
+    even = np.where(partitions > 0, total.values / np.maximum(partitions, 1), 0.0)[owners]
+    values = records.values.astype(np.float64)
+    hot = (values >= HOT_TIMES_EVEN * even) & (values - even > NOISE_DEVIATIONS * np.sqrt(even))
+    hot &= (even > 0) & (partitions[owners] > 1)
+    return Numbers(np.where(hot, values / np.where(even > 0, even, 1.0), 1.0), total.known[owners])

@@ -60,10 +60,14 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
+    """`topics` are those listed, and as they were last seen those that are hidden."""
+
     cluster_id: str | None
     brokers: tuple[BrokerNode, ...]
     topics: tuple[Topic, ...]
     taken_at: float
+    hidden: frozenset[str] = frozenset()  # seen once, and now refused by name: not deleted, as far as is known
+    left_out: int = 0  # topics that the scope does not take
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,11 @@ class Group:
     assignor: str = ""
     members: tuple[Member, ...] = field(default=())
     error: str | None = None  # why it could not be described; members are then not known, not none
+
+    @property
+    def is_rebalancing(self) -> bool:
+        """A classic group between two assignments: its members are listed, what they hold is not."""
+        return self.state in ("PreparingRebalance", "CompletingRebalance")
 
     @property
     def assigned(self) -> frozenset[tuple[str, int]]:

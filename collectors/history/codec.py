@@ -31,15 +31,17 @@ class BadBodyError(Exception):
     """Stored bytes that cannot be what was written: damaged, of another codec, or without their key frame."""
 
 
-class _PerThread(threading.local):
+class PerThread(threading.local):
     """zstd contexts are costly to make and must not be shared between threads."""
 
+    level = 1
+
     def __init__(self) -> None:
-        self.compress = zstandard.ZstdCompressor(level=1, write_checksum=False).compress
+        self.compress = zstandard.ZstdCompressor(level=self.level, write_checksum=False).compress
         self.decompress = zstandard.ZstdDecompressor().decompress
 
 
-_zstd = _PerThread()
+_zstd = PerThread()
 
 
 def checksum_of(body: bytes) -> int:
@@ -148,7 +150,7 @@ def _open(body: bytes) -> _Opened:
     return _Opened(bool(flags & _KEY), width, positions, checksum, key_checksum, known, raw)
 
 
-def _unfold(planes: NDArray[np.uint8]) -> Ints:
+def unfold(planes: NDArray[np.uint8]) -> Ints:
     """Planes (..., width, n) of bytes back to signed numbers (..., n)."""
     width = planes.shape[-2]
     shape = (*planes.shape[:-2], planes.shape[-1])
@@ -167,7 +169,7 @@ def _unfold(planes: NDArray[np.uint8]) -> Ints:
 
 def _values(opened: _Opened) -> Ints:
     count = opened.positions if opened.known is None else int(np.count_nonzero(opened.known))
-    numbers = _unfold(np.frombuffer(opened.raw, np.uint8).reshape(opened.width, count))
+    numbers = unfold(np.frombuffer(opened.raw, np.uint8).reshape(opened.width, count))
     return np.cumsum(numbers, dtype=np.int64) if opened.is_key else numbers
 
 
@@ -242,7 +244,7 @@ def decode_many(
             bad.append((i, error))
     for width, (rows, raws, references) in together.items():
         planes = np.frombuffer(b"".join(raws), np.uint8).reshape(len(rows), width, positions)[:, :, take]
-        numbers = _unfold(planes)
+        numbers = unfold(planes)
         for at, stop in _runs(references):
             numbers[at:stop] += references[at][take]
         values[rows], known[rows] = numbers, True

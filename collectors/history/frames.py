@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Exists, F, OuterRef, QuerySet
 from numpy.typing import NDArray
 
 from collectors.domain.numbers import Column
@@ -130,11 +130,16 @@ def delete_older_than(cluster_id: int, taken_before: float, limit: int) -> int:
         doomed = Frame.objects.filter(
             cluster_id=cluster_id, kind=kind.value, cycle__lt=boundary, taken_at__lt=taken_before
         )
-        slice_ids = doomed.order_by("key_cycle", "-cycle").values("pk")[: limit - deleted]
-        deleted += Frame.objects.filter(pk__in=slice_ids).delete()[0]
+        deleted += delete_stretches(doomed, limit - deleted)
     if deleted < limit:
-        _delete_unused_layouts(cluster_id)
+        delete_unused_layouts(cluster_id)
     return deleted
+
+
+def delete_stretches(doomed: QuerySet[Frame], limit: int) -> int:
+    """Delete at most `limit` of these frames of one kind, oldest stretch first, its key frame last."""
+    slice_ids = doomed.order_by("key_cycle", "-cycle").values("pk")[:limit]
+    return Frame.objects.filter(pk__in=slice_ids).delete()[0]
 
 
 def _first_kept_key(cluster_id: int, kind: Kind, taken_before: float) -> int | None:
@@ -148,7 +153,8 @@ def _first_kept_key(cluster_id: int, kind: Kind, taken_before: float) -> int | N
     return heads.order_by("-cycle").values_list("key_cycle", flat=True).first()
 
 
-def _delete_unused_layouts(cluster_id: int) -> None:
+def delete_unused_layouts(cluster_id: int) -> None:
+    """Delete layouts that no frame uses."""
     # a writer may be about to use one again: the foreign key then makes the loser of that race fail, and a writer
     # whose insert fails forgets and writes the layout anew
     used = Exists(Frame.objects.filter(layout=OuterRef("pk")))

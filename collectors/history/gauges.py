@@ -85,7 +85,7 @@ def growths(cluster_id: int, kind: Kind, owners: Sequence[str], since: float, un
 
 def _sampled(cluster_id: int, kind: Kind, heads: Heads, owners: Sequence[str]) -> Sampled:
     members: list[Member] = [(owner, "", -1) for owner in owners]
-    loaded = layouts.load(np.unique(heads.layouts).tolist())
+    loaded = layouts.load(heads.layout_rows)
     return Selection(cluster_id, kind, heads, loaded, members).at(slice(None))
 
 

@@ -18,7 +18,7 @@ from .curves import Band, Buckets
 from .kinds import Kind
 from .now import WINDOW_SECONDS, WINDOW_STEPS
 from .reading import Heads
-from .selection import Member, Sampled, Selection, by_topic, members_of
+from .selection import Member, Sampled, Selection, by_topic, fetch, members_of
 
 PARTS_SHOWN = 50
 
@@ -127,15 +127,16 @@ def group_history(
     span = _range(cluster_id, Kind.COMMITTED, since, until)
     heads = span.heads
     if len(heads):
-        first, last = int(heads.cycles[0]), int(heads.cycles[-1])
-        ends = reading.heads_between(cluster_id, Kind.END, first, last)
-        starts = reading.heads_as_of(cluster_id, Kind.START, first, last)
+        first, last, begin = int(heads.cycles[0]), int(heads.cycles[-1]), float(heads.taken_at[0])
+        ends = reading.heads_between(cluster_id, Kind.END, first, last, since=begin)
+        starts = reading.heads_as_of(cluster_id, Kind.START, first, last, since=begin)
     else:
         ends = starts = heads
-    loaded = layouts.load(np.unique(np.concatenate([h.layouts for h in (heads, ends, starts)])).tolist())
-    own = [loaded[row].layout for row in np.unique(heads.layouts).tolist() if row in loaded]
-    members = [m for m in members_of(own, [group]) if topic is None or m[1] == topic]
-    committed = Selection(cluster_id, Kind.COMMITTED, heads, loaded, members)
+    loaded = layouts.load([row for h in (heads, ends, starts) for row in h.layout_rows])
+    own = [loaded[row].layout for row in heads.layout_rows if row in loaded]
+    fetched = fetch(Kind.COMMITTED, heads, [group])
+    members = [m for m in members_of(own, [group], fetched) if topic is None or m[1] == topic]
+    committed = Selection(cluster_id, Kind.COMMITTED, heads, loaded, members, fetched)
     end = Selection(cluster_id, Kind.END, ends, loaded, by_topic(members))
     start = Selection(cluster_id, Kind.START, starts, loaded, by_topic(members))
     count = len(heads)
@@ -216,10 +217,12 @@ def topic_history(cluster_id: int, topic: str, since: float, until: float, point
     heads = span.heads
     sizes = heads
     if len(heads):
-        sizes = reading.heads_as_of(cluster_id, Kind.SIZE, int(heads.cycles[0]), int(heads.cycles[-1]))
-    loaded = layouts.load(np.unique(np.concatenate([heads.layouts, sizes.layouts])).tolist())
-    members = members_of([loaded[row].layout for row in np.unique(heads.layouts).tolist() if row in loaded], [topic])
-    end = Selection(cluster_id, Kind.END, heads, loaded, members)
+        first, last = int(heads.cycles[0]), int(heads.cycles[-1])
+        sizes = reading.heads_as_of(cluster_id, Kind.SIZE, first, last, since=float(heads.taken_at[0]))
+    loaded = layouts.load([*heads.layout_rows, *sizes.layout_rows])
+    fetched = fetch(Kind.END, heads, [topic])
+    members = members_of([loaded[row].layout for row in heads.layout_rows if row in loaded], [topic], fetched)
+    end = Selection(cluster_id, Kind.END, heads, loaded, members, fetched)
     size = Selection(cluster_id, Kind.SIZE, sizes, loaded, members)
     count = len(heads)
     steps, total = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)

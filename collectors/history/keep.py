@@ -4,36 +4,50 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from django.conf import settings
 from django.db import models
 
-from collectors.models import Cluster, Cycle, Event
+from collectors.domain.keeping import Keep
+from collectors.models import Cluster, Cycle, Event, Span
 
+from .compaction import delete_span
 from .frames import delete_older_than
+from .kinds import Kind
 
-FRAMES_SECONDS = 24 * 3600.0
-EVENTS_SECONDS = 90 * 86400.0
 DELETED_SECONDS = 86400.0
 """How long a deleted cluster can be restored."""
-SLICE = 2000
+SLICE = 1500
 """Rows deleted in one transaction: the database's one writer is never held for long."""
 
 
 def forget_old(*, now: float, at_once: int = SLICE) -> int:
-    """Delete what is older than it is kept, `at_once` rows in a transaction; returns the number of rows deleted."""
+    """Delete what is older than it is kept (STREAMGAUGE_HISTORY_KEEP), `at_once` rows in a transaction.
+
+    Returns the number of rows deleted.
+    """
+    keep: Keep = settings.HISTORY_KEEP
     deleted = 0
-    for cluster_id in Cluster.objects.values_list("pk", flat=True):
-        deleted += _frames(cluster_id, now - FRAMES_SECONDS, at_once)
+    for cluster_id, slug in Cluster.objects.values_list("pk", "slug"):
+        ages = [keep.seconds("blocks", cluster=slug, kind=kind.value) for kind in Kind]
+        deleted += _frames(cluster_id, now - max(ages), at_once)
+        for kind, age in zip(Kind, ages, strict=True):
+            deleted += _spans(Span.objects.filter(cluster_id=cluster_id, kind=kind.value, until__lt=now - age))
+        for_cycles = datetime.fromtimestamp(now - keep.seconds("cycles", cluster=slug), UTC)
+        for_events = datetime.fromtimestamp(now - keep.seconds("events", cluster=slug), UTC)
+        deleted += _in_slices(Cycle.objects.filter(cluster_id=cluster_id, taken_at__lt=for_cycles), at_once)
+        deleted += _in_slices(Event.objects.filter(cluster_id=cluster_id, at__lt=for_events), at_once)
     gone = Cluster.everything.filter(deleted_at__lt=datetime.fromtimestamp(now - DELETED_SECONDS, UTC))
     for cluster in gone:
         deleted += _frames(cluster.pk, now, at_once)
+        deleted += _spans(Span.objects.filter(cluster=cluster))
         deleted += _in_slices(Cycle.objects.filter(cluster=cluster), at_once)
         deleted += _in_slices(Event.objects.filter(cluster=cluster), at_once)
         deleted += cluster.delete()[0]
-    before = datetime.fromtimestamp(now - FRAMES_SECONDS, UTC)
-    deleted += _in_slices(Cycle.objects.filter(taken_at__lt=before), at_once)
-    too_old = Event.objects.filter(at__lt=datetime.fromtimestamp(now - EVENTS_SECONDS, UTC))
-    deleted += _in_slices(too_old, at_once)
     return deleted
+
+
+def _spans(spans: models.QuerySet[Span]) -> int:
+    return sum(delete_span(pk) for pk in list(spans.order_by("until").values_list("pk", flat=True)))
 
 
 def _frames(cluster_id: int, before: float, at_once: int) -> int:

@@ -20,3 +20,6 @@ class Kind(StrEnum):
 
 EVERY_CYCLE = (Kind.END, Kind.COMMITTED, Kind.VERDICT, Kind.BROKER)
 """Written with each cycle; the others only when the survey has a newer answer."""
+
+OF_TOPICS = (Kind.END, Kind.START, Kind.SIZE)
+"""Owned by topics: what is not said otherwise, an owner's positions are its partitions 0, 1, 2 …"""

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.domain.lag import gather, partition_lag, sums
+from collectors.domain.lag import gather, lost_records, partition_lag, sums
 from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.domain.rates import rate_per_second
+from collectors.domain.skew import times_even
 
 from . import layouts, reading, sql
 from .cache import LeastRecent
@@ -41,6 +42,9 @@ class TopicsNow:
     arrived: Numbers  # records since the sample before
     messages_per_second: Numbers
     size_bytes: Numbers  # of the leaders' replicas
+    times_even: Numbers  # how many times its even share the hottest partition got of the newest records, 1: none is hot
+    hot_partition: Ints  # that partition; -1 where none is hot
+    hot_share: NDArray[np.float64]  # of 1, what it got; 0 where none is hot
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +55,7 @@ class GroupsNow:
     index: Mapping[str, int]
     lag: Numbers  # known only if it is at every position with a commit
     lag_state: tuple[str, ...]  # "known", "unknown", "no_commit" (known to have no commit anywhere)
+    lost: Numbers  # records between commits and log starts that lie past them: deleted before they were read
     uncommitted: Ints  # positions known to have no commit
     consumed_per_second: Numbers
     arriving_per_second: Numbers  # at the positions with a commit
@@ -88,6 +93,7 @@ class ClusterNow:
     size: Column  # likewise
     committed: Column
     lag: Numbers  # aligned with committed.layout
+    lost: Numbers  # likewise: records that were deleted before the group read them
     end_of_committed: Numbers  # the log end at each position of committed.layout
     topics: TopicsNow
     groups: GroupsNow
@@ -195,6 +201,7 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
     end_there = gather(end.column.numbers, positions)
     start_there = gather(start.column.numbers, start.stored.positions_by_topic(committed.stored))
     lag = partition_lag(committed.column.numbers, end_there, start_there)
+    lost = lost_records(committed.column.numbers, start_there)
     return ClusterNow(
         cluster_id=cluster_id,
         cycle=newest.cycle,
@@ -205,9 +212,10 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
         size=size.column,
         committed=committed.column,
         lag=lag,
+        lost=lost,
         end_of_committed=end_there,
         topics=_topics(end, end_rates, size),
-        groups=_groups(committed, lag, gather(end_rates, positions), end.stored, verdict),
+        groups=_groups(committed, lag, lost, gather(end_rates, positions), end.stored, verdict),
         brokers=BrokersNow(tuple(int(owner) for owner in brokers.layout.owners), brokers.numbers),
         window_samples=len(end.times),
     )
@@ -238,6 +246,7 @@ def _topics(end: _Kept, rates: Numbers, size: _Kept) -> TopicsNow:
         known = end.known[-1] & end.known[-2] & (step >= 0)
         arrived = Numbers(np.where(known, step, 0), known)
     sizes = sums(size.column.numbers, size.column.layout.owner_of_position, len(size.column.layout.owners))
+    times, hot_partition, hot_share = _skew(end, rates)
     return TopicsNow(
         names=layout.owners,
         index={name: i for i, name in enumerate(layout.owners)},
@@ -245,10 +254,33 @@ def _topics(end: _Kept, rates: Numbers, size: _Kept) -> TopicsNow:
         arrived=sums(arrived, owners, count),
         messages_per_second=sums(rates, owners, count),
         size_bytes=gather(sizes, size.stored.owners_of(end.stored)),
+        times_even=times,
+        hot_partition=hot_partition,
+        hot_share=hot_share,
     )
 
 
-def _groups(committed: _Kept, lag: Numbers, arriving: Numbers, end: StoredLayout, verdict: _Kept) -> GroupsNow:
+def _skew(end: _Kept, rates: Numbers) -> tuple[Numbers, Ints, NDArray[np.float64]]:
+    """Of each topic over the rates' window: times even, number and share of its hottest partition."""
+    layout = end.column.layout
+    count, seconds = len(layout.owners), float(end.times[-1] - end.times[0]) if len(end.times) > 1 else 0.0
+    records = Numbers(rates.values * seconds, rates.known)
+    by_partition = times_even(records, layout.owner_of_position, count)
+    most, known = np.ones(count), np.zeros(count, dtype=np.bool_)
+    np.maximum.at(most, layout.owner_of_position, np.where(by_partition.known, by_partition.values, 1.0))
+    known[layout.owner_of_position[by_partition.known]] = True
+    hot_partition, hot_share = np.full(count, -1, dtype=np.int64), np.zeros(count)
+    for topic in np.flatnonzero(most > 1).tolist():
+        where = layout.slice_of(layout.owners[topic])
+        hottest = where.start + int(np.argmax(by_partition.values[where]))
+        hot_partition[topic] = int(layout.partitions[hottest])
+        hot_share[topic] = records.values[hottest] / records.values[where].sum()
+    return Numbers(most, known), hot_partition, hot_share
+
+
+def _groups(
+    committed: _Kept, lag: Numbers, lost: Numbers, arriving: Numbers, end: StoredLayout, verdict: _Kept
+) -> GroupsNow:
     layout, numbers = committed.column.layout, committed.column.numbers
     names = layout.owners
     if verdict.column.layout.owners != names:
@@ -286,6 +318,7 @@ def _groups(committed: _Kept, lag: Numbers, arriving: Numbers, end: StoredLayout
         index=index,
         lag=lags,
         lag_state=tuple(_LAG_STATES[state] for state in states.tolist()),
+        lost=by_group(lost),
         uncommitted=np.bincount(owners[without], minlength=len(names)),
         consumed_per_second=by_group(consumed),
         arriving_per_second=by_group(arriving),

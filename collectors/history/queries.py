@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,15 +15,18 @@ from collectors.domain.lag import partition_lag, sums
 from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.models import Cluster
 
-from . import curves, layouts, reading
+from . import curves, layouts, reading, spans
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
+from .blocks import Fetched
 from .curves import Band
 from .gauges import GaugeHistory, Growth, cycle_times, gauge_history, growths
 from .histories import GroupHistory, TopicHistory, group_history, topic_history
 from .kinds import EVERY_CYCLE, Kind
+from .layouts import StoredLayout
+from .losses import lost_between, lost_since
 from .now import BrokersNow, ClusterNow, GroupsNow, TopicsNow, cluster_at
 from .reading import Heads, first_segments
-from .selection import Sampled, Selection, by_topic, members_of
+from .selection import Member, Sampled, Selection, by_topic, fetch, members_of
 
 __all__ = [
     "ArrivalHistory",
@@ -52,6 +55,8 @@ __all__ = [
     "gauge_history",
     "group_history",
     "growths",
+    "lost_between",
+    "lost_since",
     "newest_arrivals",
     "newest_cycle",
     "recent_columns",
@@ -82,6 +87,9 @@ def newest_cycle(cluster_id: int) -> int | None:
 
 def first_taken_at(cluster_id: int) -> float | None:
     """The moment (unix seconds) of the oldest stored end offsets: where a range of time can begin."""
+    compacted = spans.first_moment(cluster_id, Kind.END)
+    if compacted is not None:
+        return compacted
     return first_segments(cluster_id, Kind.END).order_by("cycle").values_list("taken_at", flat=True).first()
 
 
@@ -99,8 +107,11 @@ def column_at(cluster_id: int, kind: Kind, cycle: int | None = None) -> tuple[Co
 
 
 def recent_columns(cluster_id: int, kind: Kind, since: float) -> list[tuple[int, float, Column]]:
-    """(cycle, moment, column) of every frame since a moment, oldest first: to rebuild a window in memory."""
-    cycles = reading.cycle_range(cluster_id, kind, since, math.inf)
+    """(cycle, moment, column) of every frame since a moment, oldest first: to rebuild a window in memory.
+
+    The newest half hour, or 60 cycles, is always in frames; what was compacted is left out.
+    """
+    cycles = reading.frame_range(cluster_id, kind, since, math.inf)
     if cycles is None:
         return []
     rows = first_segments(cluster_id, kind).filter(cycle__gte=cycles[0], cycle__lte=cycles[1], taken_at__gte=since)
@@ -143,24 +154,40 @@ def _sparse(cluster_id: int, kind: Kind, since: float, until: float, points: int
     if cycles is None:
         return Heads.of([])
     wanted = np.unique(np.linspace(*cycles, max(2, points)).round().astype(np.int64)).tolist()
-    return reading.forward(reading.heads_at(cluster_id, kind, wanted), since, until)
+    return reading.forward(reading.heads_at(cluster_id, kind, wanted, since=since), since, until)
 
 
 def _series(cluster_id: int, kind: Kind, owners: Sequence[str], heads: Heads) -> dict[str, Series]:
-    loaded = layouts.load(np.unique(heads.layouts).tolist())
-    at_end: dict[str, list[tuple[str, str, int]]] = {}
-    for row in dict.fromkeys(heads.layouts[::-1].tolist()):
-        for owner in owners:
-            if owner not in at_end and row in loaded and loaded[row].layout.owner_index(owner) is not None:
-                at_end[owner] = members_of([loaded[row].layout], [owner])
+    loaded = layouts.load(heads.layout_rows)
+    fetched = fetch(kind, heads, owners)
+    at_end = _members_at_end(heads, loaded, fetched, owners)
     members = [member for owner in at_end for member in at_end[owner]]
-    found = Selection(cluster_id, kind, heads, loaded, members).at(slice(None))
+    found = Selection(cluster_id, kind, heads, loaded, members, fetched).at(slice(None))
     out, first = {}, 0
     for owner in owners:
         own = at_end.get(owner, [])
         where = slice(first, first := first + len(own)) if owner in at_end else slice(0, 0)
         pairs = tuple((topic, partition) for _, topic, partition in own)
         out[owner] = Series(heads.taken_at, heads.cycles, pairs, found.values[:, where], found.known[:, where])
+    return out
+
+
+def _members_at_end(
+    heads: Heads, loaded: Mapping[int, StoredLayout], fetched: Fetched, owners: Sequence[str]
+) -> dict[str, list[Member]]:
+    """The members that each owner had at the newest sample that knows it."""
+    out: dict[str, list[Member]] = {}
+    places = dict.fromkeys(zip(heads.layouts[::-1].tolist(), heads.spans[::-1].tolist(), strict=True))
+    for row, span in places:
+        for owner in owners:
+            if owner in out:
+                continue
+            if span >= 0:
+                own = members_of([], [owner], {(span, owner): fetched.get((span, owner), ())})
+            else:
+                own = members_of([loaded[row].layout], [owner]) if row in loaded else []
+            if own:
+                out[owner] = own
     return out
 
 
@@ -180,9 +207,10 @@ def sparklines(
     owners = list(dict.fromkeys(owners))
     if what == "topic_rate":
         heads = _sparse(cluster_id, Kind.END, since, until, points + 1)
-        loaded = layouts.load(np.unique(heads.layouts).tolist())
-        members = members_of([stored.layout for stored in loaded.values()], owners)
-        ends = Selection(cluster_id, Kind.END, heads, loaded, members).at(slice(None))
+        loaded = layouts.load(heads.layout_rows)
+        fetched = fetch(Kind.END, heads, owners)
+        members = members_of([stored.layout for stored in loaded.values()], owners, fetched)
+        ends = Selection(cluster_id, Kind.END, heads, loaded, members, fetched).at(slice(None))
         rates, known = _rates(heads, ends, _owner_numbers(members, owners), len(owners))
         values: NDArray[np.int64] | NDArray[np.float64] = rates
     elif what == "group_lag":
@@ -194,8 +222,12 @@ def sparklines(
 
 
 def cluster_sparkline(cluster_id: int, since: float, until: float, points: int = 60) -> list[float | None]:
-    """Messages per second of all topics together, as `sparklines`; partitions that are not known are left out."""
+    """Messages per second of all topics together, as `sparklines`; partitions that are not known are left out.
+
+    Only from what is in frames still: the newest half hour at least.
+    """
     heads = _sparse(cluster_id, Kind.END, since, until, points + 1)
+    heads = heads.take(heads.spans < 0)
     marks = reading.marks(first_segments(cluster_id, Kind.END).filter(cycle__in=heads.cycles.tolist()))
     own = marks.get(Kind.END, [])
     loaded = layouts.load_named({mark.layout: mark.digest for mark in own})
@@ -253,12 +285,13 @@ def _group_lags(
     cluster_id: int, owners: Sequence[str], since: float, until: float, points: int
 ) -> tuple[Heads, NDArray[np.int64], NDArray[np.bool_]]:
     heads = _sparse(cluster_id, Kind.COMMITTED, since, until, points)
-    ends = reading.heads_at(cluster_id, Kind.END, heads.cycles.tolist())
+    ends = reading.heads_at(cluster_id, Kind.END, heads.cycles.tolist(), since=since)
     starts = _starts_as_of(cluster_id, heads)
-    loaded = layouts.load(np.unique(np.concatenate([h.layouts for h in (heads, ends, starts)])).tolist())
-    own = [loaded[row].layout for row in np.unique(heads.layouts).tolist() if row in loaded]
-    members = members_of(own, owners)
-    committed = Selection(cluster_id, Kind.COMMITTED, heads, loaded, members).at(slice(None))
+    loaded = layouts.load([row for h in (heads, ends, starts) for row in h.layout_rows])
+    own = [loaded[row].layout for row in heads.layout_rows if row in loaded]
+    fetched = fetch(Kind.COMMITTED, heads, owners)
+    members = members_of(own, owners, fetched)
+    committed = Selection(cluster_id, Kind.COMMITTED, heads, loaded, members, fetched).at(slice(None))
     end = Selection(cluster_id, Kind.END, ends, loaded, by_topic(members)).at_cycles(heads.cycles)
     start = Selection(cluster_id, Kind.START, starts, loaded, by_topic(members)).at_cycles(heads.cycles, as_of=True)
     lags = partition_lag(*(Numbers(s.values, s.known) for s in (committed, end, start)))
@@ -271,7 +304,8 @@ def _starts_as_of(cluster_id: int, heads: Heads) -> Heads:
     """Log starts before each head: of the whole range the frames are few, and only those used are read."""
     if not len(heads):
         return heads
-    return reading.heads_as_of(cluster_id, Kind.START, int(heads.cycles[0]), int(heads.cycles[-1]))
+    first, last = int(heads.cycles[0]), int(heads.cycles[-1])
+    return reading.heads_as_of(cluster_id, Kind.START, first, last, since=float(heads.taken_at[0]))
 
 
 class _Grid:

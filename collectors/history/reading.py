@@ -1,4 +1,4 @@
-"""Frames back to numbers: which frames there are, some positions of many, whole columns of few."""
+"""Frames back to numbers: which samples there are, some positions of many, whole columns of few."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from collectors.domain.numbers import Column, Numbers
 from collectors.models import Frame
 
-from . import codec, sql
+from . import codec, spans, sql
 from .cache import LeastRecent
 from .kinds import Kind
 from .layouts import StoredLayout
+from .spans import Axis
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -29,25 +30,68 @@ VALUES_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """The frames of one kind, oldest first: cycle, moment (unix seconds), key frame's cycle, layout row."""
+    """The samples of one kind, oldest first: cycle, moment (unix seconds), and where its numbers are.
+
+    In frames: the key frame's cycle and the layout row. In blocks: the span, and the sample's place in it; -1 where
+    it does not apply.
+    """
 
     cycles: Ints
     taken_at: NDArray[np.float64]
     key_cycles: Ints
     layouts: Ints
+    spans: Ints
+    places: Ints
 
     def __len__(self) -> int:
         return len(self.cycles)
 
     def take(self, where: slice | Ints | Bools) -> Heads:
-        return Heads(self.cycles[where], self.taken_at[where], self.key_cycles[where], self.layouts[where])
+        return Heads(
+            self.cycles[where],
+            self.taken_at[where],
+            self.key_cycles[where],
+            self.layouts[where],
+            self.spans[where],
+            self.places[where],
+        )
+
+    @property
+    def layout_rows(self) -> list[int]:
+        """The layouts of those that are frames."""
+        rows: list[int] = np.unique(self.layouts[self.layouts >= 0]).tolist()
+        return rows
+
+    @property
+    def span_rows(self) -> list[int]:
+        """The spans of those that are in blocks, oldest first."""
+        return list(dict.fromkeys(self.spans[self.spans >= 0].tolist()))
 
     @classmethod
     def of(cls, rows: Iterable[tuple[int, float, int, int]]) -> Heads:
         cycles, taken_at, keys, layouts = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), (), ())
         integers = (np.array(column, dtype=np.int64) for column in (cycles, keys, layouts))
         cycle_array, key_array, layout_array = integers
-        return cls(cycle_array, np.array(taken_at, dtype=np.float64), key_array, layout_array)
+        nowhere = np.full(len(cycles), -1, dtype=np.int64)
+        return cls(cycle_array, np.array(taken_at, dtype=np.float64), key_array, layout_array, nowhere, nowhere)
+
+    @classmethod
+    def of_axis(cls, axis: Axis) -> Heads:
+        count = len(axis.cycles)
+        nowhere = np.full(count, -1, dtype=np.int64)
+        return cls(axis.cycles, axis.taken_at, nowhere, nowhere, np.full(count, axis.span), np.arange(count))
+
+
+def _join(frames: Heads, axes: Sequence[Axis]) -> Heads:
+    """Frames and compacted spans as one: of what is in both, the blocks count (frames of it may be half deleted)."""
+    if not axes:
+        return frames
+    covered = np.zeros(len(frames), dtype=np.bool_)
+    for axis in axes:
+        covered |= (frames.cycles >= axis.first) & (frames.cycles <= axis.last)
+    every = [*(Heads.of_axis(axis) for axis in axes), frames.take(~covered)]
+    joined = Heads(*(np.concatenate(column) for column in zip(*(_parts(heads) for heads in every), strict=True)))
+    return joined.take(np.argsort(joined.cycles, kind="stable"))
 
 
 def first_segments(cluster_id: int, kind: Kind) -> QuerySet[Frame]:
@@ -60,22 +104,48 @@ def _heads(rows: QuerySet[Frame]) -> Heads:
 
 
 def cycle_range(cluster_id: int, kind: Kind, since: float, until: float) -> tuple[int, int] | None:
-    """First and last cycle with a frame taken in a stretch of time; two queries."""
+    """First and last cycle with a sample taken in a stretch of time; three queries."""
+    return _cycle_range(cluster_id, kind, since, until, spans.within(cluster_id, kind, since, until))
+
+
+def frame_range(cluster_id: int, kind: Kind, since: float, until: float) -> tuple[int, int] | None:
+    """The same among frames only; two queries."""
     frames = Frame.objects.filter(cluster_id=cluster_id, kind=kind.value)
     first = frames.filter(taken_at__gte=since).order_by("taken_at").values_list("cycle", flat=True).first()
     last = frames.filter(taken_at__lte=until).order_by("-taken_at").values_list("cycle", flat=True).first()
     return None if first is None or last is None or last < first else (first, last)
 
 
-def heads_between(cluster_id: int, kind: Kind, first: int, last: int) -> Heads:
-    return _heads(first_segments(cluster_id, kind).filter(cycle__gte=first, cycle__lte=last))
+def _cycle_range(
+    cluster_id: int, kind: Kind, since: float, until: float, axes: Sequence[Axis]
+) -> tuple[int, int] | None:
+    ends = list(frame_range(cluster_id, kind, since, until) or ())
+    for axis in axes:
+        inside = axis.cycles[(axis.taken_at >= since) & (axis.taken_at <= until)]
+        ends += inside[[0, -1]].tolist() if len(inside) else []
+    return (min(ends), max(ends)) if ends else None
+
+
+def heads_between(cluster_id: int, kind: Kind, first: int, last: int, *, since: float = 0.0) -> Heads:
+    """The samples of a range of cycles; two queries, or one when they were taken `since` a moment that is young."""
+    axes = [] if spans.is_hot(since) else spans.between(cluster_id, kind, first, last)
+    return _between(cluster_id, kind, first, last, axes)
+
+
+def _between(cluster_id: int, kind: Kind, first: int, last: int, axes: Sequence[Axis]) -> Heads:
+    frames = _heads(first_segments(cluster_id, kind).filter(cycle__gte=first, cycle__lte=last))
+    joined = _join(frames, axes)
+    return joined.take((joined.cycles >= first) & (joined.cycles <= last)) if axes else joined
 
 
 def heads_in(cluster_id: int, kind: Kind, since: float, until: float) -> Heads:
-    """Frames taken in a stretch of time; three queries. After a clock that stepped back, samples are left out
+    """Samples taken in a stretch of time; four queries. After a clock that stepped back, samples are left out
     until the time goes on, so `taken_at` grows strictly."""
-    cycles = cycle_range(cluster_id, kind, since, until)
-    return Heads.of([]) if cycles is None else forward(heads_between(cluster_id, kind, *cycles), since, until)
+    axes = spans.within(cluster_id, kind, since, until)
+    cycles = _cycle_range(cluster_id, kind, since, until, axes)
+    if cycles is None:
+        return Heads.of([])
+    return forward(_between(cluster_id, kind, *cycles, axes), since, until)
 
 
 def forward(heads: Heads, since: float, until: float) -> Heads:
@@ -86,22 +156,33 @@ def forward(heads: Heads, since: float, until: float) -> Heads:
     return heads.take(fresh & (heads.taken_at >= since) & (heads.taken_at <= until))
 
 
-def heads_at(cluster_id: int, kind: Kind, cycles: Sequence[int]) -> Heads:
-    """The frames of these cycles, as far as there are."""
-    return _heads(first_segments(cluster_id, kind).filter(cycle__in=cycles))
+def heads_at(cluster_id: int, kind: Kind, cycles: Sequence[int], *, since: float = 0.0) -> Heads:
+    """The samples of these cycles, as far as there are; queries as in `heads_between`."""
+    if not cycles:
+        return Heads.of([])
+    frames = _heads(first_segments(cluster_id, kind).filter(cycle__in=cycles))
+    axes = [] if spans.is_hot(since) else spans.between(cluster_id, kind, min(cycles), max(cycles))
+    joined = _join(frames, axes)
+    return joined.take(np.isin(joined.cycles, cycles)) if axes else joined
 
 
-def heads_as_of(cluster_id: int, kind: Kind, first: int, last: int) -> Heads:
-    """The frames of a range of cycles, and the newest one before it: for kinds that are not written each cycle."""
+def heads_as_of(cluster_id: int, kind: Kind, first: int, last: int, *, since: float = 0.0) -> Heads:
+    """The samples of a range of cycles, and the newest one before it: for kinds that are not written each cycle.
+
+    Queries as in `heads_between`.
+    """
     rows = first_segments(cluster_id, kind)
     before = rows.filter(cycle__lte=first).order_by("-cycle").values("cycle")[:1]
-    found = _heads(rows.filter(cycle__in=before))
-    within = heads_between(cluster_id, kind, first + 1, last)
-    return Heads(*(np.concatenate(pair) for pair in zip(_parts(found), _parts(within), strict=True)))
+    frames = _heads(rows.filter(cycle__in=before) | rows.filter(cycle__gt=first, cycle__lte=last))
+    if spans.is_hot(since) and len(frames) and frames.cycles[0] <= first and spans.is_hot(float(frames.taken_at[0])):
+        return frames
+    joined = _join(frames, spans.as_of(cluster_id, kind, first, last))
+    at = int(np.searchsorted(joined.cycles, first, side="right")) - 1
+    return joined.take((np.arange(len(joined)) >= max(0, at)) & (joined.cycles <= last))
 
 
-def _parts(heads: Heads) -> tuple[Ints, NDArray[np.float64], Ints, Ints]:
-    return heads.cycles, heads.taken_at, heads.key_cycles, heads.layouts
+def _parts(heads: Heads) -> tuple[Ints, NDArray[np.float64], Ints, Ints, Ints, Ints]:
+    return heads.cycles, heads.taken_at, heads.key_cycles, heads.layouts, heads.spans, heads.places
 
 
 # Some positions of many frames
@@ -115,7 +196,7 @@ def read(
     positions: Mapping[int, Ints],
     count: int,
 ) -> tuple[Ints, Bools]:
-    """Values (k, count) and known (k, count) of `count` members at each head; one query.
+    """Values (k, count) and known (k, count) of `count` members at each head, all of them frames; one query.
 
     `positions[row id of a layout]` (count,) says where its frames hold each member, -1 where they do not.
     What is missing, damaged or of an unreadable layout is not known.

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from collectors.domain.numbers import Layout
 
-from . import reading
+from . import blocks, reading
+from .blocks import Fetched
 from .kinds import Kind
 from .layouts import StoredLayout
 from .reading import Heads
@@ -29,8 +30,13 @@ class Sampled:
     present: Bools  # (k, m)
 
 
-def members_of(layouts: Iterable[Layout], owners: Sequence[str]) -> list[Member]:
-    """Every member that any of the layouts gives the owners, in order of owners."""
+def fetch(kind: Kind, heads: Heads, owners: Sequence[str]) -> Fetched:
+    """The blocks that hold some owners at the heads; a query, unless all heads are frames."""
+    return blocks.fetch(kind, heads.span_rows, owners)
+
+
+def members_of(layouts: Iterable[Layout], owners: Sequence[str], fetched: Fetched | None = None) -> list[Member]:
+    """Every member that any of the layouts and blocks gives the owners, in order of owners."""
     seen: dict[str, dict[tuple[str, int], None]] = {owner: {} for owner in owners}
     for layout in layouts:
         for owner in owners:
@@ -38,6 +44,9 @@ def members_of(layouts: Iterable[Layout], owners: Sequence[str]) -> list[Member]
                 where = layout.slice_of(owner)
                 pairs = zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)
                 seen[owner].update(dict.fromkeys(pairs))
+    for (_, owner), parts in (fetched or {}).items():
+        for part in parts:
+            seen[owner].update(dict.fromkeys(part.pairs))
     return [(owner, topic, partition) for owner in seen for topic, partition in sorted(seen[owner])]
 
 
@@ -61,17 +70,50 @@ class Selection:
     """Reads one kind's numbers of fixed members at any heads whose layouts it was given."""
 
     def __init__(
-        self, cluster_id: int, kind: Kind, heads: Heads, loaded: Mapping[int, StoredLayout], members: Sequence[Member]
+        self,
+        cluster_id: int,
+        kind: Kind,
+        heads: Heads,
+        loaded: Mapping[int, StoredLayout],
+        members: Sequence[Member],
+        fetched: Fetched | None = None,
     ) -> None:
+        """Without `fetched` the blocks of the members' owners are read, if any head is in a block."""
         self.heads = heads
         self.members = members
         self._cluster_id, self._kind, self._loaded = cluster_id, kind, loaded
-        rows = [row for row in np.unique(heads.layouts).tolist() if row in loaded]
-        self._positions = {row: locate(loaded[row].layout, members) for row in rows}
+        self._positions = {row: locate(loaded[row].layout, members) for row in heads.layout_rows if row in loaded}
+        # two groups may read one partition: in blocks each is looked up once
+        number: dict[Member, int] = {}
+        self._numbers = np.array([number.setdefault(member, len(number)) for member in members], dtype=np.int64)
+        self._columns: dict[str, dict[tuple[str, int], int]] = {}
+        for (owner, topic, partition), column in number.items():
+            self._columns.setdefault(owner, {})[topic, partition] = column
+        self._distinct = len(number)
+        self._fetched = fetch(kind, heads, list(self._columns)) if fetched is None else fetched
 
     def at(self, where: slice | Ints) -> Sampled:
-        """Values at some of the heads; one query."""
+        """Values at some of the heads; one query for those in frames."""
         heads = self.heads.take(where)
+        in_frames = heads.spans < 0
+        if in_frames.all():
+            return self._of_frames(heads)
+        shape = (len(heads), len(self.members))
+        values = np.zeros(shape, dtype=np.int64)
+        known, present = np.zeros(shape, dtype=np.bool_), np.zeros(shape, dtype=np.bool_)
+        if in_frames.any():
+            found = self._of_frames(heads.take(in_frames))
+            values[in_frames], known[in_frames], present[in_frames] = found.values, found.known, found.present
+        for span in heads.span_rows:
+            own = np.flatnonzero(heads.spans == span)
+            into: slice | Ints = slice(int(own[0]), int(own[-1]) + 1) if own[-1] - own[0] + 1 == len(own) else own
+            v, k, p = blocks.read(self._fetched, span, heads.places[own], self._columns, self._distinct)
+            if self._distinct < len(self.members):
+                v, k, p = v[:, self._numbers], k[:, self._numbers], p[:, self._numbers]
+            values[into], known[into], present[into] = v, k, p
+        return Sampled(values, known, present)
+
+    def _of_frames(self, heads: Heads) -> Sampled:
         values, known = reading.read(
             self._cluster_id, self._kind, heads, self._loaded, self._positions, len(self.members)
         )

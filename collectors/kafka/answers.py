@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from ..domain.configuration import Config
 from ..domain.numbers import Column
 from ..domain.topology import LogDir
 from .reasons import PartError
@@ -45,6 +46,15 @@ class LogDirsAnswer:
     sizes: Column
     brokers: frozenset[int]  # who answered
     asked_at: float
+    errors: tuple[PartError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigsAnswer:
+    """Configurations by the name of the topic or the id of the broker; `refused` were answered with an error."""
+
+    found: dict[str, Config]
+    refused: frozenset[str]
     errors: tuple[PartError, ...]
 
 

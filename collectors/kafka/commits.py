@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from kafka.protocol.metadata import FindCoordinatorRequest
 from numpy.typing import NDArray
 
 from ..domain.numbers import Column, Layout, Numbers
+from ..domain.scope import ALL, Scope
 from . import wire
 from .answers import CommitsAnswer
 from .exchange import Exchange
@@ -37,10 +38,18 @@ class _Chunk:
 
 
 class CommitBook:
-    """Asks commits and remembers coordinators and memberships. One caller at a time."""
+    """Asks commits and remembers coordinators and memberships. One caller at a time.
 
-    def __init__(self, exchange: Exchange) -> None:
+    An answer leaves out, in silence, the topics that this login may not describe: what a group had committed and is
+    missing from its answer stays, not known, until metadata that was asked for later says that it is not hidden.
+    """
+
+    def __init__(self, exchange: Exchange, scope: Scope = ALL) -> None:
         self._exchange = exchange
+        self._scope = scope
+        self._held: dict[str, dict[str, tuple[bytes, float]]] = {}  # group -> topic -> (partitions, missed since)
+        self._hidden: frozenset[str] = frozenset()
+        self._listed_at = 0.0
         self._coordinators: dict[str, int] = {}
         self._chunks: dict[tuple[str, ...], _Chunk] = {}
         self._members: dict[str, Membership] = {}
@@ -61,6 +70,17 @@ class CommitBook:
                 self._round(link, moved, deadline, tally, readings)
         column, answered = self._column(wanted, readings, tally)
         return CommitsAnswer(column, answered, asked_at, self._exchange.requests - before, tally.errors())
+
+    def learn(self, hidden: frozenset[str], asked_at: float) -> None:
+        """Which topics are hidden by metadata that was asked for at `asked_at` (unix). From any thread."""
+        self._hidden, self._listed_at = hidden, asked_at
+
+    def remember(self, members: Mapping[str, Iterable[tuple[str, Sequence[int]]]]) -> None:
+        """What groups had committed before this session, by group: (topic, partitions)."""
+        for group, runs in members.items():
+            self._members[group] = tuple(
+                sorted((topic, np.array(sorted(its), dtype=np.int64).tobytes()) for topic, its in runs)
+            )
 
     # --- asking -------------------------------------------------------------------------------------------
 
@@ -152,9 +172,12 @@ class CommitBook:
     ) -> tuple[Column, frozenset[str]]:
         answered = frozenset(group for _, r in readings for group, code in r.shape.owner_errors if not code)
         changed = wanted != self._asked
+        changed |= self._let_go()
         for chunk, reading in readings:
             if chunk.placed is None or chunk.placed[0] is not reading.shape:
                 changed |= self._remember(reading.shape)
+        if self._held and self._missed_since > self._listed_at:
+            self._exchange.attention()  # metadata tells whether these topics are gone or hidden
         if changed:
             self._lay_out(wanted)
         values = np.zeros(len(self._layout), dtype=np.int64)
@@ -176,14 +199,53 @@ class CommitBook:
         run_of = shape.spread(np.arange(len(shape.topics)))
         raw, bounds = shape.partitions[np.lexsort((shape.partitions, run_of))].tobytes(), shape.bounds.tolist()
         for i, (group, topic) in enumerate(zip(shape.owners, shape.topics, strict=True)):
-            if group in members:
+            if group in members and self._scope.takes_topic(topic):
                 members[group].append((topic, raw[8 * bounds[i] : 8 * bounds[i + 1]]))
         changed = False
         for group, found in members.items():
-            membership = tuple(sorted(found))
+            membership = tuple(sorted((*found, *self._hold(group, {topic for topic, _ in found}))))
             if self._members.get(group) != membership:
                 self._members[group] = membership
                 changed = True
+        return changed
+
+    def _hold(self, group: str, answered: set[str]) -> list[tuple[str, bytes]]:
+        """The topics of a group that its answer misses, as they were: whether they are gone is not known yet."""
+        held = self._held.get(group, {})
+        for topic in answered & held.keys():
+            del held[topic]
+        now = time.time()
+        for topic, its in self._members.get(group, ()):
+            if topic not in answered and topic not in held and self._scope.takes_topic(topic):
+                held[topic] = (its, now)
+        if held:
+            self._held[group] = held
+        else:
+            self._held.pop(group, None)
+        return [(topic, its) for topic, (its, _) in held.items()]
+
+    @property
+    def _missed_since(self) -> float:
+        return max(since for topics in self._held.values() for _, since in topics.values())
+
+    def _let_go(self) -> bool:
+        """Forget what is missed and not hidden: the group no longer has commits there. Whether anything was."""
+        changed = False
+        for group in list(self._held):
+            if group not in self._members:
+                del self._held[group]
+                continue
+            gone = {
+                topic
+                for topic, (_, since) in self._held[group].items()
+                if since < self._listed_at and topic not in self._hidden
+            }
+            if gone:
+                self._held[group] = {t: kept for t, kept in self._held[group].items() if t not in gone}
+                self._members[group] = tuple(run for run in self._members[group] if run[0] not in gone)
+                changed = True
+            if not self._held[group]:
+                del self._held[group]
         return changed
 
     def _lay_out(self, wanted: tuple[str, ...]) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from kafka.protocol.admin import DescribeGroupsRequest, ListGroupsRequest
 from kafka.protocol.api_message import ApiMessage
 
+from ..domain.rights import NOT_AUTHORISED
+from ..domain.scope import Scope
 from ..domain.topology import Group, GroupType, Member
 from . import schemas
 from .answers import Answered
@@ -19,6 +21,7 @@ from .link import Call, Link, Request
 from .reasons import Tally, reason_of_code
 
 GROUPS_A_DESCRIBE = 200
+_GROUP_REFUSED = 30
 MAX_ASSIGNED = 1_000_000
 """More partitions than a cluster has: an assignment that claims them is damaged."""
 
@@ -60,17 +63,27 @@ _DESCRIBE = {
 class ListedGroups:
     groups: tuple[Group, ...]  # by name
     is_complete: bool  # every broker that the cluster lists has listed its groups
+    hidden: frozenset[str] = frozenset()  # seen once, and now refused by name; among `groups` with that error
+    left_out: int = 0  # groups that the scope does not take
 
 
 def ask_groups(
-    exchange: Exchange, link: Link, brokers: Iterable[int], previous: Mapping[str, Group], deadline: float, tally: Tally
+    exchange: Exchange,
+    link: Link,
+    brokers: Iterable[int],
+    previous: Mapping[str, Group],
+    scope: Scope,
+    deadline: float,
+    tally: Tally,
 ) -> Answered[ListedGroups]:
-    """List the groups of every broker, then describe those that may have members.
+    """List the groups of every broker, then describe those of the scope that may have members.
 
-    Brokers that do not answer lose nothing: the groups they coordinated before stay, with the reason as error.
+    Brokers that do not answer lose nothing: the groups they coordinated before stay, with the reason as error. So do
+    groups that are listed no more because this login may not describe them: Kafka leaves those out in silence.
     """
     asked_at = time.time()
-    listed, silent = _list(exchange, link, brokers, deadline, tally)
+    found_all, silent = _list(exchange, link, brokers, deadline, tally)
+    listed = {name: group for name, group in found_all.items() if scope.takes_group(name)}
     groups = _describe(exchange, link, listed, deadline, tally)
     if silent:
         for name, group in previous.items():
@@ -78,8 +91,50 @@ def ask_groups(
                 reason = silent.get(group.coordinator if group.coordinator is not None else -1, "not listed")
                 why = f"its coordinator, broker {group.coordinator}, does not answer: {reason}"
                 groups[name] = replace(group, members=(), error=why)
-    found = tuple(groups[name] for name in sorted(groups))
-    return Answered(ListedGroups(found, not silent), asked_at, tally.errors())
+    missed = {name: g for name, g in previous.items() if name not in groups and scope.takes_group(name)}
+    hidden = _refused(exchange, link, missed, deadline, tally) if missed else frozenset()
+    for name in hidden:
+        groups[name] = replace(previous[name], members=(), error=NOT_AUTHORISED)
+    found = tuple(_within(groups[name], scope) for name in sorted(groups))
+    left_out = len(found_all) - len(listed)
+    return Answered(ListedGroups(found, not silent, hidden, left_out), asked_at, tally.errors())
+
+
+def _refused(
+    exchange: Exchange, link: Link, missed: Mapping[str, Group], deadline: float, tally: Tally
+) -> frozenset[str]:
+    """Those of the groups that are not gone but refused, as far as is known: no answer says nothing."""
+    refused: set[str] = set()
+    names = sorted(missed)
+    for start in range(0, len(names), GROUPS_A_DESCRIBE):
+        some = names[start : start + GROUPS_A_DESCRIBE]
+
+        def make(some: list[str] = some) -> Request:
+            return Request(DescribeGroupsRequest(groups=some, include_authorized_operations=False))
+
+        answer = exchange.ask_any(link, "groups", make, deadline, Tally())
+        try:
+            described = answer.decode().groups if answer is not None else None
+        except (ValueError, IndexError, struct.error):
+            described = None
+        if described is None:
+            tally.add("groups", "groups that are no longer listed were not looked up", None, len(some))
+            refused |= set(some)
+            continue
+        denied = {one.group_id for one in described if one.error_code == _GROUP_REFUSED}
+        tally.add("groups", NOT_AUTHORISED, None, len(denied))
+        refused |= denied
+    return frozenset(refused)
+
+
+def _within(group: Group, scope: Scope) -> Group:
+    """The group without what its members read of topics that are left out."""
+    if not (scope.topics_include or scope.topics_exclude) or not group.members:
+        return group
+    members = tuple(
+        replace(m, assignment=tuple(one for one in m.assignment if scope.takes_topic(one[0]))) for m in group.members
+    )
+    return group if members == group.members else replace(group, members=members)
 
 
 def _list(

@@ -61,6 +61,7 @@ class Step:
     cause: str = ""
     fix: str = ""
     lines: tuple[str, ...] = ()
+    others: tuple[tuple[str, tuple[str, ...]], ...] = ()  # the same lines in the words of other kinds of Kafka
 
     @property
     def title(self) -> str:
@@ -280,10 +281,14 @@ def _rights(settings: ConnectionSettings, found: _Found) -> Step:
     said = f"{seen}. On: {', '.join(on) or 'nothing'}. Off: {'; '.join(off)}"
     principal = found.principal or "NAME"
     lines = tuple(dict.fromkeys(r.kafka_acls(principal, settings.bootstrap_servers[0]) for r in rights.missing))
+    others = (
+        ("Confluent Cloud, by service account", tuple(dict.fromkeys(r.confluent("sa-000000") for r in rights.missing))),
+        ("Amazon MSK with IAM, by policy", tuple(dict.fromkeys(r.msk() for r in rights.missing))),
+    )
     if not rights.missing:
         return Step("rights", Outcome.OK, said)
     fix = "What is off stays unknown and is shown so. An administrator of Kafka turns it on by:"
-    return Step("rights", Outcome.WARN, said, cause="not authorised", fix=fix, lines=lines)
+    return Step("rights", Outcome.WARN, said, cause="not authorised", fix=fix, lines=lines, others=others)
 
 
 def _first_cycle(settings: ConnectionSettings, found: _Found) -> Step:

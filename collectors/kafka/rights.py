@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from shlex import quote
 from typing import Any
 
 from kafka.errors import IncompatibleBrokerVersion
@@ -18,50 +16,13 @@ from kafka.protocol.admin import (
 )
 from kafka.protocol.metadata import MetadataRequest
 
+from ..domain.rights import BY_KEY, NONE_VISIBLE, NOT_AUTHORISED, NOT_OFFERED, Right
 from .conversation import Conversation
 from .reasons import reason_of_code
 
 TOPIC, BROKER = 2, 4  # ConfigResource types
 _DESCRIBE = 8  # AclOperation.DESCRIBE among the authorised operations
 _LEADER_NOT_AVAILABLE = 5
-NOT_AUTHORISED = "not authorised"
-NONE_VISIBLE = "none visible to this login"
-"""Kafka answers "there is none" and "you may not see any" alike."""
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """One thing that Streamgauge shows. `why` is empty when it can; else the reason, "not authorised" among them."""
-
-    key: str
-    shows: str  # what it turns on, in words
-    why: str
-    operation: str = ""
-    resource: str = ""  # topic, group or cluster
-    caution: str = ""  # it works, but what is seen may not be all
-
-    @property
-    def is_on(self) -> bool:
-        return not self.why
-
-    def kafka_acls(self, principal: str, bootstrap: str) -> str:
-        """The line of Kafka's own tool that grants it."""
-        where = "--cluster" if self.resource == "cluster" else f"--{self.resource} '*'"
-        return (
-            f"kafka-acls --bootstrap-server {quote(bootstrap)} --add --allow-principal {quote('User:' + principal)} "
-            f"--operation {self.operation} {where}"
-        )
-
-    def confluent(self, principal: str) -> str:
-        """The same for Confluent Cloud."""
-        where = "--cluster-scope" if self.resource == "cluster" else f"--{_CONFLUENT[self.resource]} '*'"
-        operation = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", self.operation).lower()
-        return (
-            f"confluent kafka acl create --allow --service-account {quote(principal)} --operations {operation} {where}"
-        )
-
-
-_CONFLUENT = {"topic": "topic", "group": "consumer-group"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +33,7 @@ class Rights:
 
     @property
     def missing(self) -> tuple[Right, ...]:
-        return tuple(right for right in self.rights if right.why in (NOT_AUTHORISED, NONE_VISIBLE))
-
-    @property
-    def can_tell_lag(self) -> bool:
-        return all(right.is_on for right in self.rights if right.key in ("topics", "groups"))
+        return tuple(right for right in self.rights if right.is_missing)
 
 
 def ask_rights(conversation: Conversation) -> Rights:
@@ -86,55 +43,31 @@ def ask_rights(conversation: Conversation) -> Rights:
     groups, why = _ask_groups(conversation)
     found = [
         Right(
-            "topics",
-            "Topics, partitions, rates and log ends",
+            BY_KEY["topics"],
             "" if topics else NONE_VISIBLE,
-            "Describe",
-            "topic",
-            caution="Kafka does not even name the topics that a login may not describe",
+            "Kafka does not even name the topics that a login may not describe",
         ),
         Right(
-            "groups",
-            "Consumer groups, members and lag",
+            BY_KEY["groups"],
             why or ("" if groups or sees_cluster else NONE_VISIBLE),
-            "Describe",
-            "group",
-            caution="" if sees_cluster else "only groups that this login may describe are listed",
+            "" if sees_cluster else "only groups that this login may describe are listed",
         ),
-    ]
-    found += [
-        _right("log_dirs", "Sizes on disk", "Describe", "cluster", lambda: _log_dirs(conversation)),
-        _right("quorum", "Controller and quorum", "Describe", "cluster", lambda: _quorum(conversation)),
+        _right("log_dirs", lambda: _log_dirs(conversation)),
+        _right("quorum", lambda: _quorum(conversation)),
     ]
     if topics:
-        found.append(
-            _right(
-                "topic_configs",
-                "Retention and configuration of topics",
-                "DescribeConfigs",
-                "topic",
-                lambda: _config(conversation, TOPIC, topics[0]),
-            )
-        )
+        found.append(_right("topic_configs", lambda: _config(conversation, TOPIC, topics[0])))
     broker = str(_any_broker(conversation))
-    found.append(
-        _right(
-            "broker_configs",
-            "Configuration of brokers",
-            "DescribeConfigs",
-            "cluster",
-            lambda: _config(conversation, BROKER, broker),
-        )
-    )
+    found.append(_right("broker_configs", lambda: _config(conversation, BROKER, broker)))
     return Rights(tuple(found), len(topics), groups)
 
 
-def _right(key: str, shows: str, operation: str, resource: str, ask: Callable[[], str]) -> Right:
+def _right(key: str, ask: Callable[[], str]) -> Right:
     try:
         why = ask()
     except IncompatibleBrokerVersion:
-        why = "not offered by this Kafka"
-    return Right(key, shows, why, operation, resource)
+        why = NOT_OFFERED
+    return Right(BY_KEY[key], why)
 
 
 def _may_describe_cluster(conversation: Conversation) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..domain.numbers import Layout
-from ..domain.topology import Group, Metadata, Quorum
-from . import slow, wire
-from .answers import Answered, CommitsAnswer, LogDirsAnswer, OffsetsAnswer
+from ..domain.rights import Sight
+from ..domain.scope import ALL, Scope
+from ..domain.topology import Group, Metadata, Quorum, Topic
+from . import configs, slow, wire
+from .answers import Answered, CommitsAnswer, ConfigsAnswer, LogDirsAnswer, OffsetsAnswer
 from .commits import CommitBook
 from .exchange import BrokerReach, Exchange
 from .groups import ListedGroups, ask_groups
@@ -36,12 +38,23 @@ class Session:
     for an unreachable broker.
     """
 
-    def __init__(self, settings: ConnectionSettings, *, client_id: str = "streamgauge") -> None:
-        """Does not connect; the first question does."""
+    def __init__(self, settings: ConnectionSettings, *, client_id: str = "streamgauge", scope: Scope = ALL) -> None:
+        """Does not connect; the first question does. What `scope` leaves out is in no answer."""
+        self.scope = scope
         self._exchange = Exchange(settings, settings.client_id if client_id == "streamgauge" else client_id)
         self._offsets = OffsetPlans(self._exchange)
-        self._commits = CommitBook(self._exchange)
-        self._metadata = slow.MetadataAsker(self._exchange)
+        self._commits = CommitBook(self._exchange, scope)
+        self._metadata = slow.MetadataAsker(self._exchange, scope)
+
+    def remember(
+        self, topics: Iterable[Topic], commits: Mapping[str, Iterable[tuple[str, Sequence[int]]]] | None = None
+    ) -> None:
+        """What was there before this session, so that it is missed when Kafka leaves it out. Before the first question.
+
+        `commits` are (topic, partitions) by group.
+        """
+        self._metadata.remember(topics)
+        self._commits.remember(commits or {})
 
     # --- each cycle ---------------------------------------------------------------------------------------
 
@@ -66,6 +79,8 @@ class Session:
         asked_at, deadline, tally = time.time(), _deadline(budget_seconds), Tally()
         link = self._exchange.connected(deadline, tally)
         found = self._metadata.ask(link, deadline, tally) if link is not None else None
+        if found is not None:
+            self._commits.learn(found.hidden, asked_at)
         return Answered(found, asked_at, tally.errors())
 
     def ask_groups(
@@ -77,7 +92,7 @@ class Session:
         if link is None:
             return Answered(None, asked_at, tally.errors())
         known = {group.name: group for group in previous}
-        return ask_groups(self._exchange, link, _nodes(metadata), known, deadline, tally)
+        return ask_groups(self._exchange, link, _nodes(metadata), known, self.scope, deadline, tally)
 
     def ask_log_dirs(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> LogDirsAnswer | None:
         """Directories of every broker and the bytes of every leader replica; None when not even connected."""
@@ -92,6 +107,27 @@ class Session:
         asked_at, deadline, tally = time.time(), _deadline(budget_seconds), Tally()
         link = self._exchange.connected(deadline, tally)
         found = slow.ask_quorum(self._exchange, link, deadline, tally) if link is not None else None
+        return Answered(found, asked_at, tally.errors())
+
+    def ask_topic_configs(self, topics: Sequence[str], *, budget_seconds: float) -> ConfigsAnswer | None:
+        """How the topics are set; None when not even connected."""
+        deadline, tally = _deadline(budget_seconds), Tally()
+        link = self._exchange.connected(deadline, tally)
+        return configs.ask_topic_configs(self._exchange, link, topics, deadline, tally) if link is not None else None
+
+    def ask_broker_configs(self, metadata: Metadata, *, budget_seconds: float) -> ConfigsAnswer | None:
+        """How the brokers are set, by node id as text; None when not even connected."""
+        deadline, tally = _deadline(budget_seconds), Tally()
+        link = self._exchange.connected(deadline, tally)
+        if link is None:
+            return None
+        return configs.ask_broker_configs(self._exchange, link, _nodes(metadata), deadline, tally)
+
+    def ask_sight(self, *, budget_seconds: float) -> Answered[Sight]:
+        """Whether anything may be hidden from this login."""
+        asked_at, deadline, tally = time.time(), _deadline(budget_seconds), Tally()
+        link = self._exchange.connected(deadline, tally)
+        found = configs.ask_sight(self._exchange, link, deadline, tally) if link is not None else None
         return Answered(found, asked_at, tally.errors())
 
     def ask_versions(self, metadata: Metadata, *, budget_seconds: float) -> Answered[dict[int, str]]:

@@ -15,6 +15,7 @@ from kafka.protocol.metadata import MetadataRequest
 from numpy.typing import NDArray
 
 from ..domain.numbers import Column, Layout, Numbers
+from ..domain.scope import Scope
 from ..domain.topology import BrokerNode, LogDir, Metadata, Partition, Quorum, Topic
 from . import wire
 from .answers import LogDirsAnswer
@@ -26,17 +27,31 @@ from .versions import version_of
 
 _UNREADABLE = (ValueError, IndexError, struct.error)
 _TOPIC_HAS_NO_LEADER = 5
+_UNKNOWN_TOPIC, _INVALID_TOPIC, _TOPIC_REFUSED = 3, 17, 29
 _OFFLINE_DIR = 56
+NAMES_A_REQUEST = 1_000
 REASSIGNMENTS_SECONDS = 1.0
 
 
 class MetadataAsker:
-    """Asks Metadata and gives back the same `topics` object as long as the bytes about topics are the same."""
+    """Asks Metadata and gives back the same `topics` object as long as the bytes about topics are the same.
 
-    def __init__(self, exchange: Exchange) -> None:
+    Kafka leaves out a topic that this login may no longer describe as if it were deleted. So whoever is missed is
+    asked for by name: only there it says "not authorised" (of topics that never were, too) or "unknown topic".
+    """
+
+    def __init__(self, exchange: Exchange, scope: Scope) -> None:
         self._exchange = exchange
+        self._scope = scope
         self._tail = b""
-        self._topics: tuple[Topic, ...] = ()
+        self._topics: tuple[Topic, ...] = ()  # as listed, within the scope
+        self._left_out = 0
+        self._known: dict[str, Topic] = {}
+        self._joined: tuple[tuple[Topic, ...], frozenset[str], tuple[Topic, ...]] = ((), frozenset(), ())
+
+    def remember(self, topics: Iterable[Topic]) -> None:
+        """Topics that were there before this session: those that are not listed are asked for by name, too."""
+        self._known |= {topic.name: topic for topic in topics if self._scope.takes_topic(topic.name)}
 
     def ask(self, link: Link, deadline: float, tally: Tally) -> Metadata | None:
         def make() -> Request:
@@ -61,6 +76,7 @@ class MetadataAsker:
             tally.add("metadata", "no brokers listed", None)
             return None
         self._exchange.learn(link, metadata.brokers, metadata.cluster_id)
+        metadata = self._with_hidden(link, metadata, deadline, tally)
         if any(p.is_under_replicated for topic in metadata.topics for p in topic.partitions):
             metadata = self._without_those_being_added(link, metadata, deadline)
         return metadata
@@ -73,13 +89,15 @@ class MetadataAsker:
             decoded = answer.decode()
             brokers, cluster_id = _brokers(decoded.brokers), decoded.cluster_id
             good = [t for t in decoded.topics if t.error_code in (0, _TOPIC_HAS_NO_LEADER)]
+            taken = [t for t in good if self._scope.takes_topic(t.name)]
+            self._left_out = len(good) - len(taken)
             refused = [t for t in decoded.topics if t.error_code not in (0, _TOPIC_HAS_NO_LEADER)]
             for topic in refused:
                 tally.add("metadata", reason_of_code(topic.error_code), None)
-            topics = tuple(sorted(map(_topic, good), key=lambda t: t.name))
+            topics = tuple(sorted(map(_topic, taken), key=lambda t: t.name))
             self._topics = topics if topics != self._topics else self._topics
             self._tail = b"" if refused else tail
-            return Metadata(cluster_id, brokers, self._topics, taken_at)
+            return Metadata(cluster_id, brokers, self._topics, taken_at, left_out=self._left_out)
         # The same topics as before: only the head is decoded, with an empty list of topics behind it.
         end = (
             b"\1"
@@ -88,7 +106,48 @@ class MetadataAsker:
             + b"\0"
         )
         head = replace_body(answer, answer.body[:at] + end).decode()
-        return Metadata(head.cluster_id, _brokers(head.brokers), self._topics, taken_at)
+        return Metadata(head.cluster_id, _brokers(head.brokers), self._topics, taken_at, left_out=self._left_out)
+
+    def _with_hidden(self, link: Link, metadata: Metadata, deadline: float, tally: Tally) -> Metadata:
+        """Add the topics that were there once and are refused by name now, as they were last seen."""
+        listed = {topic.name for topic in metadata.topics}
+        missed = sorted(self._known.keys() - listed)
+        if missed:
+            deleted = self._deleted(link, missed, deadline, tally)
+            self._known = {name: topic for name, topic in self._known.items() if name not in deleted}
+            missed = [name for name in missed if name not in deleted]
+        if self._joined[0] is not metadata.topics or self._joined[1] != frozenset(missed):
+            self._known |= {topic.name: topic for topic in metadata.topics}
+            both = (*metadata.topics, *(self._known[name] for name in missed))
+            joined = tuple(sorted(both, key=lambda t: t.name)) if missed else metadata.topics
+            self._joined = (metadata.topics, frozenset(missed), joined)
+        return replace(metadata, topics=self._joined[2], hidden=self._joined[1])
+
+    def _deleted(self, link: Link, names: list[str], deadline: float, tally: Tally) -> set[str]:
+        """Those of the names that the cluster says do not exist; of the others it is not known."""
+        deleted: set[str] = set()
+        for start in range(0, len(names), NAMES_A_REQUEST):
+            some = names[start : start + NAMES_A_REQUEST]
+
+            def make(some: list[str] = some) -> Request:
+                topic = MetadataRequest.MetadataRequestTopic
+                return Request(
+                    MetadataRequest(topics=[topic(name=name) for name in some], allow_auto_topic_creation=False)
+                )
+
+            answer = self._exchange.ask_any(link, "metadata", make, deadline, Tally())
+            if answer is None:
+                tally.add("metadata", "topics that are no longer listed were not looked up", None, len(some))
+                continue
+            try:
+                topics = answer.decode().topics
+            except _UNREADABLE:
+                tally.add("metadata", "unreadable answer", None)
+                continue
+            deleted |= {one.name for one in topics if one.error_code in (_UNKNOWN_TOPIC, _INVALID_TOPIC)}
+            if hidden := sum(one.error_code == _TOPIC_REFUSED for one in topics):
+                tally.add("metadata", reason_of_code(_TOPIC_REFUSED), None, hidden)
+        return deleted
 
     def _without_those_being_added(self, link: Link, metadata: Metadata, deadline: float) -> Metadata:
         """During a reassignment Metadata already lists the new replicas, which are not missing but on their way."""
@@ -228,7 +287,7 @@ def _read_log_dirs(answer: Answer) -> tuple[int, tuple[wire.DirectoryAnswer, ...
 
 
 def ask_quorum(exchange: Exchange, link: Link, deadline: float, tally: Tally) -> Quorum | None:
-    """DescribeQuorum, or None; brokers that do not offer it (ZooKeeper) are no error."""
+    """DescribeQuorum, or None with the reason, "not offered" by brokers with ZooKeeper among them."""
 
     def make() -> Request:
         topic = DescribeQuorumRequest.TopicData
@@ -238,12 +297,8 @@ def ask_quorum(exchange: Exchange, link: Link, deadline: float, tally: Tally) ->
             )
         )
 
-    own = Tally()
-    answer = exchange.ask_any(link, "quorum", make, deadline, own, aside=True)
+    answer = exchange.ask_any(link, "quorum", make, deadline, tally, aside=True)
     if answer is None:
-        for (part, reason, broker), count in own.counts.items():
-            if reason != "not offered":
-                tally.add(part, reason, broker, count)
         return None
     try:
         decoded = answer.decode()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from ..domain.configuration import Config
 from ..domain.numbers import Column, Layout
+from ..domain.rights import Sight
 from ..domain.topology import Group, LogDir, Metadata, Quorum
 from ..domain.words import is_storable
 from .answers import OffsetsAnswer
@@ -19,18 +21,44 @@ from .session import Session
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = MappingProxyType(
-    {"metadata": 30.0, "groups": 15.0, "quorum": 30.0, "start_offsets": 60.0, "log_dirs": 60.0, "versions": 600.0}
+    {
+        "metadata": 30.0,
+        "groups": 15.0,
+        "rights": 60.0,
+        "quorum": 30.0,
+        "start_offsets": 60.0,
+        "log_dirs": 60.0,
+        "topic_configs": 600.0,
+        "broker_configs": 600.0,
+        "versions": 600.0,
+    }
 )
 """How often each part is asked; metadata also when poked, and each second while a broker is suspect."""
 BUDGET_SECONDS = MappingProxyType(
-    {"metadata": 3.0, "groups": 5.0, "quorum": 3.0, "start_offsets": 5.0, "log_dirs": 10.0, "versions": 3.0}
+    {
+        "metadata": 3.0,
+        "groups": 5.0,
+        "rights": 3.0,
+        "quorum": 3.0,
+        "start_offsets": 5.0,
+        "log_dirs": 10.0,
+        "topic_configs": 5.0,
+        "broker_configs": 5.0,
+        "versions": 3.0,
+    }
 )
+TOPICS_AT_ONCE = 500
+"""Of whose configuration one question asks: decoding that of 10 000 in one go would hold up everything for 10 s."""
+REFUSED_SECONDS = 60.0
+"""Who was refused is asked again within this: a right that is granted turns its panels on without a restart."""
 AGAIN_SHARE = 0.25
 """A part that failed is asked again after this share of its time, but not within AGAIN_SECONDS."""
 AGAIN_SECONDS = 5.0
 LONGEST_NAME = 500
 """Of a group; Kafka takes 32 767 characters."""
 LASTING = frozenset({"not authorised", "not offered"})  # asking again soon would change nothing
+REBALANCING_SECONDS = 5.0
+"""How soon groups are asked again while one of them rebalances: who holds what is known only after that."""
 SUSPECT_SECONDS = 1.0
 MISSING_SECONDS = 5.0
 """How often metadata is asked while it names replicas on brokers that it does not list: they may come back."""
@@ -49,7 +77,13 @@ class SurveyState:
     log_dirs: tuple[LogDir, ...] | None = None
     log_dirs_answered: frozenset[int] = frozenset()  # brokers whose directories are of the newest answer
     log_dirs_taken_at: float | None = None
+    hidden_groups: frozenset[str] = frozenset()
+    groups_left_out: int = 0
     quorum: Quorum | None = None
+    sight: Sight | None = None
+    topic_configs: Mapping[str, Config] = field(default_factory=dict)  # another object when one was read anew
+    broker_configs: Mapping[str, Config] = field(default_factory=dict)
+    asked: frozenset[str] = frozenset()  # parts that were asked at least once
     versions: dict[int, str] = field(default_factory=dict)
     errors: tuple[PartError, ...] = ()
     ages: dict[str, float] = field(default_factory=dict)
@@ -74,6 +108,8 @@ class Survey:
         self._thread: threading.Thread | None = None
         self._probed = 0.0
         self._replicas_on: frozenset[int] = frozenset()
+        self._remembered: tuple[Group, ...] = ()
+        self._configured: list[str] = []  # topics whose configuration is still to be asked in this round
 
     # --- for others ---------------------------------------------------------------------------------------
 
@@ -82,6 +118,10 @@ class Survey:
             self._session.call_on_attention(lambda: self.poke("metadata"))
             self._thread = threading.Thread(target=self._run, name="kafka-survey", daemon=True)
             self._thread.start()
+
+    def remember_groups(self, groups: Iterable[Group]) -> None:
+        """Groups that were there before `start`: those not listed are asked for by name, as they may be hidden."""
+        self._remembered = tuple(groups)
 
     def stop(self, timeout: float) -> None:
         """End the thread; waits for it at most `timeout` seconds (it ends after the question under way)."""
@@ -158,11 +198,15 @@ class Survey:
             with self._lock:
                 again = time.monotonic() + max(AGAIN_SECONDS, AGAIN_SHARE * EVERY_SECONDS[part])
                 self._due[part] = min(self._due[part], again)
+        if any(error.reason in LASTING for error in errors):
+            with self._lock:
+                self._due[part] = min(self._due[part], time.monotonic() + REFUSED_SECONDS)
         self._errors[part] = errors
         self._state = replace(
             self._state,
             errors=tuple(error for found in self._errors.values() for error in found),
             requests=self._session.requests,
+            asked=self._state.asked | {part},
         )
         if part == "metadata" and self._state.metadata is None:
             with self._lock:
@@ -181,6 +225,7 @@ class Survey:
             self._state = replace(self._state, metadata=metadata, layout=layout)
             self._taken_at["metadata"] = self._clock()
             if old is None or metadata.topics is not old.topics:
+                self._configure_new(metadata, old)
                 self._replicas_on = frozenset(r for t in metadata.topics for p in t.partitions for r in p.replicas)
             if self._replicas_on - {b.node_id for b in metadata.brokers}:
                 with self._lock:
@@ -191,14 +236,33 @@ class Survey:
                     self.poke(part)
         return answer.errors
 
+    def _configure_new(self, metadata: Metadata, old: Metadata | None) -> None:
+        """New topics need not wait for the next round to have their configuration read."""
+        if old is None:
+            return
+        before = {topic.name for topic in old.topics}
+        if new := [topic.name for topic in metadata.topics if topic.name not in before]:
+            self._configured = [*new, *(name for name in self._configured if name not in new)]
+            self.poke("topic_configs")
+
     def _ask_groups(self, budget: float) -> tuple[PartError, ...]:
         metadata = self._known_metadata()
-        answer = self._session.ask_groups(metadata, self._state.groups or (), budget_seconds=budget)
+        previous = self._remembered if self._state.groups is None else self._state.groups
+        answer = self._session.ask_groups(metadata, previous, budget_seconds=budget)
         if answer.value is not None:
             groups = tuple(group for group in answer.value.groups if is_storable(group.name, LONGEST_NAME))
             if groups == self._state.groups:
                 groups = self._state.groups
-            self._state = replace(self._state, groups=groups, groups_taken_at=answer.asked_at)
+            self._state = replace(
+                self._state,
+                groups=groups,
+                groups_taken_at=answer.asked_at,
+                hidden_groups=answer.value.hidden,
+                groups_left_out=answer.value.left_out,
+            )
+            if any(group.is_rebalancing for group in groups):
+                with self._lock:
+                    self._due["groups"] = min(self._due["groups"], time.monotonic() + REBALANCING_SECONDS)
             if answer.value.is_complete:
                 self._taken_at["groups"] = self._clock()
             if left_out := len(answer.value.groups) - len(groups):
@@ -236,6 +300,45 @@ class Survey:
             self._state = replace(self._state, sizes=answer.sizes, log_dirs=dirs, log_dirs_taken_at=answer.asked_at)
             self._state = replace(self._state, log_dirs_answered=answer.brokers)
             self._taken_at["log_dirs"] = self._clock()
+        return answer.errors
+
+    def _ask_rights(self, budget: float) -> tuple[PartError, ...]:
+        answer = self._session.ask_sight(budget_seconds=budget)
+        if answer.value is not None:
+            self._state = replace(self._state, sight=answer.value)
+            self._taken_at["rights"] = self._clock()
+        return answer.errors
+
+    def _ask_topic_configs(self, budget: float) -> tuple[PartError, ...]:
+        """Some topics at a time; the round begins anew EVERY_SECONDS after its last part."""
+        metadata, old = self._known_metadata(), self._state.topic_configs
+        names = {topic.name for topic in metadata.topics} - metadata.hidden
+        if not self._configured:
+            self._configured = sorted(names)
+        some, rest = self._configured[:TOPICS_AT_ONCE], self._configured[TOPICS_AT_ONCE:]
+        answer = self._session.ask_topic_configs(some, budget_seconds=budget)
+        if answer is None:
+            return (PartError("topic_configs", "not connected", None),)
+        self._configured = rest
+        if rest:
+            with self._lock:
+                pace = EVERY_SECONDS["topic_configs"] * TOPICS_AT_ONCE / max(1, len(names))
+                # the first round is what pages wait for
+                self._due["topic_configs"] = time.monotonic() + (pace if "topic_configs" in self._taken_at else 1.0)
+        kept = {name: config for name, config in old.items() if name in names and name not in answer.refused}
+        self._state = replace(self._state, topic_configs=kept | answer.found)
+        if answer.found and not rest:
+            self._taken_at["topic_configs"] = self._clock()
+        return answer.errors
+
+    def _ask_broker_configs(self, budget: float) -> tuple[PartError, ...]:
+        answer = self._session.ask_broker_configs(self._known_metadata(), budget_seconds=budget)
+        if answer is None:
+            return (PartError("broker_configs", "not connected", None),)
+        kept = {node: one for node, one in self._state.broker_configs.items() if node not in answer.refused}
+        self._state = replace(self._state, broker_configs=kept | answer.found)
+        if answer.found:
+            self._taken_at["broker_configs"] = self._clock()
         return answer.errors
 
     def _ask_versions(self, budget: float) -> tuple[PartError, ...]:

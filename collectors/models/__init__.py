@@ -6,13 +6,17 @@ from .cycles import CollectorTotals, Cycle
 from .events import Event
 from .groups import Group, Member
 from .leases import Lease
-from .samples import Frame, Layout
+from .rights import ClusterRight, Configuration
+from .samples import Block, Frame, Layout, Span
 from .topics import Topic
 
 __all__ = [
+    "Block",
     "Broker",
     "Cluster",
+    "ClusterRight",
     "CollectorTotals",
+    "Configuration",
     "Cycle",
     "Event",
     "Frame",
@@ -21,5 +25,6 @@ __all__ = [
     "Lease",
     "LogDir",
     "Member",
+    "Span",
     "Topic",
 ]

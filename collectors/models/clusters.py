@@ -24,6 +24,11 @@ class Cluster(models.Model):
     deleted_at = models.DateTimeField(null=True, blank=True, db_index=True)
     # "" for pages and addcluster; else what it comes from ("environment"), and pages change nothing.
     managed_by = models.CharField(max_length=40, blank=True)
+    # Globs of what is watched, as collectors.domain.scope.Scope stores them; {} for everything.
+    scope = models.JSONField(default=dict, blank=True)
+    # How many the scope leaves out, by the newest survey; None before the first.
+    topics_left_out = models.IntegerField(null=True)
+    groups_left_out = models.IntegerField(null=True)
     kafka_cluster_id = models.CharField(max_length=100, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     # The newest stored cycle; moved only by the sampler, in the transaction that stores the cycle.

@@ -18,6 +18,8 @@ class Event(models.Model):
         TOPIC_DELETED = "topic_deleted"
         TOPIC_RECREATED = "topic_recreated"
         TOPIC_GROWN = "topic_grown"
+        CONFIG_CHANGED = "config_changed"
+        RIGHTS_CHANGED = "rights_changed"
         GROUP_NEW = "group_new"
         GROUP_GONE = "group_gone"
         MEMBERS_CHANGED = "members_changed"

@@ -1,4 +1,4 @@
-"""Who may run which resident loop: one row per cluster, one for the judge, one for the sender."""
+"""Who may run which resident loop: one row per cluster, one for the judge, one for each worker that is there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from django.db.models.functions import Now
 
 LONGEST = timedelta(seconds=700)
 """No lease is given for longer: one that ends later was given before the clock stepped back, and is worth nothing."""
+WORKER = "worker:"
+"""Before the name of a worker's own lease, by which the others count it."""
+FORGET_SECONDS = 600.0
+"""A worker that was killed leaves its row; it goes after this."""
 
 
 class LeaseQuerySet(models.QuerySet["Lease"]):
@@ -43,9 +47,25 @@ class LeaseQuerySet(models.QuerySet["Lease"]):
         """Give the lease back, so that others can take it at once."""
         return bool(self.filter(name=name, holder=holder, epoch=epoch).update(holder="", expires_at=Now()))
 
+    def be_there(self, holder: str, *, seconds: float) -> None:
+        """Say that this worker lives, so that the others leave it its share of the clusters."""
+        lease, until = f"{WORKER}{holder.rsplit(':', 1)[-1]}", Now() + timedelta(seconds=seconds)
+        if not self.filter(name=lease).update(holder=holder, expires_at=until):
+            self.get_or_create(name=lease)
+            self.filter(name=lease).update(holder=holder, expires_at=until)
+        self.filter(name__startswith=WORKER, expires_at__lt=Now() - timedelta(seconds=FORGET_SECONDS)).delete()
+
+    def be_gone(self, holder: str) -> None:
+        self.filter(name__startswith=WORKER, holder=holder).delete()
+
+    def workers(self) -> list[str]:
+        """The holders' names of the workers that are there now, by the database's clock."""
+        there = self.filter(name__startswith=WORKER, expires_at__gt=Now())
+        return list(there.order_by("name").values_list("holder", flat=True))
+
 
 class Lease(models.Model):
-    name = models.CharField(max_length=80, primary_key=True)  # "cluster:3", "judge", "sender"
+    name = models.CharField(max_length=80, primary_key=True)  # "cluster:3", "judge", "worker:1a2b3c4d"
     holder = models.CharField(max_length=120, default="", blank=True)
     epoch = models.BigIntegerField(default=0)
     expires_at = models.DateTimeField(db_default=Now())

@@ -43,3 +43,42 @@ class Frame(models.Model):
 
     def __str__(self) -> str:
         return f"frame {self.kind} {self.cycle}/{self.segment}"
+
+
+class Span(models.Model):
+    """A stretch of about two hours of one kind that was compacted: its cycles, and the blocks that hold its numbers.
+
+    Until `is_ready` nobody reads it and the frames are the truth; from then on frames of its cycles are shadowed.
+    """
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE)
+    kind = models.CharField(max_length=12)
+    first_cycle = models.BigIntegerField()
+    last_cycle = models.BigIntegerField()
+    since = models.FloatField()  # unix seconds of the earliest and the latest sample
+    until = models.FloatField()
+    axis = models.BinaryField()  # cycles and moments; codec: collectors.history.matrix
+    is_ready = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cluster", "kind", "first_cycle"], name="one_span_per_cycle")]
+        indexes = [models.Index(fields=["cluster", "kind", "until"], name="span_by_end")]
+
+    def __str__(self) -> str:
+        return f"span {self.kind} {self.first_cycle} to {self.last_cycle}"
+
+
+class Block(models.Model):
+    """The numbers of one owner in one span; of an owner with very many positions there are several parts."""
+
+    span = models.ForeignKey(Span, on_delete=models.CASCADE, db_index=False)
+    owner_key = models.BigIntegerField()  # a hash of the owner: names may be longer than an index takes
+    part = models.IntegerField(default=0)
+    owner = models.TextField()  # as JSON: names come from strangers and may hold what a database refuses
+    body = models.BinaryField()  # codec: collectors.history.matrix
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["span", "owner_key", "part"], name="one_block_per_owner")]
+
+    def __str__(self) -> str:
+        return f"block {self.owner} of {self.span_id}"

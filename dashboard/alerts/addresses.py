@@ -29,6 +29,8 @@ _NEVER = tuple(
 # Ports of services that take a line of text for a command; a webhook has no business there.
 _NOT_HTTP = frozenset({21, 22, 23, 25, 53, 110, 143, 465, 587, 993, 995, 2181, 3306, 5432, 6379, 9092, 11211, 27017})
 
+MAIL_PORTS = frozenset({25, 465, 587})
+
 # IPv6 networks that carry an IPv4 address: bits to shift right to find it (RFC 6052, 3056).
 _CARRIERS = (
     (ipaddress.IPv6Network("64:ff9b::/96"), 0),
@@ -115,6 +117,15 @@ def parse_url(url: str) -> Target:
     if not path.isascii():
         raise AddressRefusedError("bad_characters", f"The path {path!r} must be percent-encoded")
     return Target(parts.scheme, _ascii_host(host), port, path)
+
+
+def mail_target(host: str, port: int) -> Target:
+    """A mail server that a person named; AddressRefusedError when its form alone rules it out."""
+    if not host or re.search(r"[\x00-\x20\x7f\\/@\[\]]", host) or len(host) > 253:
+        raise AddressRefusedError("bad_address", f"The host {host[:80]!r} is no valid name")
+    if not 0 < port < 65_536 or (port in _NOT_HTTP and port not in MAIL_PORTS):
+        raise AddressRefusedError("port_not_allowed", f"Port {port} is not one for mail: 587, 465 or 25 are usual")
+    return Target("smtp", _ascii_host(host), port, "/")
 
 
 def _ascii_host(host: str) -> str:

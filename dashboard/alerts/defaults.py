@@ -1,9 +1,10 @@
-"""The four rules that every instance begins with."""
+"""The rules that every instance begins with."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from collectors.domain.skew import HOT_TIMES_EVEN
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from dashboard.models import Rule
@@ -19,6 +20,14 @@ DEFAULT_RULES: dict[str, dict[str, Any]] = {
         "recover_level": float(Reach.UP),  # suspect is neither down nor up again
         "severity": "critical",
     },
+    "under_replicated": {
+        "name": "Under-replicated",
+        "quantity": Quantity.REPLICAS_BEHIND,
+        "comparison": ">",
+        "threshold": 0.0,
+        "hold_seconds": 300.0,
+        "severity": "warning",
+    },
     "group_no_progress": {
         "name": "Group makes no progress",
         "quantity": Quantity.GROUP_VERDICT,
@@ -26,6 +35,38 @@ DEFAULT_RULES: dict[str, dict[str, Any]] = {
         "threshold": float(Verdict.NO_PROGRESS),
         "hold_seconds": 60.0,
         "severity": "critical",
+    },
+    "group_falls_behind": {
+        "name": "Group falls behind",
+        "quantity": Quantity.GROUP_FALLS_BEHIND,
+        "comparison": ">=",
+        "threshold": 1.0,
+        "hold_seconds": 120.0,
+        "severity": "warning",
+    },
+    "group_no_members": {
+        "name": "No members while records arrive",
+        "quantity": Quantity.GROUP_UNREAD_RATE,
+        "comparison": ">",
+        "threshold": 0.0,
+        "hold_seconds": 60.0,
+        "severity": "warning",
+    },
+    "records_lost": {
+        "name": "Records lost",
+        "quantity": Quantity.GROUP_RECORDS_LOST,
+        "comparison": ">",
+        "threshold": 0.0,
+        "recover_seconds": 120.0,
+        "severity": "critical",
+    },
+    "partition_skew": {
+        "name": "Partition skew",
+        "quantity": Quantity.TOPIC_SKEW,
+        "comparison": ">=",
+        "threshold": HOT_TIMES_EVEN,
+        "hold_seconds": 120.0,
+        "severity": "warning",
     },
     "dead_letters_arriving": {
         "name": "Dead letters arriving",

@@ -25,11 +25,11 @@ from dashboard.models import Alert, Judgement
 
 from . import readings
 from .defaults import install_default_rules
+from .holds import tell_freed
 from .ledger import Change, Written, write
 from .readings import LastEnds, Quantity
 from .rules import GONE, UNKNOWN, Reading
 from .sentences import RecentColumns, Scene, Silence
-from .silences import tell_unsilenced
 from .stepping import ActiveRule, active_rules, ended, step_rule, stepped, subjects_of
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,8 @@ CYCLES_A_TURN = 50
 """Of one cluster before the next one has its turn."""
 FORGET_SECONDS = 24 * 3600.0
 LOOK_BACK_CYCLES = 12
+METADATA_STALE_SECONDS = 90.0
+"""Three surveys: what the topics' rows say of replicas is then no longer known."""
 
 ReadCluster = Callable[[int, int | None], ClusterNow | None]
 Announce = Callable[[str, dict[str, Any]], None]
@@ -92,6 +94,7 @@ class Judge:
         self._stop = threading.Event()
         self._ends: dict[int, LastEnds] = {}
         self._sights: dict[int, _Sight] = {}
+        self._newest: dict[int, tuple[int, ClusterNow]] = {}
 
     def wake(self) -> None:
         """A cycle was stored: look now and not at the next second."""
@@ -137,7 +140,7 @@ class Judge:
             for cluster in clusters:
                 has_more |= self._catch_up(cluster, judged.get(cluster.pk), active)
             self._step_clock(clusters, active)
-            self._tell_unsilenced(clusters)
+            self._tell_freed(clusters)
         except LeaseLostError:
             log.warning("the judge lost its lease and wrote nothing since")
             self._epoch = None
@@ -159,6 +162,7 @@ class Judge:
             return False
         self._renewed = self._began = self._monotonic()
         self._ends.clear()
+        self._newest.clear()
         self._sights.clear()
         install_default_rules()
         return True
@@ -214,13 +218,14 @@ class Judge:
         """Step the rules over one cycle; False when another judge has done so already."""
         number, at = cycle.number, cycle.taken_at.timestamp()
         now = self._numbers(cluster, number) if cycle.is_reachable else None
-        sources = dict(
-            Topic.objects.filter(cluster=cluster, gone_at=None)
-            .exclude(dead_letters_of="")
-            .values_list("name", "dead_letters_of")
-        )
+        special = Topic.objects.filter(cluster=cluster, gone_at=None).exclude(dead_letters_of="", is_internal=False)
+        kinds = list(special.order_by().values_list("name", "dead_letters_of", "is_internal"))
+        sources = {name: source for name, source, _ in kinds if source}
+        internal = frozenset(name for name, _, is_internal in kinds if is_internal)
         last = self._last_ends(cluster, number - 1, sources)
-        scene = Scene(cluster, at, now, last, sources, recent=self._recent)
+        before = self._before(cluster, number - 1) if now is not None else None
+        scene = Scene(cluster, at, now, last, sources, internal=internal, before=before, recent=self._recent)
+        scene.behind = _behind(cluster, cycle)
         changes = self._step_rules(scene, [rule for rule in active if not rule.quantity.is_stepped_by_clock])
         with transaction.atomic():
             self._guard()
@@ -231,6 +236,8 @@ class Judge:
                 return False
             written = write(changes, cluster=cluster, cycle=number, at=cycle.taken_at)
         self._ends[cluster.pk] = last.after(number, now, sources)
+        if now is not None:
+            self._newest[cluster.pk] = number, now
         self._tell(cluster, written)
         return True
 
@@ -242,6 +249,11 @@ class Judge:
         except Exception:  # one cluster's unreadable frame must not end judging for all the others
             log.exception("cluster=%s cycle %d cannot be read; it counts as not known", cluster.slug, number)
             return None
+
+    def _before(self, cluster: Cluster, number: int) -> ClusterNow | None:
+        """The cluster as the cycle before last knew it: a log start that moved meanwhile is compared with that."""
+        kept = self._newest.get(cluster.pk)
+        return kept[1] if kept is not None and kept[0] == number else self._numbers(cluster, number)
 
     def _last_ends(self, cluster: Cluster, before: int, sources: dict[str, str]) -> LastEnds:
         known = self._ends.get(cluster.pk)
@@ -297,8 +309,8 @@ class Judge:
                 written = write(changes, cluster=cluster, cycle=None, at=datetime.fromtimestamp(now, UTC))
             self._tell(cluster, written)
 
-    def _tell_unsilenced(self, clusters: Sequence[Cluster]) -> None:
-        """What fired under a silence that is over now, and still fires."""
+    def _tell_freed(self, clusters: Sequence[Cluster]) -> None:
+        """What was held back by something that is over now, and still fires."""
         held = set(Alert.objects.raised().filter(is_held_back=True).values_list("cluster_id", flat=True))
         if not held:
             return
@@ -307,7 +319,8 @@ class Judge:
                 continue
             with transaction.atomic():
                 self._guard()
-                told, messages = tell_unsilenced(cluster.pk, now=timezone.now())
+                sampled_at = datetime.fromtimestamp(self._clock(), UTC)
+                told, messages = tell_freed(cluster.pk, now=timezone.now(), sampled_at=sampled_at)
             self._tell(cluster, Written((0,) * told, messages))
 
     def _step_silence(self, rule: ActiveRule, scene: Scene, alert: Alert | None) -> list[Change]:
@@ -361,6 +374,15 @@ class Judge:
             self._announce("alert", {"cluster": cluster.pk, "transitions": len(written.transitions)})
         if written.messages:
             self._announce("delivery", {"cluster": cluster.pk, "messages": written.messages})
+
+
+def _behind(cluster: Cluster, cycle: Cycle) -> dict[int, readings.Behind] | None:
+    """What brokers' replicas lack by the newest metadata; None when that is too old to say."""
+    age = cycle.ages.get("metadata")
+    if not cycle.is_reachable or age is None or age > METADATA_STALE_SECONDS:
+        return None
+    rows = Topic.objects.filter(cluster=cluster, gone_at=None, under_replicated_count__gt=0)
+    return readings.behind_by_broker(rows.values_list("name", "partitions"))
 
 
 def _first_error(cycle: Cycle) -> str:

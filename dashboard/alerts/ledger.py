@@ -11,12 +11,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from collectors.models import Cluster
-from dashboard.models import Alert, AuditEntry, Rule, Silence, Transition
+from dashboard.models import Alert, AuditEntry, Rule, Transition
 
-from . import outbox, rules, silences
-from .outbox import Telling
+from . import holds, rules, telling
 from .rules import Standing, State
 from .sentences import Told
+from .telling import Telling
 
 ACKNOWLEDGED = "acknowledged"
 TAKEN_BACK = "taken_back"
@@ -24,7 +24,8 @@ NOT_STATES = (ACKNOWLEDGED, TAKEN_BACK)
 """Transitions that leave the alert's state as it is."""
 Announce = Callable[[str, dict[str, Any]], None]
 _STEPPED = [
-    "state", "severity", "sentence", "memory", "started_at", "fired_at", "resolved_at", "changed_at", "is_held_back",
+    "state", "severity", "sentence", "memory", "started_at", "fired_at", "resolved_at", "changed_at",
+    "is_held_back", "held_reason", "held_by",
 ]  # fmt: skip
 """Fields that the judge writes. Never those of the acknowledgement, which people write at the same time."""
 
@@ -64,8 +65,11 @@ def write(changes: Sequence[Change], *, cluster: Cluster, cycle: int | None, at:
     if not changes:
         return Written()
     alerts = [_alert_of(change, cluster, at) for change in changes]
-    silenced = _hold_back(changes, alerts)
-    Alert.objects.bulk_create([alert for alert in alerts if alert.pk is None], batch_size=200)
+    held = _hold_back(changes, alerts, at)
+    fresh = [alert for alert in alerts if alert.pk is None]
+    # causes first: what they hold back points to them
+    Alert.objects.bulk_create([alert for alert in fresh if alert.held_by is None], batch_size=200)
+    Alert.objects.bulk_create([alert for alert in fresh if alert.held_by is not None], batch_size=200)
     known = [alert for alert, change in zip(alerts, changes, strict=True) if change.alert is not None]
     Alert.objects.bulk_update(known, _STEPPED, batch_size=200)
     transitions, tellings = [], []
@@ -81,19 +85,19 @@ def write(changes: Sequence[Change], *, cluster: Cluster, cycle: int | None, at:
                 old_state="" if change.alert is None else moved.old.value,
                 new_state=moved.new.value,
                 reason=change.told.sentence,
-                numbers={**change.told.numbers, "why": moved.reason.value, **silenced.get(id(alert), {})},
+                numbers={**change.told.numbers, "why": moved.reason.value, **held.get(id(alert), {})},
             )
         )
-        if moved.is_told and id(alert) not in silenced:
+        if moved.is_told and id(alert) not in held:
             event = "resolved" if moved.new is State.RESOLVED else "firing"
             tellings.append(Telling(alert, event, change.told.sentence, change.told.numbers))
     Transition.objects.bulk_create(transitions, batch_size=200)
-    messages = outbox.tell(tellings, now=timezone.now())
+    messages = telling.tell(tellings, now=timezone.now())
     return Written(tuple(row.pk for row in transitions), messages)
 
 
-def _hold_back(changes: Sequence[Change], alerts: Sequence[Alert]) -> dict[int, dict[str, Any]]:
-    """Mark the alerts that are raised now under a silence; what to note of it by id() of the alert.
+def _hold_back(changes: Sequence[Change], alerts: Sequence[Alert], sampled_at: datetime) -> dict[int, dict[str, Any]]:
+    """Mark the alerts that are raised now and not told; what to note of it by id() of the alert.
 
     Silences count at the moment of telling, not of the sample. An end is always told to those who heard the beginning.
     """
@@ -103,12 +107,14 @@ def _hold_back(changes: Sequence[Change], alerts: Sequence[Alert]) -> dict[int, 
         for change, alert in zip(changes, alerts, strict=True)
         if change.transition is not None and change.transition.is_told and not change.standing.state.is_over
     ]
-    active = list(Silence.objects.active(timezone.now())) if raised else []
+    if not raised:
+        return out
+    found = holds.at(timezone.now(), sampled_at=sampled_at, clusters=[raised[0].cluster_id])
     for alert in raised:
-        silence = silences.covering(active, alert)
-        if silence is not None:
-            alert.is_held_back = True
-            out[id(alert)] = {"silence": silence.reason, "silenced_by": silence.created_by}
+        hold = found.over(alert, also=raised)
+        if hold is not None:
+            alert.is_held_back, alert.held_reason, alert.held_by = True, hold.reason, hold.cause
+            out[id(alert)] = {"held_back": hold.reason} | ({"silenced_by": hold.by} if hold.by else {})
     return out
 
 
@@ -150,8 +156,8 @@ def acknowledge(alert_id: int, who: str, *, now: datetime, remote: str = "", ann
         if not waiting.update(acknowledged_at=now, acknowledged_by=who[:150]):
             return False
         alert = _write_down(alert_id, who, ACKNOWLEDGED, f"acknowledged by {who}", now=now, remote=remote)
-    if announce is not None:
-        announce("alert", {"cluster": alert.cluster_id, "transitions": 1})
+        told = telling.tell_acknowledged(alert, ACKNOWLEDGED, who, now=now)
+    _announce(announce, alert, told)
     return True
 
 
@@ -162,9 +168,17 @@ def take_back(alert_id: int, who: str, *, now: datetime, remote: str = "", annou
         if not taken.update(acknowledged_at=None, acknowledged_by=""):
             return False
         alert = _write_down(alert_id, who, TAKEN_BACK, f"acknowledgement taken back by {who}", now=now, remote=remote)
-    if announce is not None:
-        announce("alert", {"cluster": alert.cluster_id, "transitions": 1})
+        told = telling.tell_acknowledged(alert, TAKEN_BACK, who, now=now)
+    _announce(announce, alert, told)
     return True
+
+
+def _announce(announce: Announce | None, alert: Alert, told: int) -> None:
+    if announce is None:
+        return
+    announce("alert", {"cluster": alert.cluster_id, "transitions": 1})
+    if told:
+        announce("delivery", {"cluster": alert.cluster_id, "messages": told})
 
 
 def _write_down(alert_id: int, who: str, what: str, reason: str, *, now: datetime, remote: str) -> Alert:

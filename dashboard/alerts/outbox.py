@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import random
+import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Exists, F, Min, OuterRef, Q
+from django.db.models import Case, Count, Exists, F, Min, OuterRef, Q, Value, When
 from django.db.models.functions import Now
 
 from collectors import secrets
-from dashboard import names
 from dashboard.models import Alert, Channel, Delivery, NotificationCount
 
 from . import addresses
-from .channels import Answer, Message, Outcome
-from .channels.webhook import WebhookSettings
-from .channels.webhook import validate_webhook as _validate_webhook
+from .channels import SEND_SECONDS, Answer, Message, Outcome, Outside, Stored
+from .channels.kinds import KINDS
 
-VERSION = "1"
 CLAIM_SECONDS = 30.0
 """How long a claim stands: well over the deadline of an attempt, so that only a dead sender's claim lapses."""
 FIRST_WAIT_SECONDS = 1.0
@@ -39,156 +35,31 @@ def network_policy() -> tuple[addresses.Network, ...]:
     return addresses.parse_networks(settings.ALLOWED_NETWORKS)
 
 
-def validate_webhook(url: str, secret: str) -> WebhookSettings:
-    """What the form of a webhook typed; ValueError quotes the bad value and says what would be right."""
-    return _validate_webhook(url, secret, allowed=network_policy())
+def outside(*, seconds: float = SEND_SECONDS) -> Outside:
+    """What a check or an attempt may use of the world now."""
+    return Outside(network_policy(), time.time(), seconds)
 
 
-def store_webhook(channel: Channel, webhook: WebhookSettings) -> Channel:
-    """Put validated settings into a channel (not saved): the address and secret encrypted, the rest for people."""
-    channel.kind = Channel.Kind.WEBHOOK
-    channel.settings_encrypted = secrets.encrypt(webhook.to_stored(), settings.INSTANCE_KEY)
-    channel.target = addresses.parse_url(webhook.url).public_text[:300]
+def store_settings(channel: Channel, stored: Stored) -> Channel:
+    """Put checked settings into a channel (not saved): all of them encrypted, and where it tells for people."""
+    channel.settings_encrypted = secrets.encrypt(dict(stored), settings.INSTANCE_KEY)
+    channel.target = KINDS[channel.kind].target(stored)[:300]
     return channel
 
 
-def webhook_settings(channel: Channel) -> WebhookSettings:
+def settings_of(channel: Channel) -> Stored:
     """The stored settings; SecretUnreadableError when the instance's key is another one now."""
-    return WebhookSettings.from_stored(secrets.decrypt(bytes(channel.settings_encrypted), settings.INSTANCE_KEY))
-
-
-# -- writing messages
-
-
-def payload_of(alert: Alert, event: str, *, sentence: str, numbers: dict[str, Any]) -> dict[str, Any]:
-    """The JSON that a webhook gets (version 1); documented in the README, so fields are added and never changed.
-
-    Times are RFC 3339 in UTC or null; `numbers` depends on the rule; `link` leads to the page of the subject.
-    """
-    return {
-        "version": VERSION,
-        "event": event,  # "firing", "resolved", "test"
-        "alert": alert.pk,
-        "rule": {"key": alert.rule.key, "name": alert.rule.name},
-        "severity": alert.severity,
-        "cluster": {"slug": alert.cluster.slug, "name": alert.cluster.name},
-        "subject": {"kind": alert.subject_kind, "name": alert.subject},
-        "sentence": sentence,
-        "started_at": _moment(alert.started_at),
-        "fired_at": _moment(alert.fired_at),
-        "resolved_at": _moment(alert.resolved_at),
-        "numbers": numbers,
-        "link": _origin() + subject_path(alert.cluster.slug, alert.subject_kind, alert.subject),
-    }
-
-
-def public_url() -> str:
-    """Where people reach this instance: STREAMGAUGE_PUBLIC_URL, else the address it listens on."""
-    return _origin() + settings.SUB_PATH
-
-
-def _origin() -> str:
-    host = f"[{settings.HOST}]" if ":" in settings.HOST else settings.HOST
-    return settings.PUBLIC.origin or f"http://{host}:{settings.PORT}"
-
-
-def subject_path(slug: str, kind: str, subject: str) -> str:
-    return names.subject_path(slug, kind, subject)
-
-
-@dataclass(frozen=True, slots=True)
-class Telling:
-    """A transition that people hear of."""
-
-    alert: Alert
-    event: str  # "firing" or "resolved"
-    sentence: str
-    numbers: dict[str, Any]
-
-
-def tell(tellings: Sequence[Telling], *, now: datetime) -> int:
-    """Queue messages, in the caller's transaction; returns how many.
-
-    A firing goes to every channel that is on; a resolved only to those that were, or will be, told of the firing.
-    The key is made of what the message is about, and unique: whatever is repeated, nothing is queued twice.
-    """
-    if not tellings:
-        return 0
-    enabled = {channel.pk: channel for channel in Channel.objects.filter(is_enabled=True)}
-    if not enabled:
-        return 0
-    ended = [telling.alert.pk for telling in tellings if telling.event == "resolved"]
-    told: dict[int, set[int]] = {}
-    for start in range(0, len(ended), 500):
-        rows = Delivery.objects.filter(alert__in=ended[start : start + 500], event="firing", channel__in=enabled)
-        for alert_id, channel_id in rows.exclude(state=Delivery.State.DEAD).values_list("alert_id", "channel_id"):
-            told.setdefault(int(alert_id or 0), set()).add(channel_id)
-    rows_to_write = []
-    for telling in tellings:
-        payload = payload_of(telling.alert, telling.event, sentence=telling.sentence, numbers=telling.numbers)
-        channels = enabled if telling.event == "firing" else told.get(telling.alert.pk, set())
-        for channel_id in sorted(channels):
-            rows_to_write.append(
-                Delivery(
-                    channel_id=channel_id,
-                    alert=telling.alert,
-                    event=telling.event,
-                    idempotency_key=_key(telling.alert, telling.event, channel_id),
-                    payload=payload,
-                    next_attempt_at=now,
-                    created_at=now,
-                )
-            )
-    Delivery.objects.bulk_create(rows_to_write, batch_size=200, ignore_conflicts=True)
-    return len(rows_to_write)
-
-
-def send_test(channel: Channel, *, now: datetime) -> Delivery:
-    """Queue a test message. It is tried once and not repeated after a failure: someone waits for its outcome."""
-    link = public_url() + "/alerts/"
-    payload: dict[str, Any] = {
-        "version": VERSION,
-        "event": "test",
-        "alert": None,
-        "rule": None,
-        "severity": "info",
-        "cluster": None,
-        "subject": None,
-        "sentence": f"This is a test of the channel {channel.name}; nothing is wrong",
-        "started_at": _moment(now),
-        "fired_at": None,
-        "resolved_at": None,
-        "numbers": {},
-        "link": link,
-    }
-    return Delivery.objects.create(
-        channel=channel,
-        alert=None,
-        event="test",
-        idempotency_key=uuid.uuid4().hex,
-        payload=payload,
-        next_attempt_at=now,
-        created_at=now,
-    )
+    found = secrets.decrypt(bytes(channel.settings_encrypted), settings.INSTANCE_KEY)
+    return Stored({name: str(value) for name, value in found.items()})
 
 
 def resend(delivery_id: int, *, now: datetime) -> bool:
     """Queue a dead message again, with the same key; False when it is not dead."""
     return bool(
         Delivery.objects.filter(pk=delivery_id, state=Delivery.State.DEAD).update(
-            state=Delivery.State.WAITING, next_attempt_at=now, created_at=now, attempts=0
+            state=Delivery.State.WAITING, next_attempt_at=now, created_at=now, not_before=None, attempts=0
         )
     )
-
-
-def _key(alert: Alert, event: str, channel_id: int) -> str:
-    # The key of the instance keeps two instances apart that tell one receiver; the start, a database begun anew.
-    about = f"{alert.pk}\0{alert.started_at.isoformat()}\0{event}\0{channel_id}"
-    return hmac.new(settings.SECRET_KEY.encode(), about.encode(), hashlib.sha256).hexdigest()[:40]
-
-
-def _moment(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # -- claiming and recording
@@ -202,26 +73,33 @@ class Claim:
     token: str
     channel: Channel
     message: Message
-    created_at: datetime
+    kept_since: datetime  # from when on it is tried for a day
 
 
 def due(*, busy_channels: Iterable[int], limit: int) -> list[Delivery]:
-    """Messages that could be claimed, the oldest of each channel: a resolved never overtakes its own firing."""
+    """Messages that could be claimed, the oldest of each channel: none overtakes an earlier one of its thread."""
     earlier = Delivery.objects.filter(
         channel=OuterRef("channel"),
-        alert=OuterRef("alert"),
-        event="firing",
+        thread=OuterRef("thread"),
+        pk__lt=OuterRef("pk"),
         state__in=[Delivery.State.WAITING, Delivery.State.CLAIMED],
     )
     rows = (
         Delivery.objects.filter(_claimable(), channel__is_enabled=True)
         .exclude(channel__in=list(busy_channels))
-        .filter(~Q(event="resolved") | ~Exists(earlier))
+        .filter(~Exists(earlier))
     )
-    # one at a time for each channel: so a slow receiver, or one with ten thousand messages, holds up only itself
-    firsts = rows.order_by().values("channel").annotate(first=Min("pk")).values("first")
+    # one at a time for each channel: so a slow receiver, or one with ten thousand messages, holds up only itself;
+    # what is only told again comes after what was never told
+    firsts = (
+        rows.order_by()
+        .values("channel")
+        .annotate(new=Min("pk", filter=~Q(state=Delivery.State.DELIVERED)), any=Min("pk"))
+        .values_list("new", "any")
+    )
+    wanted = [new or repeated for new, repeated in firsts]
     return list(
-        Delivery.objects.filter(pk__in=firsts).order_by("next_attempt_at", "pk").select_related("channel")[:limit]
+        Delivery.objects.filter(pk__in=wanted).order_by("next_attempt_at", "pk").select_related("channel")[:limit]
     )
 
 
@@ -240,7 +118,8 @@ def claim(delivery: Delivery, *, holder: str) -> Claim | None:
                 state=Delivery.State.CLAIMED,
                 claimed_by=token,
                 claimed_until=Now() + timedelta(seconds=CLAIM_SECONDS),
-                attempts=F("attempts") + 1,
+                # telling again what was delivered is no further try
+                attempts=Case(When(state=Delivery.State.DELIVERED, then=Value(1)), default=F("attempts") + 1),
                 repeats_unanswered=F("repeats_unanswered") + int(was_claimed),
             )
         )
@@ -248,8 +127,25 @@ def claim(delivery: Delivery, *, holder: str) -> Claim | None:
             return None
         if was_claimed:
             _count(delivery.channel_id, _Counted.UNANSWERED)
-    message = Message(delivery.idempotency_key, delivery.event, delivery.attempts + 1, delivery.payload)
-    return Claim(delivery.pk, token, delivery.channel, message, delivery.created_at)
+    delivery.refresh_from_db(fields=["payload"])  # it may have been gathered with others meanwhile
+    message = Message(
+        delivery.idempotency_key,
+        delivery.event,
+        delivery.attempts + 1,
+        delivery.payload,
+        delivery.thread,
+        _receipt_of(delivery),
+    )
+    moments = (delivery.created_at, delivery.not_before, delivery.renew_at)
+    return Claim(delivery.pk, token, delivery.channel, message, max(at for at in moments if at is not None))
+
+
+def _receipt_of(delivery: Delivery) -> dict[str, str]:
+    """What the receiver gave for the newest message of the thread that it took."""
+    if not delivery.thread:
+        return {}
+    taken = Delivery.objects.filter(channel=delivery.channel_id, thread=delivery.thread).exclude(receipt={})
+    return taken.order_by("-id").values_list("receipt", flat=True).first() or {}
 
 
 def record(claimed: Claim, answer: Answer, *, now: datetime, jitter: random.Random) -> Delivery.State | None:
@@ -264,6 +160,10 @@ def record(claimed: Claim, answer: Answer, *, now: datetime, jitter: random.Rand
     }
     if state is Delivery.State.DELIVERED:
         fields["delivered_at"] = now
+        renew = answer.renew_after_seconds
+        fields["renew_at"] = None if renew is None else Now() + timedelta(seconds=renew)
+        if answer.receipt:
+            fields["receipt"] = dict(answer.receipt)
     if state is Delivery.State.WAITING:
         fields["next_attempt_at"] = Now() + timedelta(seconds=wait_seconds)
     with transaction.atomic():
@@ -282,7 +182,7 @@ def _fate(
     if answer.outcome is Outcome.DELIVERED:
         return Delivery.State.DELIVERED, _Counted.DELIVERED, 0.0
     wait = wait_seconds(claimed.message.attempt, answer.retry_after_seconds, jitter=jitter)
-    is_exhausted = now + timedelta(seconds=wait) > claimed.created_at + GIVE_UP_AFTER
+    is_exhausted = now + timedelta(seconds=wait) > claimed.kept_since + GIVE_UP_AFTER
     if answer.outcome is Outcome.REFUSED or claimed.message.event == "test" or is_exhausted:
         return Delivery.State.DEAD, _Counted.DEAD, 0.0
     return Delivery.State.WAITING, _Counted.RETRIED, wait
@@ -296,10 +196,10 @@ def wait_seconds(attempt: int, retry_after_seconds: float | None, *, jitter: ran
 
 def _bury_the_end(claimed: Claim) -> None:
     """A channel that never heard that something is wrong need not hear that it is over."""
-    firing = Delivery.objects.filter(pk=claimed.delivery_id).values("alert")
-    ended = Delivery.objects.filter(
-        channel=claimed.channel, alert__in=firing, event="resolved", state=Delivery.State.WAITING
-    )
+    of_thread = Delivery.objects.filter(channel=claimed.channel, thread=claimed.message.thread)
+    if of_thread.filter(event="firing").exclude(state=Delivery.State.DEAD).exists():
+        return  # others of the thread were told
+    ended = of_thread.filter(state=Delivery.State.WAITING).exclude(event="firing")
     if ended.update(state=Delivery.State.DEAD, last_error="its firing could not be delivered"):
         _count(claimed.channel.pk, _Counted.DEAD)
 
@@ -307,7 +207,9 @@ def _bury_the_end(claimed: Claim) -> None:
 def _claimable() -> Q:
     waits = Q(state=Delivery.State.WAITING, next_attempt_at__lte=Now())
     lapsed = Q(state=Delivery.State.CLAIMED, claimed_until__lte=Now())
-    return waits | lapsed
+    raised = [Alert.State.FIRING, Alert.State.RECOVERING, Alert.State.NO_DATA]
+    forgotten = Q(state=Delivery.State.DELIVERED, renew_at__lte=Now(), alert__state__in=raised)
+    return waits | lapsed | forgotten
 
 
 def _count(channel_id: int, outcome: NotificationCount.Outcome) -> None:

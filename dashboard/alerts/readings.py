@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from collectors.domain.numbers import Numbers
 from collectors.domain.verdicts import Verdict
 from collectors.history.now import ClusterNow
+from collectors.history.queries import lost_since
 
 SHORTEST_SILENT_INTERVAL_SECONDS = 5.0
 """Three intervals of silence are at least 15 s: a cluster asked every second may miss a few beats."""
@@ -22,7 +24,12 @@ class Quantity(StrEnum):
 
     BROKER_REACH = "broker_reach"  # collectors.domain.topology.Reach of each broker
     GROUP_VERDICT = "group_verdict"  # collectors.domain.verdicts.Verdict of each group; "unknown" is not known
+    GROUP_FALLS_BEHIND = "group_falls_behind"  # 1 for a group with that verdict, else 0
+    GROUP_UNREAD_RATE = "group_unread_rate"  # records a second that come to a group without members; 0 with members
+    GROUP_RECORDS_LOST = "group_records_lost"  # records deleted before the group read them, since the cycle before
+    TOPIC_SKEW = "topic_skew"  # times its even share that a topic's hottest partition gets; 1 where none is hot
     DEAD_LETTERS_ARRIVED = "dead_letters_arrived"  # records that came into each dead-letter topic since the last look
+    REPLICAS_BEHIND = "replicas_behind"  # partitions of whose replicas this broker's is not in sync
     COLLECTOR_SILENCE = "collector_silence"  # intervals since a cycle reached the cluster; stepped by the clock
 
     @property
@@ -37,7 +44,12 @@ class Quantity(StrEnum):
 _KINDS = {
     Quantity.BROKER_REACH: "broker",
     Quantity.GROUP_VERDICT: "group",
+    Quantity.GROUP_FALLS_BEHIND: "group",
+    Quantity.GROUP_UNREAD_RATE: "group",
+    Quantity.GROUP_RECORDS_LOST: "group",
+    Quantity.TOPIC_SKEW: "topic",
     Quantity.DEAD_LETTERS_ARRIVED: "topic",
+    Quantity.REPLICAS_BEHIND: "broker",
     Quantity.COLLECTOR_SILENCE: "cluster",
 }
 
@@ -80,6 +92,37 @@ class LastEnds:
         return LastEnds(cycle, ends, True)
 
 
+@dataclass(slots=True)
+class Behind:
+    """What a broker's replicas lack: partitions, and the topics that they are of."""
+
+    partitions: int = 0
+    topics: list[str] = field(default_factory=list)
+
+
+def behind_by_broker(rows: Iterable[tuple[str, Sequence[Sequence[Any]]]]) -> dict[int, Behind]:
+    """Broker -> what it lacks, of (topic, partitions as `collectors.models.Topic.partitions` holds them)."""
+    found: dict[int, Behind] = {}
+    for topic, partitions in rows:
+        counts: dict[int, int] = {}
+        for _leader, _epoch, replicas, isr, *_ in partitions:
+            if len(isr) < len(replicas):
+                for broker in set(replicas) - set(isr):
+                    counts[broker] = counts.get(broker, 0) + 1
+        for broker, count in counts.items():
+            own = found.setdefault(broker, Behind())
+            own.partitions += count
+            own.topics.append(topic)
+    return found
+
+
+def replicas_behind(now: ClusterNow, behind: Mapping[int, Behind] | None) -> Subjects:
+    """Partitions by broker; `behind` is None when the metadata is too old to say, and then nothing is known."""
+    names = tuple(sorted({int(node) for node in now.brokers.ids} | set(behind or {})))
+    known = [None if behind is None else (behind[node].partitions if node in behind else 0) for node in names]
+    return Subjects(tuple(map(str, names)), Numbers.of(known))
+
+
 def brokers(now: ClusterNow) -> Subjects:
     return Subjects(tuple(str(int(node)) for node in now.brokers.ids), now.brokers.reach)
 
@@ -89,6 +132,34 @@ def groups(now: ClusterNow) -> Subjects:
     verdict = now.groups.verdict
     known = verdict.known & (verdict.values != int(Verdict.UNKNOWN))
     return Subjects(tuple(now.groups.names), Numbers(verdict.values, known))
+
+
+def falling_behind(now: ClusterNow) -> Subjects:
+    """Which groups fall behind; a group that reads nothing at all is the business of another rule."""
+    found = groups(now)
+    falls = (found.numbers.values == int(Verdict.FALLING_BEHIND)).astype(np.int64)
+    return Subjects(found.names, Numbers(falls, found.numbers.known))
+
+
+def unread_rates(now: ClusterNow) -> Subjects:
+    """Records a second that come to groups that nobody is in."""
+    found = groups(now)
+    is_empty = found.numbers.values == int(Verdict.NO_MEMBERS)
+    arriving = now.groups.arriving_per_second
+    known = found.numbers.known & (arriving.known | ~is_empty)
+    return Subjects(found.names, Numbers(np.where(is_empty & arriving.known, arriving.values, 0.0), known))
+
+
+def records_lost(now: ClusterNow, before: ClusterNow | None) -> Subjects:
+    """Records that each group has lost since the cycle before."""
+    return Subjects(tuple(now.groups.names), lost_since(now, before))
+
+
+def skew(now: ClusterNow, internal: Collection[str]) -> Subjects:
+    """How hot the hottest partition of each topic is. `internal`: topics whose keys nobody chooses."""
+    at = [i for i, name in enumerate(now.topics.names) if name not in internal]
+    names = tuple(now.topics.names[i] for i in at)
+    return Subjects(names, now.topics.times_even.take(np.array(at, dtype=np.int64)))
 
 
 def dead_letters(now: ClusterNow, last: LastEnds, topics: Mapping[str, str]) -> Subjects:

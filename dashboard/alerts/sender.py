@@ -20,7 +20,8 @@ from collectors import storage
 from collectors.secrets import SecretUnreadableError
 
 from . import outbox
-from .channels import SEND_SECONDS, Answer, Outcome, webhook
+from .channels import SEND_SECONDS, Answer, Outcome
+from .channels.kinds import KINDS
 from .outbox import Claim
 
 log = logging.getLogger(__name__)
@@ -108,15 +109,13 @@ class Sender:
         """In a thread of its own: touches no database."""
         answer = Answer(Outcome.RETRY, error="the attempt ended with a mistake in Streamgauge; see the log")
         try:
-            answer = webhook.send(
-                outbox.webhook_settings(claimed.channel),
-                claimed.message,
-                allowed=outbox.network_policy(),
-                now=time.time(),
-                seconds=self._send_seconds,
-            )
-        except (SecretUnreadableError, ValueError) as error:
+            kind = KINDS[claimed.channel.kind]
+            stored = outbox.settings_of(claimed.channel)
+            answer = kind.send(stored, claimed.message, outbox.outside(seconds=self._send_seconds))
+        except SecretUnreadableError as error:
             answer = Answer(Outcome.RETRY, error=str(error))
+        except Exception:  # one message's mistake must not look like an answer that never came
+            log.exception("channel=%s event=%s cannot be sent", claimed.channel.name, claimed.message.event)
         finally:
             self._answers.put((claimed, answer))
             self._woken.set()

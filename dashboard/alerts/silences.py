@@ -1,20 +1,14 @@
-"""Which alerts a silence covers, and who is told when it ends."""
+"""Which alerts a silence covers, and its end before its time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from fnmatch import fnmatchcase
 
 from django.db import transaction
 from django.utils import timezone
 
-from dashboard.models import Alert, AuditEntry, Silence, Transition
-
-from . import outbox
-from .outbox import Telling
-
-UNSILENCED = "unsilenced"
+from dashboard.models import Alert, AuditEntry, Silence
 
 
 def covers(silence: Silence, *, rule_id: int, slug: str, subject: str) -> bool:
@@ -30,36 +24,6 @@ def covering(silences: Iterable[Silence], alert: Alert) -> Silence | None:
         one for one in silences if covers(one, rule_id=alert.rule_id, slug=alert.cluster.slug, subject=alert.subject)
     ]
     return max(found, key=lambda one: one.ends_at, default=None)
-
-
-def tell_unsilenced(cluster_id: int, *, now: datetime) -> tuple[int, int]:
-    """Tell what fired under a silence that is over and still fires, in the caller's transaction.
-
-    What somebody has acknowledged meanwhile is not told: they know. Returns (transitions, messages).
-    """
-    held = Alert.objects.raised().filter(cluster_id=cluster_id, is_held_back=True).select_related("rule", "cluster")
-    active = list(Silence.objects.active(now))
-    free = [alert for alert in held if covering(active, alert) is None]
-    if not free:
-        return 0, 0
-    Alert.objects.filter(pk__in=[alert.pk for alert in free]).update(is_held_back=False)
-    told = [alert for alert in free if alert.acknowledged_at is None]
-    Transition.objects.bulk_create(
-        Transition(
-            alert=alert,
-            at=now,
-            old_state=alert.state,
-            new_state=UNSILENCED,
-            reason="the silence is over and it still fires: told now",
-        )
-        for alert in told
-    )
-    tellings = [Telling(alert, "firing", alert.sentence, _numbers(alert)) for alert in told]
-    return len(told), outbox.tell(tellings, now=now)
-
-
-def _numbers(alert: Alert) -> dict[str, object]:
-    return {key: value for key, value in alert.memory.get("began", {}).items() if key != "at"}
 
 
 def end(silence_id: int, who: str) -> bool:

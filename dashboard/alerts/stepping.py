@@ -64,7 +64,12 @@ def subjects_of(scene: Scene) -> dict[Quantity, Subjects]:
         return {}
     return {
         Quantity.BROKER_REACH: readings.brokers(scene.now),
+        Quantity.REPLICAS_BEHIND: readings.replicas_behind(scene.now, scene.behind),
         Quantity.GROUP_VERDICT: readings.groups(scene.now),
+        Quantity.GROUP_FALLS_BEHIND: readings.falling_behind(scene.now),
+        Quantity.GROUP_UNREAD_RATE: readings.unread_rates(scene.now),
+        Quantity.GROUP_RECORDS_LOST: scene.lost,
+        Quantity.TOPIC_SKEW: readings.skew(scene.now, scene.internal),
         Quantity.DEAD_LETTERS_ARRIVED: readings.dead_letters(scene.now, scene.last, scene.dead_letters),
     }
 
@@ -130,11 +135,11 @@ def _still_there(quantity: Quantity, cluster: Cluster, missing: list[str]) -> se
     """Which subjects that have no number in this cycle exist nevertheless, by their rows."""
     if not missing:
         return set()
-    if quantity is Quantity.BROKER_REACH:
+    if quantity.subject_kind == "broker":
         nodes = [int(subject) for subject in missing]
         rows = Broker.objects.filter(cluster=cluster, gone_at=None, node_id__in=nodes)
         return {str(node) for node in rows.values_list("node_id", flat=True)}
-    if quantity is Quantity.GROUP_VERDICT:
+    if quantity.subject_kind == "group":
         groups = Group.objects.filter(cluster=cluster, gone_at=None, name__in=missing)
         return set(groups.values_list("name", flat=True))
     topics = Topic.objects.filter(cluster=cluster, gone_at=None, name__in=missing)

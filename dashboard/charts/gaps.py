@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,10 +66,20 @@ def holes(
     return found[-MOST:]
 
 
-def explained(holes: Sequence[Hole], cycles: Sequence[Tried], *, is_paused: bool, interval: float = 5.0) -> list[Gap]:
-    """Holes with their cause. `cycles` are those within the holes and the ones that end them, oldest first."""
+def explained(
+    holes: Sequence[Hole],
+    cycles: Sequence[Tried],
+    *,
+    is_paused: bool,
+    interval: float = 5.0,
+    zone: tzinfo = UTC,
+) -> list[Gap]:
+    """Holes with their cause, times in `zone`.
+
+    `cycles` are those within the holes and the ones that end them, oldest first.
+    """
     return [
-        Gap(hole.since, hole.until, f"no data {_span(hole)}: {_cause(hole, cycles, is_paused, interval)}")
+        Gap(hole.since, hole.until, f"no data {_span(hole, zone)}: {_cause(hole, cycles, is_paused, interval)}")
         for hole in holes
     ]
 
@@ -94,8 +104,8 @@ def _cause(hole: Hole, cycles: Sequence[Tried], is_paused: bool, interval: float
     return "the collector did not run"
 
 
-def _span(hole: Hole) -> str:
-    start, end = (datetime.fromtimestamp(at, UTC) for at in (hole.since, hole.until))
+def _span(hole: Hole, zone: tzinfo) -> str:
+    start, end = (datetime.fromtimestamp(at, zone) for at in (hole.since, hole.until))
     if hole.is_open:
         return f"since {start:%H:%M:%S}"
     style = "%H:%M:%S" if start.date() == end.date() else "%b %d %H:%M"

@@ -68,9 +68,11 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels ha
         if text is None:
             await self.refuse(Close.BAD_MESSAGE, "binary frames mean nothing here")
         try:
-            _, said = wire.parse_message(text)
+            needed, said = wire.parse_message(text)
         except BadMessage as error:
             await self.refuse(Close.BAD_MESSAGE, str(error))
+        if self.outlet is None or self.outlet.role < needed:
+            await self.refuse(Close.BAD_MESSAGE, f"this needs the role {needed.label}")
         await self.hear(said)
 
     async def hear(self, said: wire.Message) -> None:

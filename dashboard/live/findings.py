@@ -7,9 +7,10 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collectors.domain.explanations import Finding, explain
 from collectors.domain.numbers import Layout
 from collectors.domain.topology import GroupType
-from collectors.domain.verdicts import Finding, GroupRow, Verdict, explain
+from collectors.domain.verdicts import GroupRow, Verdict
 from collectors.domain.window import LENGTH, Sample, Window
 from collectors.history import queries
 from collectors.history.kinds import Kind
@@ -29,6 +30,7 @@ class Subject:
     verdict: Verdict
     since: float | None
     owners: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    lost: int | None = None  # records deleted before they were read; None: not known
 
 
 @dataclass
@@ -70,6 +72,7 @@ def findings(
             since=subject.since,
             owners=subject.owners,
             reason=reason,
+            lost=subject.lost,
         )
         for subject in subjects
     }

@@ -418,6 +418,8 @@ class Hub:
                     outlet.loop.call_soon_threadsafe(outlet.sign_out)
                 except RuntimeError:
                     self.leave(outlet)
+            else:
+                outlet.role = allowed[outlet.session_key]
 
 
 def _concerns(item: Item, seat: _Seat) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from dashboard.live import wire
 from dashboard.live.wire import Position
+from dashboard.models import Role
 
 OPEN = ""
 """Session key of an outlet of nobody: only with STREAMGAUGE_OPEN_READ_ONLY."""
@@ -39,6 +40,7 @@ class Outlet:
         self.loop = loop
         self.session_key = session_key
         self.position = Position(0, 0)
+        self.role = Role.VIEWER  # the least, until the hub has read the session's own
         self.is_signed_out = False
         self.something = asyncio.Event()  # there is something to send, or a reason to close
         self.acknowledged = asyncio.Event()  # no frame is in flight, or a reason to close

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from django.db.models import Count, Q, Sum
 
+from collectors.domain.explanations import Finding
 from collectors.domain.numbers import Numbers
 from collectors.domain.topology import Reach
-from collectors.domain.verdicts import Finding, Verdict
+from collectors.domain.verdicts import Verdict
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
 from dashboard.live import findings, leaders
@@ -96,9 +97,10 @@ def _sentences(
 ) -> dict[str, Finding]:
     if now is None or not groups:
         return {}
-    stuck = [group.pk for group in groups if verdicts[group.name] is Verdict.NO_PROGRESS]
+    hot = readers_of_hot(now)
+    named = [group.pk for group in groups if verdicts[group.name] is Verdict.NO_PROGRESS or group.name in hot]
     readers: dict[int, list[Member]] = {}
-    for member in Member.objects.filter(group_id__in=stuck) if stuck else ():
+    for member in Member.objects.filter(group_id__in=named) if named else ():
         readers.setdefault(member.group_id, []).append(member)
     subjects = [
         findings.Subject(
@@ -108,10 +110,24 @@ def _sentences(
             verdicts[group.name],
             unix(group.verdict_since) if group.verdict == verdicts[group.name] else None,
             owners_of(readers.get(group.pk, ())),
+            _lost(now, group.name),
         )
         for group in groups
     ]
     return findings.findings(cluster, subjects, cycle=now.cycle, taken_at=now.taken_at, now=moment, reason=reason)
+
+
+def readers_of_hot(now: ClusterNow) -> set[str]:
+    """Groups that read a topic with a hot partition: their sentences name the member that has it."""
+    groups = now.groups
+    is_hot = (groups.gt_topic >= 0) & (now.topics.hot_partition[groups.gt_topic] >= 0) if len(now.topics.names) else ()
+    return {groups.names[i] for i in groups.gt_group[is_hot].tolist()} if len(is_hot) else set()
+
+
+def _lost(now: ClusterNow, name: str) -> int | None:
+    at = now.groups.index.get(name)
+    lost = None if at is None else now.groups.lost.at(at)
+    return None if lost is None else int(lost)
 
 
 def owners_of(members: Iterable[Member]) -> dict[tuple[str, int], str]:
@@ -143,9 +159,18 @@ def topic_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "offline": topic.offline_count,
             "lag": None if worst is None or at is None else worst.at(at),
             "dead_letters_of": topic.dead_letters_of,
+            "hot": None if now is None or at is None or topic.is_internal else _hot(now, at),
             "spark": rate,
         }
     return rows
+
+
+def _hot(now: ClusterNow, at: int) -> Row | None:
+    """The hottest partition of a topic: its number, share (of 1) and times its even share; None when none is hot."""
+    times = now.topics.times_even.at(at)
+    if now.topics.hot_partition[at] < 0 or times is None:
+        return None
+    return {"partition": int(now.topics.hot_partition[at]), "share": float(now.topics.hot_share[at]), "times": times}
 
 
 def topic_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:

@@ -86,10 +86,8 @@ def cluster_sentence(facts: ClusterFacts, now: float) -> tuple[str, str]:
         return "warn", f"{words.counted(sum(facts.alerts.values()), 'alert')} firing"
     if facts.groups == 0:
         return "ok", f"All {words.counted(facts.brokers, 'broker')} answer; no consumer group yet"
-    return (
-        "ok",
-        f"All is well: {words.counted(facts.brokers, 'broker')} up, {words.counted(facts.groups, 'group')} reading",
-    )
+    groups = words.counted(facts.groups, "group")
+    return "ok", f"Nothing needs you: {words.counted(facts.brokers, 'broker')} up, {groups} reading"
 
 
 def _under_replicated(facts: ClusterFacts) -> str:
@@ -117,6 +115,10 @@ def topic_sentence(row: Mapping[str, Any]) -> tuple[str, str]:
         has = "has" if row["under_replicated"] == 1 else "have"
         said = words.counted(row["under_replicated"], "partition")
         return "warn", f"{said} of {words.count(row['partitions'])} {has} fewer copies in sync than asked for"
+    if hot := row["hot"]:
+        share = f"{100 * hot['share']:.0f}{words.THIN}%"
+        said = f"Hot partition: {share} of the records come to partition {hot['partition']}"
+        return "warn", f"{said}, {hot['times']:.1f} times its even share"
     if row["rate"] is None:
         return "unknown", "How much arrives is not known yet"
     kind = "dead letters" if row["dead_letters_of"] else "records"

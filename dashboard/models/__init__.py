@@ -3,7 +3,8 @@
 from .alerts import Alert, Judgement, Rule, Transition
 from .deliveries import Channel, Delivery, NotificationCount
 from .people import AuditEntry, FailedSignIn, Person, Refused, Role, SignedIn, SignInLink
-from .silences import Silence
+from .routes import Heartbeat, Route
+from .silences import Maintenance, Silence
 
 __all__ = [
     "Alert",
@@ -11,11 +12,14 @@ __all__ = [
     "Channel",
     "Delivery",
     "FailedSignIn",
+    "Heartbeat",
     "Judgement",
+    "Maintenance",
     "NotificationCount",
     "Person",
     "Refused",
     "Role",
+    "Route",
     "Rule",
     "SignInLink",
     "SignedIn",

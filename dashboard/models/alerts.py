@@ -74,7 +74,9 @@ class Alert(models.Model):
     changed_at = models.DateTimeField()
     acknowledged_at = models.DateTimeField(null=True)
     acknowledged_by = models.CharField(max_length=150, blank=True)
-    is_held_back = models.BooleanField(default=False)  # it fired under a silence, and nobody has been told so far
+    is_held_back = models.BooleanField(default=False)  # it fired, and nobody has been told so far
+    held_reason = models.TextField(blank=True)  # why it is held back, or was: a silence, maintenance, a cause
+    held_by = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="holds")  # the cause
 
     objects = AlertQuerySet.as_manager()
 

@@ -10,11 +10,18 @@ from .alerts import Alert
 class Channel(models.Model):
     class Kind(models.TextChoices):
         WEBHOOK = "webhook", "Webhook"
+        EMAIL = "email", "E-mail"
+        SLACK = "slack", "Slack"
+        SLACK_WEBHOOK = "slack_webhook", "Slack, incoming webhook"
+        PAGERDUTY = "pagerduty", "PagerDuty"
+        ALERTMANAGER = "alertmanager", "Alertmanager"
+        TEAMS = "teams", "Microsoft Teams"
+        APPRISE = "apprise", "Other service"
 
     name = models.CharField(max_length=120, unique=True)
     kind = models.CharField(max_length=20, choices=Kind)
     is_enabled = models.BooleanField(default=True)
-    settings_encrypted = models.BinaryField()  # {"url": ..., "secret": ...} by collectors.secrets
+    settings_encrypted = models.BinaryField()  # what the kind's form asks for, by collectors.secrets
     target = models.CharField(max_length=300)  # the address without secrets, for people
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -33,16 +40,24 @@ class Delivery(models.Model):
         CLAIMED = "claimed"
         DELIVERED = "delivered"
         DEAD = "dead"
+        SKIPPED = "skipped"  # no longer needed before it was tried; `last_error` says why
 
     channel = models.ForeignKey(Channel, on_delete=models.CASCADE, related_name="deliveries")
-    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, null=True, related_name="deliveries")  # None: a test
-    event = models.CharField(max_length=20)  # "firing", "resolved", "test"
+    # the first of `alerts`; None: a test
+    alert = models.ForeignKey(Alert, on_delete=models.CASCADE, null=True, related_name="deliveries")
+    alerts = models.ManyToManyField(Alert, related_name="messages")
+    event = models.CharField(max_length=20)  # "firing", "resolved", "acknowledged", "taken_back", "test"
+    # What belongs together at the receiver: one Slack message, one thread of mails, one incident.
+    thread = models.CharField(max_length=80, blank=True, db_index=True)
+    receipt = models.JSONField(default=dict)  # what the receiver gave for later messages of the thread
     idempotency_key = models.CharField(max_length=80, unique=True)
     payload = models.JSONField()
     state = models.CharField(max_length=12, choices=State, default=State.WAITING)
     attempts = models.IntegerField(default=0)
     repeats_unanswered = models.IntegerField(default=0)  # sent again because no answer was recorded
     next_attempt_at = models.DateTimeField()
+    not_before = models.DateTimeField(null=True)  # it waits on purpose: for the hours of a route, or to be gathered
+    renew_at = models.DateTimeField(null=True)  # delivered, and to be told again: the receiver forgets
     claimed_by = models.CharField(max_length=120, blank=True)
     claimed_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField()

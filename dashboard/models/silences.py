@@ -34,3 +34,30 @@ class Silence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rule or 'every rule'} on {self.cluster}/{self.subject}"
+
+
+class Maintenance(models.Model):
+    """A span, once or every week, in which what fires on some clusters is held back as under a silence."""
+
+    class Repeat(models.TextChoices):
+        ONCE = "once", "Once"
+        WEEKLY = "weekly", "Every week"
+
+    reason = models.CharField(max_length=200)
+    cluster = models.CharField(max_length=200, default="*")  # glob over slugs
+    repeat = models.CharField(max_length=10, choices=Repeat)
+    starts_at = models.DateTimeField(null=True)  # once
+    ends_at = models.DateTimeField(null=True)
+    weekdays = models.JSONField(default=list)  # weekly: 0 is Monday
+    begins = models.TimeField(null=True)  # weekly, in `zone`
+    minutes = models.IntegerField(null=True)
+    zone = models.CharField(max_length=64, default="UTC")
+    is_enabled = models.BooleanField(default=True)
+    created_by = models.CharField(max_length=150)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.reason

@@ -104,7 +104,8 @@ def spans(transitions: list[Transition], since: datetime, until: datetime, end: 
         start = max(0.0, (one.at - since).total_seconds() / width * BAR_UNITS)
         stop = min(BAR_UNITS, (stop_at - since).total_seconds() / width * BAR_UNITS)
         start = min(start, BAR_UNITS - LEAST_UNITS)
-        said = f"{one.new_state.replace('_', ' ')} from {one.at:%b %d %H:%M:%S} to {stop_at:%b %d %H:%M:%S} UTC"
+        began, ended = timezone.localtime(one.at), timezone.localtime(stop_at)
+        said = f"{one.new_state.replace('_', ' ')} from {began:%b %d %H:%M:%S} to {ended:%b %d %H:%M:%S}"
         out.append(Span(f"{start:.2f}", f"{max(LEAST_UNITS, stop - start):.2f}", letter, said))
     return out
 
@@ -113,4 +114,4 @@ def _ticks(span: TimeRange) -> list[str]:
     """Begin, middle and end of the bars."""
     style = "%H:%M" if span.seconds <= 86_400 else "%b %d %H:%M"
     middle = span.since + (span.until - span.since) / 2
-    return [f"{at:{style}}" for at in (span.since, middle, span.until)]
+    return [f"{timezone.localtime(at):{style}}" for at in (span.since, middle, span.until)]

@@ -158,6 +158,16 @@ def _condition(rule: Rule) -> str:
         case Quantity.GROUP_VERDICT if rule.threshold in list(Verdict):
             worse = " or worse" if rule.comparison == ">=" and rule.threshold < max(Verdict) else ""
             return f"a group is judged “{words.look(Verdict(int(rule.threshold)).word).word}”{worse}"
+        case Quantity.GROUP_FALLS_BEHIND:
+            return "a group is judged “falling behind”"
+        case Quantity.GROUP_UNREAD_RATE:
+            return "records arrive for a group without members" if rule.threshold == 0 else f"unread a second {level}"
+        case Quantity.GROUP_RECORDS_LOST:
+            return "retention deletes records that a group has not read" if rule.threshold == 0 else f"lost {level}"
+        case Quantity.TOPIC_SKEW:
+            return f"a partition gets {rule.threshold:g} times its even share or more"
+        case Quantity.REPLICAS_BEHIND if rule.threshold == 0:
+            return "a broker's replicas are not in sync"
         case Quantity.DEAD_LETTERS_ARRIVED:
             return "records arrive in a dead-letter topic" if rule.threshold == 0 else f"dead letters arrived {level}"
         case Quantity.COLLECTOR_SILENCE:

@@ -16,9 +16,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.access import audit
 from dashboard.access.roles import role, safe_next
-from dashboard.alerts import ledger, silences
+from dashboard.alerts import holds, ledger
 from dashboard.live.announce import announce
-from dashboard.models import Alert, Channel, Delivery, Role, Rule, Silence, Transition
+from dashboard.models import Alert, Channel, Delivery, Role, Rule, Transition
 
 from .shell import page, shell_of
 
@@ -36,18 +36,17 @@ def alerts(request: HttpRequest) -> HttpResponse:
         .select_related("rule", "cluster")
         .prefetch_related(
             Prefetch("transitions", Transition.objects.order_by("-id")),
-            Prefetch("deliveries", Delivery.objects.select_related("channel").order_by("id")),
+            Prefetch("messages", Delivery.objects.select_related("channel").order_by("id")),
         )[:OPEN_SHOWN]
     )
     firing = [one for one in still_open if one.state in (Alert.State.FIRING, Alert.State.RECOVERING)]
     firing.sort(key=lambda one: (one.acknowledged_at is not None, _SEVERITY.get(one.severity, 3), one.started_at))
-    active = list(Silence.objects.active(now)) if firing else []
-    silenced = {one.pk: found for one in firing if (found := silences.covering(active, one)) is not None}
+    silenced = _held(firing, now)
     firing.sort(key=lambda one: one.pk in silenced)
     context: dict[str, Any] = {
         "section": "alerts",
         "tab": "firing",
-        "firing": [{**_open(one, now), "silence": silenced.get(one.pk)} for one in firing],
+        "firing": [{**_open(one, now), "hold": silenced.get(one.pk)} for one in firing],
         "silenced": len(silenced),
         "unacknowledged": sum(one.acknowledged_at is None and one.pk not in silenced for one in firing),
         "pending": [one for one in still_open if one.state == Alert.State.PENDING],
@@ -88,11 +87,24 @@ def _answer(request: HttpRequest, pk: int, change: Callable[..., bool]) -> HttpR
     return redirect(safe_next(request, request.POST.get("next") or reverse("alerts")))
 
 
+def _held(firing: list[Alert], now: datetime) -> dict[int, holds.Hold]:
+    """What is not told now, and why. An alert that was told before its cause began is not held back by it."""
+    if not firing:
+        return {}
+    found = holds.at(now, sampled_at=now)
+    over = {one.pk: found.over(one) for one in firing}
+    return {
+        one.pk: hold
+        for one in firing
+        if (hold := over[one.pk]) is not None and (hold.cause is None or one.is_held_back)
+    }
+
+
 def _open(alert: Alert, now: datetime) -> dict[str, Any]:
     transitions = list(alert.transitions.all())
     return {
         "alert": alert,
         "for_seconds": (now - (alert.fired_at or alert.started_at)).total_seconds(),
         "transitions": transitions[:8],
-        "told": [one for one in alert.deliveries.all() if one.event == "firing"],
+        "told": [one for one in alert.messages.all() if one.event == "firing"],
     }

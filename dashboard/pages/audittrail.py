@@ -19,7 +19,7 @@ BIGGEST_ID = 2**63 - 1
 @require_safe
 def trail(request: HttpRequest) -> HttpResponse:
     """`?q=` searches in who, what and whom; `?before=` is the id that the next page starts below."""
-    search, errors = request.GET.get("q", "").strip()[:150], {}
+    search, errors = request.GET.get("q", "").replace("\0", "")[:150].strip(), {}
     before_text = request.GET.get("before", "")
     found = AuditEntry.objects.order_by("-id")
     if search:

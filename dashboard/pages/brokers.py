@@ -12,14 +12,13 @@ from django.views.decorators.http import require_safe
 from collectors.domain import words as plain_words
 from collectors.history import queries
 from collectors.history.queries import Growth
-from collectors.models import Broker
+from collectors.models import Broker, Configuration
 from dashboard.access.roles import role
 from dashboard.live import leaders, rows
 from dashboard.models import Role
 
-from . import words
+from . import changes, configured, words
 from .lists import arrange, headings, read_state
-from .overview import recent_events
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
@@ -176,7 +175,7 @@ def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
         raise Http404(f"There is no broker {node_id} in {here.name}.")
     row = rows.broker_row(here.cluster, here.now, str(node_id))
     fragment = request.GET.get("fragment", "")
-    events = recent_events(20, cluster=here.cluster, subject_kind="broker", subject=str(node_id))
+    events = changes.recent(20, cluster=here.cluster, subject_kind="broker", subject=str(node_id))
     context: dict[str, Any] = {"section": "brokers", "here": here, "broker": found, "row": row, "events": events}
     if fragment == "changed":
         return page(request, "pages/_changed.html", context, shell=shell)
@@ -190,7 +189,10 @@ def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
     if row is not None:
         line = Line(found, row, _growths(here, [str(node_id)]).get(str(node_id)))
         context |= {"line": line, "head": _headline(line)}
+    config = configured.of(here.cluster, Configuration.Kind.BROKER, str(node_id))
     context |= {
+        "config": config,
+        "lines": configured.lines(config.entries) if config is not None else [],
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,
     }

@@ -14,8 +14,7 @@ from dashboard.access.roles import role
 from dashboard.live import rows
 from dashboard.models import Role
 
-from . import groups, topics
-from .overview import recent_events
+from . import changes, groups, topics
 from .shell import page, shell_of
 from .sparks import cluster_rate
 from .summaries import Summary
@@ -37,6 +36,9 @@ _MORE_THAN_PART = {
     "commits": "committed offsets",
     "describe": "members of groups",
     "log_dirs": "sizes on disk",
+    "topic_configs": "configuration of topics",
+    "broker_configs": "configuration of brokers",
+    "rights": "rights",
 }
 
 
@@ -54,6 +56,11 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     assert here is not None
     fragment = request.GET.get("fragment", "")
     context: dict[str, Any] = {"section": "cluster", "here": here, "fragment": fragment}
+    if not fragment:
+        own = here.cluster.kafka_cluster_id
+        context["twins"] = [
+            one for one in shell.clusters if own and one.cluster.kafka_cluster_id == own and one is not here
+        ]
     if fragment in ("", "brokers"):
         context["brokers"] = _brokers(here)
     if fragment in ("", "groups"):
@@ -61,7 +68,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     if fragment in ("", "topics"):
         context["topic_rows"] = topics.busiest(here, TOPIC_ROWS)
     if fragment in ("", "changed"):
-        context["events"] = recent_events(20, cluster=here.cluster)
+        context["events"] = changes.recent(20, cluster=here.cluster)
     if fragment in ("", "top"):
         context |= {"evidence": evidence(here), "rate_spark": cluster_rate(here, here.spark_seconds)}
         context["lacks_rights"] = any("not authorised" in one["text"] for one in context["evidence"])

@@ -1,16 +1,20 @@
-"""What the cluster is set to and what this login may see of it, as far as that has been read."""
+"""Configuration: how the brokers are set, which topics differ from them, and how old the slow facts are."""
 
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from collectors.models import Cycle
+from collectors.models import Configuration, Cycle
 from dashboard.access.roles import role
 from dashboard.models import Role
 
+from . import configured
 from .clusters import evidence
 from .shell import page, shell_of
+
+TOPICS_SHOWN = 100
+LONGEST_SEARCH = 249
 
 
 @role(Role.VIEWER)
@@ -20,10 +24,24 @@ def configuration(request: HttpRequest, slug: str) -> HttpResponse:
     here = shell.cluster
     assert here is not None
     newest = Cycle.objects.filter(cluster=here.cluster, number=here.cluster.last_cycle).first()
+    every = Configuration.objects.filter(cluster=here.cluster)
+    wanted = request.GET.get("q", "").replace("\0", "")[:LONGEST_SEARCH]
+    own = every.filter(kind=Configuration.Kind.TOPIC, set_count__gt=0, name__icontains=wanted).order_by("name")
+    brokers = list(every.filter(kind=Configuration.Kind.BROKER))
+    topics = list(own[: TOPICS_SHOWN + 1])
     context = {
         "section": "configuration",
         "here": here,
         "evidence": evidence(here),
         "ages": sorted(newest.ages.items()) if newest is not None else [],
+        "brokers": brokers,
+        "lines": configured.over_brokers(brokers),
+        "topics": [
+            (one, [line for line in configured.lines(one.entries) if line.source == "set on the topic"])
+            for one in topics[:TOPICS_SHOWN]
+        ],
+        "has_more": len(topics) > TOPICS_SHOWN,
+        "wanted": wanted,
+        "topics_read": every.filter(kind=Configuration.Kind.TOPIC).exists(),
     }
     return page(request, "pages/configuration.html", context, shell=shell)

@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from collectors import roster
+from collectors.domain.scope import ALL, LISTS, Scope, ScopeError
 from collectors.kafka.certificates import days_left, expiries
 from collectors.kafka.probe import Outcome, Step, probe, refused_settings
 from collectors.kafka.reading import ReadFile, Reading, read_settings
@@ -70,7 +71,7 @@ class ClusterForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in FIELDS:
+        for name in (*FIELDS, *LISTS):
             self.fields[name] = forms.CharField(max_length=100_000, required=False, strip=False)
 
     def source(self) -> str | dict[str, str]:
@@ -86,6 +87,12 @@ class ClusterForm(forms.Form):
         values = {FIELDS[name]: str(self.cleaned_data[name]) for name in wanted}
         found = {key: value for key, value in values.items() if value.strip()}
         return found if "bootstrap.servers" in found else ""
+
+    def scope(self) -> Scope | None:
+        """None when no patterns were sent; ScopeError names the field of a pattern that cannot be used."""
+        if not any(name in self.data for name in LISTS):
+            return None
+        return Scope.read({name: str(self.cleaned_data[name]) for name in LISTS})
 
     def read_file(self) -> ReadFile:
         """Stores come with the form; files of this machine are nobody's to read by a page."""
@@ -135,8 +142,9 @@ def add(request: HttpRequest) -> HttpResponse:
             slug=typed.form.cleaned_data["slug"],
             connection=typed.reading.settings,
             interval=5.0 if interval is None else interval,
+            scope=typed.form.scope() or ALL,
         )
-    except roster.RosterError as error:
+    except (roster.RosterError, ScopeError) as error:
         return _panel(request, [], {error.field: str(error)})
     audit.record_of(request, "cluster added", cluster.slug, **_told(typed.reading.settings))
     messages.success(request, f"{cluster.name} is watched from now on. The first numbers come with the first cycle.")
@@ -172,9 +180,10 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             name=typed.form.cleaned_data["name"],
             interval=cluster.interval_seconds if interval is None else interval,
             connection=typed.reading.settings,
+            scope=typed.form.scope(),
             is_meant=True,
         )
-    except roster.RosterError as error:
+    except (roster.RosterError, ScopeError) as error:
         return _panel(request, [], {error.field: str(error)})
     if changed:
         audit.record_of(request, "cluster changed", cluster.slug, **_told(typed.reading.settings))
@@ -242,7 +251,7 @@ def _panel(request: HttpRequest, steps: list[Step], errors: dict[str, str]) -> H
     """The panel of steps. 200 also for failures: htmx puts in only what came well, and so it did."""
     counts = {outcome.value: sum(step.outcome is outcome for step in steps) for outcome in Outcome}
     # each field's message comes along, empty ones too, so that what was mended is no longer complained about
-    beside = [(field, errors.get(field, "")) for field in ("name", "slug", "interval")]
+    beside = [(field, errors.get(field, "")) for field in ("name", "slug", "interval", *LISTS)]
     context = {"steps": steps, "counts": counts, "errors": errors, "beside": beside}
     return render(request, "pages/_check.html", context)
 
@@ -256,11 +265,23 @@ def _form_page(request: HttpRequest, cluster: Cluster | None) -> HttpResponse:
         "mechanisms": MECHANISMS,
         "stored": stored,
         "certificates": _certificates(stored) if stored is not None else [],
+        "patterns": _pattern_fields(cluster),
         "locked": _locked(cluster) if cluster is not None and cluster.managed_by else "",
         "deleted": list(_deleted()) if cluster is None else [],
     }
     shell = shell_of(request, cluster.slug if cluster else None)
     return page(request, "pages/cluster_form.html", context, shell=shell)
+
+
+def _pattern_fields(cluster: Cluster | None) -> list[tuple[str, str, str]]:
+    """(field, label, what is stored: a pattern a line)."""
+    scope = roster.scope_of(cluster) if cluster is not None else ALL
+    found = []
+    for field in LISTS:
+        what, which = field.split("_")
+        label = f"{'Only' if which == 'include' else 'No'} {what} like"
+        found.append((field, label, "\n".join(getattr(scope, field))))
+    return found
 
 
 def _deleted() -> Any:
@@ -297,7 +318,8 @@ def _told(settings: ConnectionSettings) -> dict[str, Any]:
 
 
 def _locked(cluster: Cluster) -> str:
-    return f"This cluster comes from the {cluster.managed_by}; change it there and restart."
+    origin = "environment" if cluster.managed_by == "environment" else f"file {cluster.managed_by}"
+    return f"This cluster comes from the {origin}; change it there and restart."
 
 
 def _go(request: HttpRequest, path: str) -> HttpResponse:

@@ -20,7 +20,7 @@ from dashboard.live import rows
 from dashboard.models import Role
 
 from . import words
-from .lists import arrange, headings, read_state
+from .lists import SPARK, arrange, headings, read_state
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
@@ -42,7 +42,7 @@ COLUMNS = (
     ("", "Newest", False, "when the newest record came, as the samples tell"),
     ("readers", "Read by", True, "groups with committed offsets there"),
     ("", "First seen", False, "by Streamgauge"),
-    ("", "Arriving/s", False, ""),
+    (SPARK, "Arriving/s", False, ""),
 )
 
 
@@ -57,6 +57,7 @@ class Line:
     held: int | None
     arrived: Arrived | None
     share: float | None  # of what came to the source meanwhile; None also when nothing did
+    share_now: float | None  # the same of the present rates
     readers: tuple[str, ...]
 
     @property
@@ -119,12 +120,11 @@ def lines(here: Summary) -> list[Line]:
         .order_by("name")
         .values_list("name", "dead_letters_of", "first_seen_at")
     )
-    now = here.now
     came = _arrived(here, [name for name, _, _ in found] + [source for _, source, _ in found if source != "?"])
     readers = _readers(here)
     out = []
     for name, source, first_seen_at in found:
-        at = now.topics.index.get(name) if now is not None else None
+        rate, source_rate = (_rate(here, topic) for topic in (name, source))
         own, of = came.get(name), came.get(source)
         share = own.records / of.records if own is not None and of is not None and of.records > 0 else None
         out.append(
@@ -132,14 +132,20 @@ def lines(here: Summary) -> list[Line]:
                 name,
                 "" if source == "?" else source,
                 first_seen_at,
-                now.topics.messages_per_second.at(at) if now is not None and at is not None else None,
+                rate,
                 _held(here, name),
                 own,
                 share,
+                rate / source_rate if rate is not None and source_rate else None,
                 tuple(readers.get(name, ())),
             )
         )
     return out
+
+
+def _rate(here: Summary, name: str) -> float | None:
+    at = here.now.topics.index.get(name) if here.now is not None else None
+    return here.now.topics.messages_per_second.at(at) if here.now is not None and at is not None else None
 
 
 def _arrived(here: Summary, topics: list[str]) -> dict[str, Arrived]:
@@ -210,6 +216,8 @@ def _headline(here: Summary, every: list[Line]) -> dict[str, str]:
         rate = words.rate(sum(one.rate or 0 for one in coming))
         worst = max(coming, key=lambda one: one.rate or 0)
         where = f"in {worst.name}" if len(coming) == 1 else f"in {len(coming)} topics, most of them in {worst.name}"
+        if worst.share_now is not None:
+            where += f", {words.percent(worst.share_now)} of what comes to {worst.source}"
         return {"verdict": "warn", "sentence": f"{rate} dead letters/s arrive {where}", "sub": holds}
     if any(one.rate is None for one in every):
         unknown = Counter(one.rate is None for one in every)[True]

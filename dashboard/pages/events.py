@@ -11,6 +11,7 @@ from collectors.models import Event
 from dashboard.access.roles import role
 from dashboard.models import Role
 
+from . import changes
 from .lists import LONGEST_SEARCH
 from .shell import page, rows_page, shell_of
 
@@ -44,7 +45,7 @@ def events(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, Any] = {
         "section": "events",
         "here": here,
-        "events": some[:PAGE_EVENTS],
+        "events": changes.lines(some[:PAGE_EVENTS], together=False),
         "older": some[PAGE_EVENTS - 1].pk if len(some) > PAGE_EVENTS else None,
         "is_first": is_first,
         "is_filtered": bool(kind or about or search),

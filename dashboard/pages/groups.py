@@ -14,9 +14,9 @@ from dashboard.access.roles import role
 from dashboard.live import details, rows
 from dashboard.models import Alert, Role
 
+from . import changes
 from .lights import Light, lights_of
-from .lists import arrange, headings, read_state
-from .overview import recent_events
+from .lists import SPARK, arrange, headings, read_state
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
@@ -36,7 +36,7 @@ COLUMNS = (
     ("arriving", "Arriving/s", True, "records written to its partitions per second"),
     ("consumed", "Read/s", True, "records it commits per second"),
     ("members", "Members", True, ""),
-    ("", "Lag", False, ""),
+    (SPARK, "Lag", False, ""),
 )
 
 KEYS = {
@@ -137,7 +137,7 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     }
     if fragment == "top":
         return page(request, "pages/_group_top.html", context, shell=shell)
-    context["events"] = recent_events(20, cluster=here.cluster, subject_kind="group", subject=name)
+    context["events"] = changes.recent(20, cluster=here.cluster, subject_kind="group", subject=name)
     if fragment == "changed":
         return page(request, "pages/_changed.html", context, shell=shell)
     context |= {

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from collectors.models import CollectorTotals, Cycle, Event, Lease
+from collectors.models.leases import WORKER
 from dashboard import __version__
 from dashboard.access.roles import role
 from dashboard.metrics.readiness import readiness
@@ -85,15 +86,23 @@ def _leases(clusters: list[Summary]) -> list[dict[str, Any]]:
         cluster = names.get(lease.name)
         if lease.name.startswith("cluster:") and cluster is None:
             continue  # of a cluster that was deleted
+        if lease.name.startswith("task:") and lease.name not in held:
+            continue  # a task is held while it runs only
+        if lease.name.startswith(WORKER) and lease.name not in held:
+            continue  # of a process that is no more
         out.append(
             {
-                "name": f"sampler of {cluster.name}" if cluster is not None else lease.name,
+                "name": f"sampler of {cluster.name}" if cluster is not None else _loop_name(lease.name),
                 "lease": lease,
                 "is_held": lease.name in held,
                 "is_paused": cluster is not None and cluster.cluster.is_paused,
             }
         )
     return out
+
+
+def _loop_name(lease: str) -> str:
+    return "worker" if lease.startswith(WORKER) else lease
 
 
 def _sampling(clusters: list[Summary], now: datetime) -> list[Sampling]:

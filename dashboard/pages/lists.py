@@ -10,6 +10,7 @@ Row = TypeVar("Row")
 
 PAGE_ROWS = 50
 LONGEST_SEARCH = 200
+SPARK = "~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +106,19 @@ class Heading:
     sort: str  # the value of ?sort= that a click asks for; "" when it cannot be sorted
     aria: str  # "ascending", "descending" or ""
     title: str = ""
+    is_spark: bool = False
 
 
 def headings(state: ListState, columns: Sequence[tuple[str, str, bool, str]]) -> list[Heading]:
-    """`columns`: (key or "", label, is a number, title). Numbers sort from the top first."""
+    """`columns`: (key, label, is a number, title); the key is "" where nothing sorts, SPARK for a sparkline.
+
+    Numbers sort from the top first.
+    """
     out = []
     for key, label, is_number, title in columns:
         aria = "" if key != state.key or not key else "descending" if state.is_descending else "ascending"
         first, second = (f"-{key}", key) if is_number else (key, f"-{key}")
-        out.append(
-            Heading(key, label, is_number, "" if not key else second if state.sort == first else first, aria, title)
-        )
+        is_spark = key == SPARK
+        sort = "" if is_spark or not key else second if state.sort == first else first
+        out.append(Heading(key, label, is_number, sort, aria, title, is_spark))
     return out

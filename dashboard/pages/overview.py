@@ -12,13 +12,13 @@ from django.views.decorators.http import require_safe
 
 from collectors.domain import words as plain_words
 from collectors.history import queries
-from collectors.models import Event, Group
+from collectors.models import Group
 from dashboard import names
 from dashboard.access.roles import role
 from dashboard.live import rows, wire
 from dashboard.models import Role
 
-from . import words
+from . import changes, words
 from .lights import Light, lights_of
 from .shell import Shell, page, shell_of
 from .sparks import cluster_rate
@@ -75,7 +75,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         context |= {"attention": _attention(clusters, troubled, shell.spark_seconds), "troubled_total": len(troubled)}
         context["unknown_total"] = tally["unknown"]
     if fragment in ("", "changed"):
-        context["events"] = recent_events()
+        context["events"] = changes.recent(EVENT_ROWS)
     if fragment in ("", "head") and clusters:
         context |= {"head": headline(clusters), "stats": _stats(shell, clusters)}
     if fragment == "rows":
@@ -90,21 +90,15 @@ def overview(request: HttpRequest) -> HttpResponse:
     return page(request, "pages/overview.html", context, shell=shell)
 
 
-def recent_events(limit: int = EVENT_ROWS, **filters: Any) -> list[Event]:
-    """The newest events with their clusters."""
-    return list(Event.objects.filter(**filters).select_related("cluster").order_by("-at", "-id")[:limit])
-
-
 def headline(clusters: Sequence[Summary]) -> dict[str, str]:
     """State and sentence for all clusters: the worst one speaks, the others are counted."""
     worst = clusters[0]
     others = sum(one.verdict != "ok" for one in clusters[1:])
     sentence = str(worst.row["sentence"])
-    if worst.verdict == "ok":
-        brokers = sum(one.row["brokers"] for one in clusters)
-        groups = sum(one.row["groups"] for one in clusters)
-        lead = "" if len(clusters) == 1 else f"{plain_words.counted(len(clusters), 'cluster')}, "
-        said = f"All is well: {lead}{plain_words.counted(brokers, 'broker')}, {plain_words.counted(groups, 'group')}"
+    if worst.verdict == "ok" and len(clusters) > 1:
+        brokers = plain_words.counted(sum(one.row["brokers"] for one in clusters), "broker")
+        groups = plain_words.counted(sum(one.row["groups"] for one in clusters), "group")
+        said = f"Nothing needs you: {plain_words.counted(len(clusters), 'cluster')}, {brokers}, {groups}"
         return {"verdict": "ok", "sentence": said, "sub": "", "waiting": worst.row["waiting"]}
     sub = ""
     if others:

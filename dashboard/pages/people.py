@@ -123,7 +123,7 @@ def sign_out(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _list(request: HttpRequest) -> HttpResponse:
-    search = request.GET.get("q", "").strip()[:150]
+    search = request.GET.get("q", "").replace("\0", "")[:150].strip()
     found = accounts.everyone(search)
     rows = [_row(user) for user in found[: SHOWN + 1]]
     context = {

@@ -1,4 +1,7 @@
-"""Time ranges in Grafana's grammar: `?from=now-1h&to=now`, rounding as in `now-1d/d`, ISO 8601, unix milliseconds."""
+"""Time ranges in Grafana's grammar: `?from=now-1h&to=now`, rounding as in `now-1d/d`, ISO 8601, unix milliseconds.
+
+Days begin, and times without a zone are read, in the viewer's zone (`dashboard.pages.zones`).
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
+
+from django.utils import timezone
 
 _STEP = re.compile(r"([+-])(\d{1,6})([smhdwMQy])|/([smhdwMQy])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
@@ -65,9 +70,9 @@ class TimeRange:
         if match and self.is_live:
             word = {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week"}[match[2]]
             return f"Last {match[1]} {word}{'' if match[1] == '1' else 's'}"
-        same_day = self.since.date() == self.until.date()
-        end = f"{self.until:%H:%M}" if same_day else f"{self.until:%b %d %H:%M}"
-        return f"{self.since:%b %d %H:%M} to {end}"
+        since, until = timezone.localtime(self.since), timezone.localtime(self.until)
+        end = f"{until:%H:%M}" if since.date() == until.date() else f"{until:%b %d %H:%M}"
+        return f"{since:%b %d %H:%M} to {end}"
 
     @property
     def steps(self) -> list[tuple[float, str, str]]:
@@ -98,7 +103,7 @@ def parse_bound(text: str, *, now: datetime, is_end: bool = False) -> datetime:
         moment = _absolute(text)
     if not _EARLIEST <= moment <= _LATEST:
         raise RangeError(f"“{_short(text)}” is {moment:%Y}; only the years 2000 to 2200 can be shown")
-    return moment
+    return moment.astimezone(UTC)
 
 
 def read_range(params: Mapping[str, str], *, now: datetime, history_since: datetime | None) -> TimeRange:
@@ -135,7 +140,7 @@ def default_start(*, now: datetime, history_since: datetime | None) -> str:
 
 
 def _relative(text: str, now: datetime, *, is_end: bool) -> datetime:
-    moment, position = now, 3
+    moment, position = timezone.localtime(now), 3
     while position < len(text):
         step = _STEP.match(text, position)
         if step is None:
@@ -155,6 +160,8 @@ def _relative(text: str, now: datetime, *, is_end: bool) -> datetime:
 
 
 def _moved(moment: datetime, amount: int, unit: str) -> datetime:
+    if unit in "smh":  # by the clock on the wall, an hour across a change to summer time would be none, or two
+        return (moment.astimezone(UTC) + timedelta(seconds=amount * _SECONDS[unit])).astimezone(moment.tzinfo)
     if unit in _SECONDS:
         return moment + timedelta(seconds=amount * _SECONDS[unit])
     months = moment.year * 12 + moment.month - 1 + amount * _MONTHS[unit]
@@ -188,7 +195,7 @@ def _absolute(text: str) -> datetime:
         raise RangeError(
             f"“{_short(text)}” is not a time: write like now-1h, 2026-11-22T14:30:00Z or unix milliseconds"
         ) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return timezone.make_aware(moment) if moment.tzinfo is None else moment
 
 
 def _short(text: str) -> str:

@@ -41,7 +41,8 @@ CLUSTER_PAGES = (
     ("brokers", "brokers/", "i-server"),
     ("dead letters", "dead-letters/", "i-inbox"),
     ("events", "events/", "i-flag"),
-    ("configuration and rights", "configuration/", "i-sliders"),
+    ("configuration", "configuration/", "i-sliders"),
+    ("rights", "rights/", "i-ok"),
 )
 
 

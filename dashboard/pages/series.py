@@ -14,20 +14,20 @@ from django.views.decorators.http import require_safe
 
 from collectors.history import queries
 from collectors.history.queries import ArrivalHistory
-from collectors.models import Cluster, Cycle, Event, Topic
+from collectors.models import Cluster, Cycle, Topic
 from dashboard.access.roles import role
 from dashboard.charts import gaps, histories
 from dashboard.charts.figures import Chart, Gap, Mark, chart_json
 from dashboard.live.sentences import why_unknown
 from dashboard.models import Role
 
-from . import deadletters, words
+from . import deadletters
+from .marks import marks_of
 from .ranges import RangeError, parse_bound
 from .shell import json_answer
 
 MOST_POINTS = 2000
 USUAL_POINTS = 600
-MARKS_SHOWN = 30
 MOST_CYCLES = 20_000
 LONGEST_SECONDS = 400 * 86_400.0
 SUBJECTS = {
@@ -36,14 +36,6 @@ SUBJECTS = {
     "b": ("disk", "leaders"),
     "c": ("dead_letters", "cycles"),
 }
-# What explains a curve without being about its subject.
-_CLUSTER_KINDS = (
-    Event.Kind.BROKER_DOWN,
-    Event.Kind.BROKER_UP,
-    Event.Kind.CYCLES_SKIPPED,
-    Event.Kind.CLOCK_STEPPED,
-    Event.Kind.ACT,
-)
 
 
 class _How(TypedDict):
@@ -89,7 +81,8 @@ def _chart(
 
     def explain(times: np.ndarray, gap_before: np.ndarray, known: np.ndarray) -> list[Gap]:
         found = gaps.holes(times, gap_before, known, until=min(until, now), interval=interval)
-        return gaps.explained(found, _tried(cluster, found), is_paused=cluster.is_paused, interval=interval)
+        tried, zone = _tried(cluster, found), timezone.get_current_timezone()
+        return gaps.explained(found, tried, is_paused=cluster.is_paused, interval=interval, zone=zone)
 
     how: _How = {"marks": marks_of(cluster, subject, name, since, until), "interval": interval, "explain": explain}
     if subject == "g":
@@ -141,22 +134,6 @@ def _dead_letters(cluster: Cluster, since: float, until: float, points: int) -> 
     shown = names[: deadletters.CHART_TOPICS]
     ends = queries.ends_of(cluster.pk, shown, since, until, points) if shown else {}
     return queries.arrival_history(ends, cluster.interval_seconds)
-
-
-def marks_of(cluster: Cluster, subject: str, name: str, since: float, until: float) -> list[Mark]:
-    """The newest events of the subject, and those of the cluster that explain a curve."""
-    kind = {"g": "group", "t": "topic", "b": "broker", "c": "cluster"}[subject]
-    found = Event.objects.filter(
-        Q(subject_kind=kind, subject=name) | Q(kind__in=_CLUSTER_KINDS),
-        cluster=cluster,
-        at__gte=datetime.fromtimestamp(since, UTC),
-        at__lte=datetime.fromtimestamp(until, UTC),
-    ).order_by("-at", "-id")[:MARKS_SHOWN]
-    marks = []
-    for event in reversed(found):
-        icon, tone = words.EVENTS.get(event.kind, ("i-info", ""))
-        marks.append(Mark(event.at.timestamp(), event.text, icon, tone))
-    return marks
 
 
 def _bad(field: str, message: str, *, status: int = 400) -> JsonResponse:

@@ -15,6 +15,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from collectors import conductor
+from collectors.conductor import Wish
 from collectors.domain import words as plain_words
 from collectors.models import Event
 from dashboard import names
@@ -29,6 +31,13 @@ from .times import spark_label
 THEMES = ("dark", "light")
 
 
+WISHES = (
+    (Wish.NEXT, "Next", "Go on to the next act, after the minute of calm between two acts"),
+    (Wish.REPEAT, "Repeat", "Play this act again, after the minute of calm between two acts"),
+    (Wish.CALM, "Stay calm", "No act until somebody presses Next or Repeat"),
+)
+
+
 @dataclass(frozen=True)
 class Act:
     """What the demo does on purpose at the moment."""
@@ -38,6 +47,8 @@ class Act:
     left: str
     path: str  # where it shows; "" when there is nothing to see
     coming: str = ""  # what begins when it ends
+    is_calm: bool = False
+    can_ask: bool = False  # somebody plays in this process, so that people can ask for another act
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,11 @@ class Shell:
     @property
     def is_operator(self) -> bool:
         return self.role >= Role.OPERATOR
+
+    @property
+    def wishes(self) -> tuple[tuple[Wish, str, str], ...]:
+        """The buttons of the demo's strip: what, label, title."""
+        return WISHES
 
     @property
     def spark_seconds(self) -> float:
@@ -152,6 +168,8 @@ def newest_act(now: datetime) -> Act | None:
     kind = str(event.data.get("subject_kind") or event.subject_kind)
     subject = str(event.data.get("subject") or event.subject)
     path = names.cluster_path(event.cluster.slug) if kind in ("broker", "cluster") else ""
+    if event.data.get("page") == "dead-letters":
+        kind, path = "", names.cluster_path(event.cluster.slug) + "dead-letters/"
     if kind == "group" and subject:
         path = names.group_path(event.cluster.slug, subject)
     elif kind == "topic" and subject:
@@ -162,6 +180,8 @@ def newest_act(now: datetime) -> Act | None:
         left=countdown(left) if left is not None else "",
         path=path,
         coming=str(event.data.get("next") or ""),
+        is_calm=event.data.get("act") == "calm",
+        can_ask=conductor.is_heard(),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -14,6 +15,7 @@ from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Cycle
 from dashboard.live import rows
 
+from .sight import Sight
 from .times import spark_seconds
 
 Row = dict[str, Any]
@@ -45,6 +47,11 @@ class Summary:
     @property
     def spark_seconds(self) -> float:
         return spark_seconds(self.history_since, self.now.taken_at if self.now else None)
+
+    @cached_property
+    def sight(self) -> Sight:
+        """What may be hidden from this login; asks the database when first used."""
+        return Sight(self.cluster)
 
     @property
     def is_sampled(self) -> bool:

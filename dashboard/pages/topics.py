@@ -9,15 +9,15 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from collectors import roster
 from collectors.history import queries
-from collectors.models import Topic
+from collectors.models import Configuration, Topic
 from dashboard.access.roles import role
 from dashboard.live import details, rows
 from dashboard.models import Role
 
-from . import spread
-from .lists import arrange, headings, read_state
-from .overview import recent_events
+from . import changes, configured, spread
+from .lists import SPARK, arrange, headings, read_state
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
@@ -36,7 +36,7 @@ COLUMNS = (
     ("size", "Size", True, "bytes of the leaders' replicas"),
     ("partitions", "Partitions", True, ""),
     ("lag", "Worst lag", True, "of the group that is furthest behind on it"),
-    ("", "Messages/s", False, ""),
+    (SPARK, "Messages/s", False, ""),
 )
 
 
@@ -162,7 +162,7 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     context: dict[str, Any] = {"section": "topics", "here": here, "topic": found, "row": row, "fragment": fragment}
     if fragment in ("partitions", "top"):
         return page(request, f"pages/_topic_{fragment}.html", context, shell=shell)
-    context["events"] = recent_events(20, cluster=here.cluster, subject_kind="topic", subject=name)
+    context["events"] = changes.recent(20, cluster=here.cluster, subject_kind="topic", subject=name)
     if fragment == "changed":
         return page(request, "pages/_changed.html", context, shell=shell)
     context |= _readers(here, row)
@@ -172,7 +172,12 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         context["spreading"] = spread.spreading(here, name)
     if fragment == "spread":
         return page(request, "pages/_spread.html", context, shell=shell)
+    config = configured.of(here.cluster, Configuration.Kind.TOPIC, name) if found.gone_at is None else None
     context |= {
+        "config": config,
+        "lines": configured.lines(config.entries) if config is not None else [],
+        "retention": configured.retention(config.entries) if config is not None else "",
+        "left_out": not roster.scope_of(here.cluster).takes_topic(name),
         "held": _held(row),
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,

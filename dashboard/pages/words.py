@@ -55,6 +55,7 @@ VERDICTS: dict[str, Look] = {
     "claimed": Look("sending", "is-quiet", "i-send"),
     "delivered": Look("delivered", "is-ok", "i-ok"),
     "dead": Look("given up", "is-bad", "i-bad"),
+    "skipped": Look("not needed", "is-quiet", "i-mute"),
 }
 
 SEVERITIES: dict[str, Look] = {
@@ -74,6 +75,8 @@ EVENTS: dict[str, tuple[str, str]] = {
     "topic_deleted": ("i-topics", ""),
     "topic_recreated": ("i-topics", "is-warn"),
     "topic_grown": ("i-topics", ""),
+    "config_changed": ("i-sliders", ""),
+    "rights_changed": ("i-unknown", "is-warn"),
     "group_new": ("i-groups", ""),
     "group_gone": ("i-groups", ""),
     "members_changed": ("i-rebal", ""),
@@ -106,6 +109,15 @@ def rate(value: float) -> str:
     if 0 < value < 0.05:
         return "< 0.1"
     return f"{value:.1f}" if value < 9.95 and value != round(value) else words.count(value)
+
+
+def percent(share: float) -> str:
+    """A share of 1 as per cent, small ones not rounded away: "12 %", "0.4 %", "under 0.01 %"."""
+    value = share * 100
+    if 0 < value < 0.01:
+        return f"under 0.01{THIN}%"
+    text = number(value) if value >= 9.95 else f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{text}{THIN}%"
 
 
 def size(value: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString, mark_safe
 from collectors.domain import words as plain_words
 from dashboard import names
 from dashboard.live import wire
-from dashboard.pages import words
+from dashboard.pages import words, zones
 
 register = template.Library()
 
@@ -123,19 +123,19 @@ def plain(part: str) -> str:
 @register.filter
 def percent(share: float | None) -> str:
     """A share of 1 as per cent, small ones not rounded away: "12 %", "0.4 %", "under 0.01 %"."""
-    if share is None:
-        return "unknown"
-    value = share * 100
-    if 0 < value < 0.01:
-        return f"under 0.01{plain_words.THIN}%"
-    text = words.number(value) if value >= 9.95 else f"{value:.2f}".rstrip("0").rstrip(".")
-    return f"{text}{plain_words.THIN}%"
+    return "unknown" if share is None else words.percent(share)
 
 
 @register.filter
 def clock(unix_seconds: float) -> str:
-    """A time of day in UTC, with the date when it is not today's."""
-    return plain_words.moment(unix_seconds, now=timezone.now().timestamp()).removesuffix(" UTC")
+    """A time of day in the viewer's zone, with the date when it is not today's."""
+    return zones.when(datetime.fromtimestamp(unix_seconds, UTC), now=timezone.now())
+
+
+@register.filter
+def zoned(text: str) -> str:
+    """A sentence with its times in the viewer's zone."""
+    return zones.zoned(text, now=timezone.now())
 
 
 @register.filter
@@ -192,14 +192,16 @@ def counted(number: float, noun: str) -> str:
 
 @register.simple_tag
 def moment(at: datetime | None, style: str = "time") -> SafeString:
-    """A time of day in UTC, with the date when it is not today's; the whole moment in the title."""
+    """A time of day in the viewer's zone, with the date when it is not today's; the whole moment in the title."""
     if at is None:
         return mark_safe('<span class="t3">never</span>')
-    today = at.date() == timezone.now().date()
-    text = f"{at:%H:%M:%S}" if style == "time" else f"{at:%H:%M}"
-    if not today:
-        text = f"{at:%b %d} {at:%H:%M}"
-    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), f"{at:%Y-%m-%d %H:%M:%S} UTC", text)
+    zone = timezone.get_current_timezone_name()
+    full = f"{timezone.localtime(at):%Y-%m-%d %H:%M:%S} {zone}"
+    title = full if zone == "UTC" else f"{full}, {at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    text = zones.when(at, now=timezone.now(), seconds=style == "time")
+    return format_html(
+        '<time datetime="{}" data-style="{}" title="{}">{}</time>', at.astimezone(UTC).isoformat(), style, title, text
+    )
 
 
 @register.simple_tag

@@ -1,8 +1,9 @@
 /* Big charts: a first picture on canvas at once, then Plotly (loaded once, when a chart comes into view), then live
    points. Only charts in view are drawn, one per animation frame; a zoomed view stays while data stream in. */
 import { formats, short } from "./format.js";
-import { now } from "./live.js";
+import { isPaused, now } from "./live.js";
 import { MARGIN, linesOf, marks } from "./marks.js";
+import { clock, dateTime, shifted, unshifted, zoneLabel } from "./zone.js";
 
 const MOST_POINTS = 700;
 const charts = new Map(); // figure element -> chart
@@ -74,7 +75,7 @@ async function load(chart) {
 
 /* Fetch anew what live points cannot tell: after a gap, for a new mark. Several reasons make one fetch. */
 function refresh(chart) {
-  if (zoom || !chart.data) return;
+  if (zoom || !chart.data || isPaused()) return;
   clearTimeout(chart.refreshing);
   chart.refreshing = setTimeout(() => {
     if (chart.inView && !document.hidden) load(chart);
@@ -157,14 +158,15 @@ async function picture(library_, chart) {
   if (chart.wait && some) chart.wait.hidden = true;
   const data = figure.data.map(trace => {
     const hidden = chart.solo && trace.meta.key !== chart.solo || chart.off.has(trace.meta.key);
-    return { ...coloured({ ...trace, x: null, y: null }), x: trace.x, y: trace.y, visible: !hidden };
+    return { ...coloured({ ...trace, x: null, y: null }), x: trace.x.map(shifted), y: trace.y, visible: !hidden };
   });
   const layout = coloured(figure.layout);
   layout.font.family = getComputedStyle(document.body).fontFamily;
-  layout.xaxis.range = [chart.data.from * 1000, chart.data.to * 1000];
+  layout.xaxis.range = [shifted(chart.data.from * 1000), shifted(chart.data.to * 1000)];
   layout.height = heightOf(chart);
   const lines = linesOf(chart);
   layout.shapes = layout.shapes.filter(shape => shape.name !== "mark" || lines.delete(shape.x0));
+  for (const shape of layout.shapes) if (shape.xref === "x") { shape.x0 = shifted(shape.x0); shape.x1 = shifted(shape.x1); }
   layout.uirevision = zoom ? zoom.join() : "live"; // else Plotly keeps the range that was dragged, for ever
   if (!chart.begun) chart.plot.replaceChildren(); // the first picture goes
   chart.begun = true;
@@ -216,20 +218,22 @@ function say(chart, at) {
 
 // --- zoom and crosshair -----------------------------------------------------------------------------------
 
+/* Unix milliseconds of a place on a time axis, which Plotly says as a number or as text. */
+const moment = value => unshifted(typeof value === "number" ? value : Date.parse(`${value.replace(" ", "T")}Z`));
+
 function listen(chart) {
   chart.plot.on("plotly_relayout", change => {
     const from = change["xaxis.range[0]"], to = change["xaxis.range[1]"];
     if (from === undefined || to === undefined || chart.setting) return;
-    const seconds = value => (typeof value === "number" ? value : Date.parse(`${value.replace(" ", "T")}Z`)) / 1000;
-    setZoom([seconds(from), seconds(to)]);
+    setZoom([moment(from) / 1000, moment(to) / 1000]);
   });
   chart.plot.on("plotly_doubleclick", () => setZoom(null));
   chart.plot.on("plotly_hover", event => cross(chart, event.xvals?.[0] ?? event.points?.[0]?.x));
   chart.plot.on("plotly_unhover", () => cross(chart, null));
 }
 
+/* A zoom is an address: Back goes to the range before it. */
 function setZoom(range) {
-  zoom = range;
   const url = new URL(location.href);
   if (range) {
     url.searchParams.set("from", Math.round(range[0] * 1000));
@@ -238,18 +242,26 @@ function setZoom(range) {
     const original = new URL(charts.values().next().value.figure.dataset.src, location.href).searchParams;
     for (const name of ["from", "to"]) original.get(name) ? url.searchParams.set(name, original.get(name)) : url.searchParams.delete(name);
   }
-  history.replaceState(null, "", url);
+  if (url.href !== location.href) history.pushState({ zoom: range }, "", url);
+  showZoom(range);
+}
+
+const rangeOf = href => ["from", "to"].map(name => new URL(href).searchParams.get(name) || "").join();
+
+function showZoom(range) {
+  zoom = range;
   document.body.classList.toggle("sg-zoomed", Boolean(range));
-  const label = document.querySelector("[data-range-label]"), hm = t => new Date(t * 1000).toISOString().slice(11, 19);
+  const label = document.querySelector("[data-range-label]"), hm = t => clock(t * 1000);
   if (label) {
     label.dataset.was ??= label.textContent;
     label.textContent = range ? `${hm(range[0])} to ${hm(range[1])}` : label.dataset.was;
   }
+  for (const button of document.querySelectorAll('[data-do="unzoom"]')) button.hidden = !range;
   for (const chart of charts.values()) load(chart);
 }
 
 function cross(source, x) {
-  const at = typeof x === "string" ? Date.parse(`${x.replace(" ", "T")}Z`) : x ?? null;
+  const at = x === null || x === undefined ? null : moment(x);
   for (const chart of charts.values()) {
     if (chart.drawn) say(chart, at);
     if (!chart.drawn || chart === source) continue;
@@ -258,6 +270,22 @@ function cross(source, x) {
     chart.cross.hidden = share < 0 || share > 1;
     chart.cross.style.left = `${MARGIN.left + share * (chart.box.clientWidth - MARGIN.left - MARGIN.right)}px`;
   }
+}
+
+/* The address of what is seen, that shows the same whenever it is opened: with absolute times. */
+async function copyLink() {
+  const [chart] = charts.values(), url = new URL(location.href);
+  const [from, to] = zoom || (chart?.data ? [chart.data.from, chart.data.to] : []);
+  if (from) {
+    url.searchParams.set("from", Math.round(from * 1000));
+    url.searchParams.set("to", Math.round(to * 1000));
+  }
+  let copied = false;
+  try {
+    await navigator.clipboard.writeText(url.href);
+    copied = true;
+  } catch { /* no clipboard without TLS: the address is shown to be copied by hand */ }
+  document.dispatchEvent(new CustomEvent("sg:say", { detail: copied ? { head: "Link copied", text: `${dateTime(from * 1000)} to ${dateTime(to * 1000)}, ${zoneLabel}` } : { head: "Copy this link", text: url.href } }));
 }
 
 // --- live points ------------------------------------------------------------------------------------------
@@ -329,7 +357,7 @@ function table(chart) {
   const rows = [...byTime.entries()].sort((a, b) => b[0] - a[0]).slice(0, 500);
   const element = document.createElement("table"), head = element.createTHead().insertRow(), body = element.createTBody();
   element.className = "table";
-  for (const [name, number] of [["Time (UTC)", false], ...lines.map(line => [`${line.name}, ${chart.data.unit}`, true])]) {
+  for (const [name, number] of [[`Time (${zoneLabel})`, false], ...lines.map(line => [`${line.name}, ${chart.data.unit}`, true])]) {
     const th = document.createElement("th");
     th.scope = "col";
     th.textContent = name;
@@ -338,7 +366,7 @@ function table(chart) {
   }
   for (const [t, values] of rows) {
     const row = body.insertRow();
-    row.insertCell().textContent = new Date(t).toISOString().slice(0, 19).replace("T", " ");
+    row.insertCell().textContent = dateTime(t);
     for (const value of values) {
       const cell = row.insertCell();
       cell.className = "num";
@@ -403,9 +431,21 @@ export function start() {
   });
   document.addEventListener("sg:events", event => {
     const touched = new Set(event.detail.items.filter(item => item.type === "mark").map(item => item.sub));
-    for (const chart of charts.values()) if (touched.has(chart.figure.dataset.sub)) refresh(chart);
+    const hasAlert = event.detail.items.some(item => item.type === "alert"); // marks of alerts stand under every chart
+    for (const chart of charts.values()) if (hasAlert || touched.has(chart.figure.dataset.sub)) refresh(chart);
+  });
+  const asked = rangeOf(location.href); // what the server made this page for
+  addEventListener("popstate", event => {
+    if (event.state?.zoom) showZoom(event.state.zoom);
+    else if (rangeOf(location.href) === asked) showZoom(null);
+    else location.reload(); // the page itself was made zoomed
+  });
+  document.addEventListener("click", event => {
+    if (event.target.closest('[data-do="unzoom"]')) setZoom(null);
+    if (event.target.closest('[data-do="copy-range"]')) copyLink();
   });
   document.addEventListener("sg:unzoom", () => setZoom(null));
+  document.addEventListener("sg:resumed", () => charts.forEach(refresh));
   document.addEventListener("sg:theme", () => charts.forEach(draw));
   addEventListener("resize", () => charts.forEach(draw));
 }

@@ -1,3 +1,5 @@
+import { zoned } from "./zone.js";
+
 /* Numbers and words as the server's templates write them (dashboard/pages/words.py), so that both agree. */
 const THIN = "\u202f";
 export const looks = JSON.parse(document.getElementById("sg-looks")?.textContent || "{}");
@@ -32,7 +34,7 @@ export function duration(seconds) {
   return "";
 }
 export const word = value => look(value).word;
-export const text = value => String(value);
+export const text = value => zoned(String(value));
 const owner = value => value || "nobody";
 const lower = value => String(value).toLowerCase();
 export const formats = { owner, lower, count, rate, bytes, short, duration, word, text };

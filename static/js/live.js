@@ -2,6 +2,7 @@
    State replaces state; events are told in order, from the last one seen. */
 import { duration, formats, icon, look } from "./format.js";
 import { push } from "./spark.js";
+import { zoned } from "./zone.js";
 
 const body = document.body;
 const LATE_INTERVALS = 3;
@@ -26,6 +27,7 @@ const page = {
 
 /* The server's time by the page's own clock. */
 export const now = () => Date.now() / 1000 + page.offset;
+export const isPaused = () => page.paused;
 const say = (name, detail) => document.dispatchEvent(new CustomEvent(name, { detail }));
 
 // --- subscriptions ----------------------------------------------------------------------------------------
@@ -277,7 +279,7 @@ function putLines(list, lines) {
   list.replaceChildren(...lines.map(line => {
     const item = document.createElement("li"), text = document.createElement("span");
     text.className = "name";
-    text.textContent = line;
+    text.textContent = zoned(line);
     item.append(text);
     return item;
   }));
@@ -314,6 +316,9 @@ function tick() {
     const word = page.paused ? "paused" : page.state !== "live" ? page.state : stale ? "old data" : zoomed ? "zoomed" : "live";
     button.classList.toggle("is-warn", page.state !== "live" || stale);
     button.classList.toggle("is-paused", page.paused);
+    button.setAttribute("aria-pressed", String(page.paused));
+    const title = page.paused ? "Go on (p)" : zoomed ? "Back to the range before zooming" : "Hold this page still (p)";
+    if (button.title !== title) button.title = title;
     const strong = document.createElement("b");
     strong.textContent = word;
     button.replaceChildren(strong, age === null ? "" : ` · ${duration(age)} ago`);
@@ -336,6 +341,17 @@ function tick() {
   }
 }
 
+/* Hold the page still: what comes meanwhile is kept and shown when it goes on. Alerts are told all the same. */
+function pause(isPaused) {
+  page.paused = isPaused;
+  if (!isPaused && page.held) { const frame = page.held; page.held = null; apply(frame); }
+  if (!isPaused) {
+    say("sg:resumed", {});
+    for (const element of document.querySelectorAll("[data-hints], [data-on]")) hint(element);
+  }
+  tick();
+}
+
 export function start() {
   connect();
   setInterval(tick, 1000);
@@ -347,11 +363,17 @@ export function start() {
   document.addEventListener("click", event => {
     if (event.target.closest('[data-do="reconnect"]')) { page.tries = 0; connect(); }
     if (event.target.closest("[data-live]") && body.classList.contains("sg-zoomed")) say("sg:unzoom", {});
-    else if (event.target.closest("[data-live]")) {
-      page.paused = !page.paused;
-      if (!page.paused && page.held) { const frame = page.held; page.held = null; apply(frame); }
-      tick();
-    }
+    else if (event.target.closest("[data-live]")) pause(!page.paused);
+  });
+  document.addEventListener("keydown", event => {
+    if (event.key !== "p" || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (event.target.matches("input, textarea, select") || document.querySelector("dialog[open]")) return;
+    pause(!page.paused);
+  });
+  document.addEventListener("htmx:beforeRequest", event => {
+    // a page that is held still fetches nothing by itself; what a person asks for comes
+    const { elt, triggeringEvent } = event.detail.requestConfig;
+    if (page.paused && !elt.matches("form, a, button") && !triggeringEvent?.isTrusted) event.preventDefault();
   });
 }
 

@@ -2,11 +2,16 @@
 import * as live from "./live.js";
 import * as spark from "./spark.js";
 import * as toasts from "./toasts.js";
+import * as zone from "./zone.js";
 
+zone.start();
 spark.mount();
 toasts.start();
 live.start();
-document.addEventListener("htmx:afterSwap", event => spark.mount(event.target.parentElement || document));
+document.addEventListener("htmx:afterSwap", event => {
+  spark.mount(event.target.parentElement || document);
+  zone.retime(event.target.parentElement || document);
+});
 if (document.querySelector("figure[data-chart]")) import("./charts.js").then(charts => charts.start());
 document.addEventListener("sg:reload", () => {
   // more was missed than the server keeps: the lists fetch themselves anew

@@ -1,5 +1,6 @@
 /* What stands on a chart beside its lines: marks on the time axis, and stretches without data with their cause. */
 import { icon } from "./format.js";
+import { when, zoned } from "./zone.js";
 
 export const MARGIN = { left: 56, right: 8 };
 const PILE_PIXELS = 14;
@@ -19,14 +20,13 @@ const place = chart => {
   return t => MARGIN.left + (Math.min(to, Math.max(from, t)) - from) / (to - from) * width;
 };
 const TONES = ["is-bad", "is-warn", "is-info", "is-ok", ""];
-const hms = t => new Date(t * 1000).toISOString().slice(11, 19);
 
 /* Where the dotted lines stand, in milliseconds: one for each pile, at its first mark. */
 export const linesOf = chart => new Set(piles(chart, place(chart)).map(pile => Math.round(pile[0].t * 1000)));
 
 function pileElement(chart, pile, left) {
   const element = document.createElement("button"), worst = TONES.find(tone => pile.some(mark => mark.tone === tone));
-  const lines = pile.map(mark => `${hms(mark.t)} UTC: ${mark.text}`);
+  const lines = pile.map(mark => `${when(mark.t * 1000)}: ${zoned(mark.text)}`);
   element.type = "button";
   element.className = `sg-axis-mark ${worst}`;
   element.style.left = `${left}px`;
@@ -58,9 +58,9 @@ export function marks(chart) {
     element.className = "sg-hatch";
     element.style.left = `${inside(gap.from)}px`;
     element.style.width = `${Math.max(1, inside(gap.to) - inside(gap.from))}px`;
-    element.title = gap.why;
+    element.title = zoned(gap.why);
     if (inside(gap.to) - inside(gap.from) > 90) {
-      element.append(Object.assign(document.createElement("i"), { className: "name", textContent: gap.why }));
+      element.append(Object.assign(document.createElement("i"), { className: "name", textContent: zoned(gap.why) }));
     }
     return element;
   }));

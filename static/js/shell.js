@@ -1,3 +1,5 @@
+import { clock, zone, zoneLabel } from "./zone.js";
+
 // What every page does without the socket: theme, menus, keys, the countdown of the demo's strip.
 
 const root = document.documentElement;
@@ -64,7 +66,7 @@ function countDown() {
   }
 }
 function tellTime() {
-  for (const span of document.querySelectorAll("[data-clock]")) span.textContent = `${new Date().toISOString().slice(11, 19)} UTC`;
+  for (const span of document.querySelectorAll("[data-clock]")) span.textContent = `${clock(Date.now())} ${zone === "UTC" ? "UTC" : zoneLabel}`;
 }
 setInterval(() => { countDown(); tellTime(); }, 1000);
 countDown();

@@ -1,5 +1,6 @@
 /* Toasts of alert transitions: one per alert, changed through its life. Only critical ones interrupt a screen reader. */
 import { icon } from "./format.js";
+import { zoned } from "./zone.js";
 
 const SHOWN_MS = 12000;
 const open = new Map(); // alert id -> element
@@ -19,15 +20,9 @@ function show(item) {
   head.textContent = firing ? item.rule : `Resolved: ${item.rule}`;
   link.href = item.href;
   link.className = "link name";
-  link.textContent = firing ? item.sentence : item.reason;
+  link.textContent = zoned(firing ? item.sentence : item.reason);
   words.append(head, document.createElement("br"), link);
-  const close = document.createElement("button");
-  close.type = "button";
-  close.className = "btn btn-ghost btn-icon btn-sm";
-  close.setAttribute("aria-label", "Close");
-  close.append(icon("i-x"));
-  close.addEventListener("click", () => drop(item.id, toast));
-  toast.append(icon(firing ? "i-bad" : "i-ok"), words, close);
+  toast.append(icon(firing ? "i-bad" : "i-ok"), words, closer(() => drop(item.id, toast)));
   if (old) old.replaceWith(toast);
   else list.append(toast);
   open.set(item.id, toast);
@@ -50,7 +45,32 @@ function drop(id, toast) {
   if (open.get(id) === toast) open.delete(id);
 }
 
+/* Something that this page itself has to say: it goes by itself. */
+function say({ head, text }) {
+  const toast = document.createElement("div"), words = document.createElement("div"), title = document.createElement("b"), rest = document.createElement("span");
+  toast.className = "sg-toast is-info";
+  toast.setAttribute("role", "status");
+  title.textContent = head;
+  rest.className = "t2 break";
+  rest.textContent = text;
+  words.append(title, document.createElement("br"), rest);
+  toast.append(icon("i-info"), words, closer(() => toast.remove()));
+  document.getElementById("sg-toasts").append(toast);
+  setTimeout(() => toast.remove(), SHOWN_MS);
+}
+
+function closer(close) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "btn btn-ghost btn-icon btn-sm";
+  button.setAttribute("aria-label", "Close");
+  button.append(icon("i-x"));
+  button.addEventListener("click", close);
+  return button;
+}
+
 export function start() {
+  document.addEventListener("sg:say", event => say(event.detail));
   const title = document.title;
   document.addEventListener("sg:events", event => {
     for (const item of event.detail.items) if (item.type === "alert") show(item);

@@ -37,7 +37,8 @@ PRIVATE = [
     "/", "/clusters/x/", "/clusters/x/groups/", "/clusters/x/groups/a/", "/clusters/x/topics/", "/clusters/x/topics/a/",
 
     "/clusters/x/brokers/", "/clusters/x/brokers/1/", "/clusters/x/dead-letters/", "/clusters/x/events/",
-    "/clusters/x/configuration/", "/instance/", "/search/", "/alerts/history/", "/alerts/rules/", "/alerts/rules/x/",
+    "/clusters/x/configuration/", "/clusters/x/rights/",
+    "/instance/", "/search/", "/alerts/history/", "/alerts/rules/", "/alerts/rules/x/",
     "/alerts/silences/", "/alerts/silences/new/", "/alerts/deliveries/",
     "/clusters/x/series/", "/clusters/add/", "/clusters/x/edit/", "/clusters/x/delete/", "/alerts/",
     "/settings/channels/", "/settings/channels/new/", "/settings/channels/1/",

@@ -28,6 +28,7 @@ class Stage:
         self.recorder.now = BEGIN + next(_stages) * 1_000_000
         self.monotonic = 1000.0
         self.ends: dict[str, list[int | None]] = {"orders": [100, 100]}
+        self.starts: dict[str, list[int | None]] = {}  # written with a cycle when there are any
         self.commits: dict[str, list[int | None]] = {"payments": [90, 90]}
         self.verdicts: dict[str, int | None] = {"payments": Verdict.OK}
         self.brokers: dict[str, int | None] = {"1": Reach.UP, "2": Reach.UP, "3": Reach.UP}
@@ -79,14 +80,15 @@ class Stage:
         self.monotonic += recorder.cluster.interval_seconds
         if reachable:
             committed = column({g: {("orders", p): v for p, v in enumerate(own)} for g, own in self.commits.items()})
-            number = recorder.write(
-                {
-                    Kind.END: topics(self.ends),
-                    Kind.COMMITTED: committed,
-                    Kind.VERDICT: singles(self.verdicts),
-                    Kind.BROKER: singles(self.brokers),
-                }
-            )
+            columns = {
+                Kind.END: topics(self.ends),
+                Kind.COMMITTED: committed,
+                Kind.VERDICT: singles(self.verdicts),
+                Kind.BROKER: singles(self.brokers),
+            }
+            if self.starts:
+                columns[Kind.START] = topics(self.starts)
+            number = recorder.write(columns)
         else:
             recorder.cycle += 1
             recorder.now += recorder.cluster.interval_seconds
@@ -127,7 +129,7 @@ def killed() -> None:
 
 def webhook_channel(name: str = "ops", url: str = "https://hooks.example.org/x", secret: str = "") -> Channel:
     blob = secrets.encrypt({"url": url, "secret": secret}, settings.INSTANCE_KEY)
-    return Channel.objects.create(name=name, settings_encrypted=blob, target=url)
+    return Channel.objects.create(kind="webhook", name=name, settings_encrypted=blob, target=url)
 
 
 def story(rule: str) -> list[tuple[str, str]]:

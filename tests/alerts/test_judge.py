@@ -83,7 +83,7 @@ def test_a_frozen_group_fires_after_a_minute_and_resolves_told_once_each(stage: 
     assert alert.resolved_at is not None
     firing, resolved = Delivery.objects.order_by("id")
     assert firing.payload["numbers"]["lag"] == 280
-    assert firing.payload["link"].endswith("/clusters/prod/groups/payments/")
+    assert "/clusters/prod/groups/payments/?from=" in firing.payload["link"]
     assert firing.payload["resolved_at"] is None
     assert resolved.payload["sentence"].startswith("payments makes progress again after 2")
     assert resolved.payload["resolved_at"].endswith("Z")

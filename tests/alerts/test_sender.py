@@ -8,12 +8,9 @@ import hmac
 import json
 import random
 import socket
-import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -23,96 +20,22 @@ from collectors import secrets
 from collectors.domain.topology import Reach
 from dashboard.alerts import outbox
 from dashboard.alerts.channels import Answer, Outcome
-from dashboard.alerts.channels.webhook import key_of, new_secret, seconds_of
-from dashboard.alerts.outbox import notification_counts, send_test
+from dashboard.alerts.channels.http import seconds_of
+from dashboard.alerts.channels.kinds import KINDS
+from dashboard.alerts.channels.webhook import key_of, new_secret
 from dashboard.alerts.sender import Sender
+from dashboard.alerts.telling import send_test
 from dashboard.models import Channel, Delivery
 
+from .receiver import Receiver, counts, drive, due_now, state_of, status
 from .stage import Stage, settle, webhook_channel
 
 SECRET = new_secret()
 
 
-@dataclass
-class Received:
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def key(self) -> str:
-        return self.headers["idempotency-key"]
-
-
-@dataclass
-class Receiver:
-    """Answers as `script` says for each request in turn, then with 200."""
-
-    url: str = ""
-    script: list[Callable[[BaseHTTPRequestHandler], None]] = field(default_factory=list)
-    received: list[Received] = field(default_factory=list)
-    released: threading.Event = field(default_factory=threading.Event)
-
-
-def status(code: int, body: bytes = b"", **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(code)
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.send_header("Content-Length", str(len(body)))
-        handler.end_headers()
-        handler.wfile.write(body)
-
-    return answer
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    seen = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            seen.received.append(Received(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-            answer = seen.script.pop(0) if seen.script else status(200)
-            answer(self)
-
-        def do_GET(self) -> None:
-            raise AssertionError("a redirect was followed")
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    seen.url = f"http://127.0.0.1:{server.server_address[1]}/hook"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield seen
-    seen.released.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
 @pytest.fixture(autouse=True)
 def loopback_allowed(settings: Any) -> None:
     settings.ALLOWED_NETWORKS = ["loopback"]
-
-
-def drive(sender: Sender, until: Callable[[], bool], *, seconds: float = 10) -> None:
-    ends = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < ends, list(
-            Delivery.objects.values("channel__name", "state", "attempts", "last_error")
-        )
-        sender.turn()
-        sender._woken.wait(0.02)
-        sender._woken.clear()
-
-
-def due_now() -> None:
-    Delivery.objects.update(next_attempt_at=timezone.now() - timedelta(seconds=1))
 
 
 def queue(channel: Channel) -> Delivery:
@@ -121,15 +44,6 @@ def queue(channel: Channel) -> Delivery:
     Delivery.objects.filter(pk=delivery.pk).update(event="firing")
     delivery.refresh_from_db()
     return delivery
-
-
-def state_of(delivery: Delivery) -> str:
-    delivery.refresh_from_db()
-    return str(delivery.state)
-
-
-def counts(channel: str = "ops") -> dict[str, int]:
-    return {outcome: count for name, outcome, count in notification_counts() if name == channel and count}
 
 
 def test_a_whole_outage_is_told_once_each_in_order_and_signed(db: None, receiver: Receiver) -> None:
@@ -156,7 +70,7 @@ def test_a_whole_outage_is_told_once_each_in_order_and_signed(db: None, receiver
     body = json.loads(first.body)
     assert set(body) == {
         "version", "event", "alert", "rule", "severity", "cluster", "subject", "sentence", "started_at", "fired_at",
-        "resolved_at", "numbers", "link",
+        "resolved_at", "numbers", "link", "how_bad", "trend", "next_step", "acknowledge",
     }  # fmt: skip
     assert body["sentence"] == "Broker 2 is down: the cluster no longer lists it; 2 of 3 brokers up"
     assert body["subject"] == {"kind": "broker", "name": "2"}
@@ -389,11 +303,12 @@ def test_counters_outlive_their_messages(db: None, receiver: Receiver) -> None:
 
 
 def test_the_form_stores_what_it_validated_and_shows_no_secret(db: None) -> None:
-    settings = outbox.validate_webhook("http://127.0.0.1:8999/T0/path-is-secret", SECRET)
-    channel = outbox.store_webhook(Channel(name="x"), settings)
+    typed = {"url": "http://127.0.0.1:8999/T0/path-is-secret", "secret": SECRET}
+    checked = KINDS["webhook"].check(typed, outbox.outside())
+    channel = outbox.store_settings(Channel(name="x", kind="webhook"), checked)
     channel.save()
     assert "path-is-secret" not in channel.target
-    assert outbox.webhook_settings(Channel.objects.get()) == settings
+    assert outbox.settings_of(Channel.objects.get()) == typed
     assert SECRET.encode() not in bytes(Channel.objects.get().settings_encrypted)
 
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dashboard.alerts.addresses import parse_networks
-from dashboard.alerts.channels import Answer, Message, Outcome
-from dashboard.alerts.channels.webhook import WebhookSettings, send
+from dashboard.alerts.channels import Answer, Message, Outcome, Outside
+from dashboard.alerts.channels.webhook import Webhook
 
 NAME = "hooks.example.test"
 
@@ -81,13 +81,10 @@ class TlsReceiver:
             assert not host.replace(".", "").isdigit()
             return [str(ipaddress.IPv4Address("127.0.0.1"))]
 
-        return send(
-            WebhookSettings(f"https://{name}:{self.port}/x"),
+        return Webhook().send(
+            {"url": f"https://{name}:{self.port}/x"},
             Message("key", "test", 1, {}),
-            allowed=parse_networks(["loopback"]),
-            now=0.0,
-            seconds=5.0,
-            resolver=to_loopback,
+            Outside(parse_networks(["loopback"]), 0.0, 5.0, to_loopback),
         )
 
 

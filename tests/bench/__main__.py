@@ -1,4 +1,4 @@
-"""Runs every bench, prints its table, writes `<data folder>/bench/<name>.json`."""
+"""Runs every bench, or those named, prints its table, writes `<data folder>/bench/<name>.json`."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ import os
 import sys
 from pathlib import Path
 
-NAMES = ("cycle", "history_frames", "metrics_page")
+BENCHES = {
+    "history_frames": ("history_frames", ()),
+    "metrics_page": ("metrics_page", ()),
+    "cycle-demo": ("cycle", ("demo",)),
+    "cycle-large": ("cycle", ("large",)),
+    "served-demo": ("served", ("demo",)),
+    "served-large": ("served", ("large",)),
+}
 
 
 def main() -> None:
+    wanted = sys.argv[1:] or list(BENCHES)
+    if unknown := [name for name in wanted if name not in BENCHES]:
+        raise SystemExit(f"no such bench: {', '.join(unknown)}; there are {', '.join(BENCHES)}")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
     import django
 
     django.setup()
     from django.conf import settings
 
+    from .lines import table
+
     folder = Path(settings.DATA_DIR) / "bench"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[1:] or NAMES:
-        lines = importlib.import_module(f"tests.bench.{name}").run()
+    for name in wanted:
+        module, arguments = BENCHES[name]
+        lines = importlib.import_module(f"tests.bench.{module}").run(*arguments)
         (folder / f"{name}.json").write_text(json.dumps(lines, indent=1))
-        print(f"\n{name}")
-        for line in lines:
-            met = "" if line["met"] is None else ("met" if line["met"] else "NOT MET")
-            print(
-                f"  {line['line']:<60} {line['value']:>12} {line['unit']:<16} baseline {line['baseline']}"
-                f" ratio {line['ratio']} goal {line['goal']} {met}"
-            )
+        print(table(name, lines), flush=True)
 
 
 if __name__ == "__main__":

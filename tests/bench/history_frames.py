@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-if __name__ == "__main__":
-    import os
-
-    import django
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
-    django.setup()
-
+from django.core.management import call_command
 from django.db import connection, models, transaction
+from numpy.typing import NDArray
 
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.history import queries
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
-from collectors.models import Cluster, Frame
-from collectors.models import Layout as LayoutRow
+from collectors.models import Cluster
 
-Line = dict[str, Any]
+from .lines import Line, line
+
 INTERVAL = 5.0
 DAY_CYCLES = 17_280
 
@@ -58,9 +48,9 @@ def own_database() -> Iterator[None]:
         connection.close()
         connection.settings_dict["NAME"] = str(Path(folder) / "bench.sqlite3")
         try:
+            call_command("migrate", interactive=False, verbosity=0)
             with connection.schema_editor() as editor:
-                for model in (Cluster, LayoutRow, Frame, SampleRow):
-                    editor.create_model(model)
+                editor.create_model(SampleRow)
             yield
         finally:
             connection.close()
@@ -109,19 +99,6 @@ def pages() -> int:
         cursor.execute("PRAGMA page_size")
         (size,) = cursor.fetchone()
     return int((used - free) * size)
-
-
-def line(name: str, value: float, unit: str, *, baseline: float | None, goal: str, met: bool) -> Line:
-    ratio = value / baseline if baseline else None
-    return {
-        "line": name,
-        "value": float(f"{value:.4g}"),
-        "unit": unit,
-        "baseline": None if baseline is None else float(f"{baseline:.4g}"),
-        "ratio": None if ratio is None else float(f"{ratio:.4g}"),
-        "goal": goal,
-        "met": met,
-    }
 
 
 def ingest() -> list[Line]:
@@ -239,7 +216,3 @@ def day() -> list[Line]:
 def run() -> list[Line]:
     with own_database():
         return [*ingest(), now(60, 6, 10, 5), now(10_000, 100, 500, 50), now(100_000, 100, 5_000, 300), *day()]
-
-
-if __name__ == "__main__":
-    print(json.dumps(run(), indent=1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -10,18 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-
-if __name__ == "__main__":
-    import os
-
-    import django
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
-    django.setup()
-
-from django.apps import apps
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -35,7 +24,8 @@ from collectors.history.queries import cluster_at
 from collectors.models import Cluster, Cycle, Group, Topic
 from dashboard.metrics.page import MetricsPage, own_registry
 
-from .history_frames import Line, own_database
+from .history_frames import own_database
+from .lines import Line, at_most, line
 
 INTERVAL = 5.0
 TOPICS, PER_TOPIC, GROUPS = 1_000, 10, 1_000
@@ -145,13 +135,6 @@ def _median(work: Callable[[], object], times: int = 9) -> float:
 
 def run() -> list[Line]:
     with own_database():
-        with connection.schema_editor() as editor:
-            existing = set(connection.introspection.table_names())
-            for model in apps.get_app_config("collectors").get_models():
-                if model._meta.db_table not in existing:
-                    editor.create_model(model)
-            for model in apps.get_app_config("dashboard").get_models():
-                editor.create_model(model)
         return _measure()
 
 
@@ -182,24 +165,15 @@ def _measure() -> list[Line]:
     samples = sum(1 for row in body.splitlines() if row and not row.startswith(b"#"))
     size = f"{samples} samples, {len(body) / 1e6:.1f} MB"
 
-    def line(name: str, value: float, goal: float | None) -> Line:
-        return {
-            "line": name,
-            "value": round(value, 2),
-            "unit": "ms",
-            "baseline": round(baseline, 2),
-            "ratio": round(baseline / value, 1),
-            "goal": "" if goal is None else f"<= {goal:g} ms",
-            "met": None if goal is None else value <= goal,
-        }
-
     return [
-        line(f"/metrics, {LAG_ROWS} lag rows, part rendered ({size}; baseline: only the lag rows)", same, GOAL_MS),
-        line("the same, gzip", zipped, GOAL_MS),
-        line("the first scrape of a new cycle, its part rendered in it", statistics.median(new), None),
-        line("reading a new cycle from the frames (shared with pages, judge and hub)", statistics.median(decode), None),
+        at_most(
+            f"/metrics, {LAG_ROWS} lag rows, part rendered ({size}; baseline: prometheus_client, only the lag rows)",
+            same,
+            "ms",
+            GOAL_MS,
+            baseline=baseline,
+        ),
+        at_most("the same, gzip", zipped, "ms", GOAL_MS, baseline=baseline),
+        line("the first scrape of a new cycle, its part rendered in it", statistics.median(new), "ms"),
+        line("reading a new cycle from the frames (shared with pages, judge and hub)", statistics.median(decode), "ms"),
     ]
-
-
-if __name__ == "__main__":
-    print(json.dumps(run(), indent=1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +20,13 @@ from tests.screenshots import BROWSER_ARGUMENTS, sign_in
 
 HOLD_SECONDS = 5
 """The rule's 60 s are the judge's own tests' business; here they would only be waited for."""
+
+
+POLICY = """
+window.broken = [];
+document.addEventListener('securitypolicyviolation', e => window.broken.push(e.violatedDirective + ' ' + e.blockedURI));
+"""
+"""Counts what breaks the content security policy, from the first byte of each document on."""
 
 
 @dataclass
@@ -79,10 +85,7 @@ def served(kafka: KafkaCluster, life: Life, tmp_path_factory: pytest.TempPathFac
     try:
         made.start()
         made.wait_alive()
-        with sqlite3.connect(made.folder / "data" / "streamgauge.sqlite3", timeout=20) as database:
-            database.execute(
-                "UPDATE dashboard_rule SET hold_seconds = ? WHERE key = 'group_no_progress'", [HOLD_SECONDS]
-            )
+        made.change("UPDATE dashboard_rule SET hold_seconds = ? WHERE key = 'group_no_progress'", HOLD_SECONDS)
         wait_for("the first cycles", lambda: made.last_cycle() > 3, seconds=60)
         yield made
     finally:

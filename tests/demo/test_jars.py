@@ -111,8 +111,10 @@ def test_giving_up_begins_nothing_more(tmp_path: Path) -> None:
     assert len(asked) < len(many)
 
 
-def test_the_pinned_list_is_whole() -> None:
-    assert len(jars.BROKER_JARS) == 46
-    assert len({jar.file_name for jar in jars.BROKER_JARS}) == 46
-    assert all(len(jar.sha256) == 64 and jar.size > 0 for jar in jars.BROKER_JARS)
-    assert {jar.version for jar in jars.BROKER_JARS if jar.group == "org.apache.kafka"} == {jars.KAFKA_VERSION}
+@pytest.mark.parametrize(("version", "count"), [(jars.KAFKA_VERSION, 46), ("4.0.1", 44), ("3.7.2", 56)])
+def test_the_pinned_list_is_whole(version: str, count: int) -> None:
+    pinned = jars.broker_jars(version)
+    assert len(pinned) == count
+    assert len({jar.file_name for jar in pinned}) == count
+    assert all(len(jar.sha256) == 64 and jar.size > 0 for jar in pinned)
+    assert {jar.version for jar in pinned if jar.group == "org.apache.kafka"} == {version}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collectors.domain.lag import gather, partition_lag, positions_in, sums
+from collectors.domain.lag import gather, lost_records, newly_lost, partition_lag, positions_in, sums
 from collectors.domain.numbers import NO_COMMIT, Layout, Numbers
 
 offsets = st.one_of(st.none(), st.integers(min_value=NO_COMMIT, max_value=2**62))
@@ -78,3 +78,26 @@ def test_equal_layouts_have_equal_digests_and_others_do_not() -> None:
     moved = Layout.build({"g": [("t", 0)], "h": [("t", 1)]})
     assert one.digest == same.digest
     assert len({one.digest, other.digest, moved.digest}) == 3
+
+
+@pytest.mark.parametrize(
+    ("said", "committed", "start", "before", "lost", "newly"),
+    [
+        ("the commit is past the log start: nothing is lost", 50, 40, 30, 0, 0),
+        ("commit and log start are equal: nothing is lost", 40, 40, 30, 0, 0),
+        ("the log start passed the commit: what is between is lost", 40, 100, 30, 60, 60),
+        ("it had passed it before: only what came since is new", 40, 100, 70, 60, 30),
+        ("nothing new was deleted", 40, 100, 100, 60, 0),
+        ("a topic made anew begins at 0 again", 40, 0, 100, 0, 0),
+        ("where the group never committed nothing was lost", NO_COMMIT, 100, 30, None, None),
+        ("an unknown commit", None, 100, 30, None, None),
+        ("an unknown log start", 40, None, 30, None, None),
+        ("the first look: lost, but when is not known", 40, 100, None, 60, None),
+    ],
+)
+def test_lost_records(
+    said: str, committed: int | None, start: int | None, before: int | None, lost: int | None, newly: int | None
+) -> None:
+    one = [Numbers.of([value]) for value in (committed, start, before)]
+    assert lost_records(one[0], one[1]).at(0) == lost, said
+    assert newly_lost(*one).at(0) == newly, said

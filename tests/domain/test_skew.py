@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from collectors.domain.skew import spread
+from collectors.domain.numbers import Numbers
+from collectors.domain.skew import spread, times_even
 
 CASES = [
     ("evenly spread: none is hot", {0: 1000, 1: 1010, 2: 990}, []),
@@ -36,3 +38,18 @@ def test_which_partitions_are_hot(said: str, records: dict[int, int | None], hot
 )
 def test_a_spread_that_cannot_be_told_is_none(said: str, records: dict[int, int | None]) -> None:
     assert spread(records) is None, said
+
+
+@pytest.mark.parametrize(("said", "records", "hot"), CASES, ids=[case[0] for case in CASES])
+def test_many_topics_at_once_say_the_same(said: str, records: dict[int, int], hot: list[int]) -> None:
+    counts = Numbers.of([*records.values(), 100, 100, None, 7, 9999])
+    owners = np.array([0] * len(records) + [1, 1, 2, 2, 3], dtype=np.int64)
+    found = times_even(counts, owners, 4)
+    own = found.take(slice(0, len(records)))
+    assert own.known.all()
+    assert [i for i in range(len(records)) if own.values[i] > 1] == hot, said
+    assert [found.at(i) for i in range(len(records), len(counts))] == [1, 1, None, None, 1], "others, unknown, single"
+
+
+def test_no_topic_at_all_has_no_skew() -> None:
+    assert len(times_even(Numbers.of([]), np.zeros(0, dtype=np.int64), 0)) == 0

@@ -6,28 +6,25 @@ import json
 import logging
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psycopg
 from confluent_kafka import Consumer, Producer
+
+from tests.servers import create_database, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for(what: str, look: Callable[[], T | None], *, seconds: float) -> T:
@@ -49,6 +46,9 @@ class Served:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.log = folder / "serve.log"
+        # a PostgreSQL of the whole test run: a database of one's own on it
+        shared = os.environ.get("DATABASE_URL", "")
+        self.database_url = create_database(shared, f"served_{uuid.uuid4().hex}") if shared else ""
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,6 +58,8 @@ class Served:
             "STREAMGAUGE_ALLOWED_NETWORKS": "loopback",
             "DJANGO_SETTINGS_MODULE": "dashboard.settings",
         }
+        if self.database_url:
+            own["DATABASE_URL"] = self.database_url
         return {**os.environ, **own}
 
     def manage(self, *arguments: str) -> str:
@@ -110,15 +112,25 @@ class Served:
                 self.process.wait(5)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Rows straight from the file, read-only: what is there whatever the program believes."""
-        file = self.folder / "data" / "streamgauge.sqlite3"
-        connection = sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)
+        """Rows straight from the database, whatever the program believes; none where it has no tables yet."""
         try:
-            return connection.execute(sql, values).fetchall()
-        except sqlite3.OperationalError:
+            if self.database_url:
+                with psycopg.connect(self.database_url) as connection:
+                    return connection.execute(sql.replace("?", "%s"), values).fetchall()
+            file = self.folder / "data" / "streamgauge.sqlite3"
+            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10)) as opened:
+                return opened.execute(sql, values).fetchall()
+        except (sqlite3.OperationalError, psycopg.errors.UndefinedTable):
             return []
-        finally:
-            connection.close()
+
+    def change(self, sql: str, *values: Any) -> None:
+        """Past the program, straight in the database."""
+        if self.database_url:
+            with psycopg.connect(self.database_url) as connection:
+                connection.execute(sql.replace("?", "%s"), values)
+            return
+        with closing(sqlite3.connect(self.folder / "data" / "streamgauge.sqlite3", timeout=20)) as opened, opened:
+            opened.execute(sql, values)
 
     def last_cycle(self) -> int:
         found = self.rows("select last_cycle from collectors_cluster")

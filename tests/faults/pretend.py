@@ -17,6 +17,7 @@ from django.db import OperationalError, connection
 
 from collectors import secrets
 from collectors.domain.numbers import Column, Layout, Numbers
+from collectors.domain.scope import ALL
 from collectors.domain.topology import BrokerNode, Group, GroupType, LogDir, Metadata, Partition, Quorum, Reach, Topic
 from collectors.kafka.session import BrokerReach, CommitsAnswer, OffsetsAnswer, PartError
 from collectors.kafka.survey import SurveyState
@@ -55,6 +56,11 @@ class Pretend:
 
     # what the sampler asks of a session
 
+    scope = ALL
+
+    def remember(self, *_: object) -> None:
+        pass
+
     def ask_commits(self, groups: Sequence[str], *, budget_seconds: float) -> CommitsAnswer:
         self.requests += 1
         members = {name: sorted(self.commits.get(name, {})) for name in groups}
@@ -75,6 +81,12 @@ class Pretend:
         pass
 
     # what it takes of a survey
+
+    def remember_groups(self, *_: object) -> None:
+        pass
+
+    def poke(self, part: str) -> None:
+        pass
 
     def start(self) -> None:
         pass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sqlite3
 import ssl
 import subprocess
 import time
@@ -20,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.conftest import _absent
-from tests.e2e.served import Served, free_port, wait_for
+from tests.e2e.served import Served, wait_for
+from tests.servers import free_port
 
 from .rawsocket import RawSocket, Target
 from .visitor import Visitor
@@ -211,8 +211,7 @@ def test_a_form_of_another_origin_is_told_the_setting(proxied: Proxied, visitor:
     assert answer.status == 403
     assert "https://evil.example" in answer.text
     assert "STREAMGAUGE_TRUSTED_ORIGINS" in answer.text
-    with sqlite3.connect(proxied.served.folder / "data" / "streamgauge.sqlite3") as database:
-        (kept,) = database.execute("select seen from dashboard_refused where kind = 'form'").fetchone()
+    ((kept,),) = proxied.served.rows("select seen from dashboard_refused where kind = 'form'")
     assert "https://evil.example" in kept
 
 

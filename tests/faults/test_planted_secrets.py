@@ -142,7 +142,7 @@ def every_repr(settings: Settings) -> Iterator[str]:
         )
         yield f"{cluster!r} {vars(cluster)} {found!r} {found}"
     for channel in Channel.objects.exclude(name="lost"):
-        webhook = outbox.webhook_settings(channel)
+        webhook = outbox.settings_of(channel)
         yield f"{channel!r} {vars(channel)} {webhook!r} {[webhook]}"
     for row in [*AuditEntry.objects.all(), *Refused.objects.all()]:
         yield f"{row!r} {vars(row)}"

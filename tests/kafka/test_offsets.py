@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
 from collectors.domain.numbers import Layout
+from collectors.domain.scope import Scope
 from collectors.kafka import wire
 from collectors.kafka.commits import CommitBook, _Chunk
 from collectors.kafka.exchange import Exchange
@@ -74,6 +76,33 @@ def test_a_group_that_is_no_longer_asked_for_leaves_the_layout(book: CommitBook)
     take(book, ["one", "two"], [(both, body)])
     alone = offset_fetch_answer({"one": {"t": {0: (0, 5, "")}}})
     assert take(book, ["one"], [(chunk_of("one"), alone)]) == {("one", "t", 0): 5}
+
+
+def test_what_an_answer_misses_stays_not_known_until_metadata_says_that_it_is_gone(book: CommitBook) -> None:
+    whole = offset_fetch_answer({"g": {"a": {0: (0, 1, "")}, "b": {0: (0, 2, "")}}})
+    assert take(book, ["g"], [(chunk_of("g"), whole)]) == {("g", "a", 0): 1, ("g", "b", 0): 2}
+    part, chunk = offset_fetch_answer({"g": {"a": {0: (0, 3, "")}}}), chunk_of("g")
+    missed = {("g", "a", 0): 3, ("g", "b", 0): None}
+    assert take(book, ["g"], [(chunk, part)]) == missed
+    book.learn(frozenset({"b"}), time.time())  # this login may no longer describe it
+    assert take(book, ["g"], [(chunk, part)]) == missed
+    book.learn(frozenset(), time.time())
+    assert take(book, ["g"], [(chunk, part)]) == {("g", "a", 0): 3}
+    assert take(book, ["g"], [(chunk_of("g"), whole)]) == {("g", "a", 0): 1, ("g", "b", 0): 2}
+
+
+def test_what_was_committed_before_a_restart_is_missed_too(book: CommitBook) -> None:
+    book.remember({"g": [("a", [0]), ("b", [1, 0])]})
+    book.learn(frozenset({"b"}), time.time() + 1)
+    part = offset_fetch_answer({"g": {"a": {0: (0, 3, "")}}})
+    assert take(book, ["g"], [(chunk_of("g"), part)]) == {("g", "a", 0): 3, ("g", "b", 0): None, ("g", "b", 1): None}
+
+
+def test_topics_that_are_left_out_are_in_no_layout() -> None:
+    scope = Scope.read({"topics_exclude": "b*"})
+    book = CommitBook(Exchange(ConnectionSettings(("localhost:1",)), "test"), scope)
+    body = offset_fetch_answer({"g": {"a": {0: (0, 1, "")}, "b": {0: (0, 2, "")}}})
+    assert take(book, ["g"], [(chunk_of("g"), body)]) == {("g", "a", 0): 1}
 
 
 def test_a_partition_with_an_error_is_not_known_and_counted(book: CommitBook) -> None:

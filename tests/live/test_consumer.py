@@ -15,8 +15,9 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from dashboard.live import consumer, hub
+from dashboard.live import consumer, hub, wire
 from dashboard.live.consumer import LiveConsumer
+from dashboard.models import Role
 
 from .fake import FakeReader
 
@@ -181,6 +182,28 @@ async def test_what_breaks_the_rules_closes_the_socket_with_the_rule(text: str, 
     assert code == 4003
     assert reason in said
     assert len(said.encode()) <= 123  # RFC 6455, 5.5: what fits in a close frame
+
+
+async def test_a_word_is_heard_only_from_who_has_its_role(reader: FakeReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MESSAGES", {**wire.MESSAGES, "subs": Role.OPERATOR})
+    monkeypatch.setattr(hub, "SESSIONS_SECONDS", 0.05)
+    low = Page()
+    await low.open([])
+    await low.say({"t": "subs", "subs": []})
+    assert await low.closed() == (4003, "this needs the role operator")
+    reader.sessions["session"] = Role.OPERATOR
+    high = Page()
+    await high.open(["g/demo/a"])
+    await high.frame()
+    while high_role(hub.get_hub()) != Role.OPERATOR:  # the hub reads the session's role anew
+        await asyncio.sleep(0.02)
+    await high.say({"t": "subs", "subs": ["c/demo"]})
+    while "c/demo" not in (await high.frame()).get("rows", {}):
+        pass
+
+
+def high_role(of: hub.Hub) -> Role | None:
+    return next((outlet.role for outlet in of._seats), None)
 
 
 async def test_binary_frames_and_words_before_hello_close_the_socket() -> None:

@@ -28,8 +28,8 @@ def made(admin: Client, **changes: str) -> Channel:
 def test_a_webhook_is_made_encrypted_and_audited(admin: Client) -> None:
     channel = made(admin)
     assert SECRET.encode() not in bytes(channel.settings_encrypted)
-    stored = outbox.webhook_settings(channel)
-    assert (stored.url, stored.secret) == ("http://127.0.0.1:9/hooks/T0K3N", SECRET)
+    stored = outbox.settings_of(channel)
+    assert (stored["url"], stored["secret"]) == ("http://127.0.0.1:9/hooks/T0K3N", SECRET)
     entry = AuditEntry.objects.get(action="channel made")
     assert entry.who == "ada"
     assert SECRET not in str(entry.detail)
@@ -44,10 +44,10 @@ def test_fields_left_empty_keep_what_is_stored(admin: Client) -> None:
     admin.post(f"/settings/channels/{channel.pk}/", {"name": "night shift", "url": "", "secret": ""})
     channel.refresh_from_db()
     assert (channel.name, channel.is_enabled) == ("night shift", False)
-    assert outbox.webhook_settings(channel).secret == SECRET
-    admin.post(f"/settings/channels/{channel.pk}/", {"name": "night shift", "is_unsigned": "on", "is_enabled": "on"})
+    assert outbox.settings_of(channel)["secret"] == SECRET
+    admin.post(f"/settings/channels/{channel.pk}/", {"name": "night shift", "drop_secret": "on", "is_enabled": "on"})
     channel.refresh_from_db()
-    assert outbox.webhook_settings(channel).secret == ""
+    assert outbox.settings_of(channel)["secret"] == ""
 
 
 @pytest.mark.parametrize(

@@ -111,17 +111,17 @@ def test_events_are_filtered_and_paged_without_a_hole(viewer: Client) -> None:
     path = "/clusters/demo/events/"
     first = viewer.get(path)
     assert len(first.context["events"]) == 100
-    seen = [event.subject for event in first.context["events"]]
+    seen = [line.event.subject for line in first.context["events"]]
     Event.objects.create(cluster=cluster, at=now, kind=Event.Kind.GROUP_NEW, text="meanwhile")
     older = first.context["older"]
     while older:
         page = viewer.get(path, {"before": older})
-        seen += [event.subject for event in page.context["events"]]
+        seen += [line.event.subject for line in page.context["events"]]
         older = page.context["older"]
     assert seen == [f"thing-{i}" for i in reversed(range(250))]
-    assert {e.kind for e in viewer.get(path + "?kind=group_new").context["events"]} == {"group_new"}
-    assert {e.subject_kind for e in viewer.get(path + "?about=topic").context["events"]} == {"topic"}
-    assert [e.subject for e in viewer.get(path + "?q=THING-24&about=group").context["events"]] == [
+    assert {e.event.kind for e in viewer.get(path + "?kind=group_new").context["events"]} == {"group_new"}
+    assert {e.event.subject_kind for e in viewer.get(path + "?about=topic").context["events"]} == {"topic"}
+    assert [e.event.subject for e in viewer.get(path + "?q=THING-24&about=group").context["events"]] == [
         "thing-248", "thing-246", "thing-244", "thing-242", "thing-240", "thing-24",
     ]  # fmt: skip
     assert len(viewer.get(path + "?kind=nonsense&before=x&about=y").context["events"]) == 100

@@ -67,7 +67,7 @@ def test_pages_are_offered_by_role(viewer: Client, admin: Client) -> None:
 
 def test_every_page_that_the_palette_offers_is_there(admin: Client) -> None:
     make_company(many(1))
-    for query in ("", "demo topics", "demo dead", "brokers", "events", "groups", "configuration", "alerts"):
+    for query in ("", "demo topics", "demo dead", "brokers", "events", "groups", "configuration", "rights", "alerts"):
         for section in admin.get("/search/", {"q": query}).json()["sections"]:
             for item in section["items"]:
                 assert admin.get(item["href"]).status_code == 200, item["href"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -11,7 +13,7 @@ from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from collectors.domain.words import is_storable
 from collectors.inventory import EVENTS_OF_A_KIND_AT_ONCE, Changes, Inventory
-from collectors.kafka.session import Session
+from collectors.kafka.session import PartError, Session
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import Survey, SurveyState
 from collectors.models import Broker, Cluster, Event, Frame, Group, Member, Topic
@@ -104,8 +106,37 @@ def test_a_thousand_new_topics_are_not_a_thousand_events(cluster: Cluster) -> No
 
 def test_members_that_leave_and_join_are_named(cluster: Cluster) -> None:
     see_groups(cluster, group("g", "m1", "m2"))
-    assert see_groups(cluster, group("g", "m2", "m3")) == ["Group g has 2 members, had 2: m1 left; m3 joined"]
+    assert see_groups(cluster, group("g", "m2", "m3")) == [
+        "Group g rebalanced: 2 members, as many as before (m1 left; m3 joined); no partition unowned"
+    ]
     assert set(Member.objects.values_list("member_id", flat=True)) == {"m2", "m3"}
+
+
+def holding(**held: Sequence[int]) -> topology.Group:
+    made = tuple(topology.Member(m, m, "h", None, (("t", tuple(own)),)) for m, own in held.items())
+    return topology.Group("g", topology.GroupType.CLASSIC, "Stable", members=made)
+
+
+def test_two_members_fewer_and_what_nobody_owns_then(cluster: Cluster) -> None:
+    see_groups(cluster, holding(a=[0, 1], b=[2], c=[3], d=[4, 5]))
+    assert see_groups(cluster, holding(a=[0, 1, 4], b=[2, 3, 5])) == [
+        "Group g rebalanced: 2 members, 2 fewer (c, d left); no partition unowned"
+    ]
+    assert see_groups(cluster, holding(a=[0, 1, 4])) == [
+        "Group g rebalanced: 1 member, 1 fewer (b left); 3 partitions unowned"
+    ]
+    assert see_groups(cluster, holding(a=[0, 1, 4, 2, 3, 5])) == [
+        "Group g moved partitions between its 1 member; no partition unowned"
+    ]
+
+
+def test_a_group_that_rebalances_says_who_holds_what_when_it_is_done(cluster: Cluster) -> None:
+    see_groups(cluster, holding(a=[0, 1], b=[2]))
+    between = replace(holding(a=[], b=[]), state="PreparingRebalance")
+    assert see_groups(cluster, between) == []
+    assert see_groups(cluster, holding(a=[0, 1, 2])) == [
+        "Group g rebalanced: 1 member, 1 fewer (b left); no partition unowned"
+    ]
 
 
 def test_a_group_that_could_not_be_described_keeps_its_members(cluster: Cluster) -> None:
@@ -151,7 +182,7 @@ def test_a_verdict_is_written_when_it_changes_and_remembers_since_when(cluster: 
 
     def judge(verdict: int, now: float) -> list[str]:
         inventory, changes = Inventory(cluster.pk), Changes()
-        inventory.plan_verdicts(changes, {"g": verdict}, now=now)
+        inventory.plan_verdicts(changes, {"g": verdict}, now=now, stood_since={"g": NOW - 15}.get)
         inventory.save(changes, now=now)
         return [event.text for event in changes.events]
 
@@ -159,8 +190,13 @@ def test_a_verdict_is_written_when_it_changes_and_remembers_since_when(cluster: 
     assert judge(0, NOW + 5) == []
     assert judge(5, NOW + 10) == ["Group g: no progress, was ok"]
     assert judge(5, NOW + 15) == []
-    assert Group.objects.get().verdict_since is not None
-    assert Group.objects.get().verdict_since.timestamp() == NOW + 10  # type: ignore[union-attr]  # checked above
+    since = Group.objects.get().verdict_since
+    assert since is not None
+    assert since.timestamp() == NOW - 15, "when it came to stand, not when that was noticed"
+    judge(3, NOW + 20)
+    since = Group.objects.get().verdict_since
+    assert since is not None
+    assert since.timestamp() == NOW + 20
 
 
 @pytest.mark.parametrize(
@@ -179,7 +215,7 @@ def test_that_unknown_ends_right_after_a_start_is_no_news(
     Group.objects.update(first_seen_at=datetime.fromtimestamp(first_seen, UTC))
     inventory, changes = Inventory(cluster.pk, began=began), Changes()
     for step, verdict in enumerate(verdicts):
-        inventory.plan_verdicts(changes, {"g": verdict}, now=at + step)
+        inventory.plan_verdicts(changes, {"g": verdict}, now=at + step, stood_since=lambda _: None)
     assert [event.text for event in changes.events] == told
     assert Verdict(verdicts[-1]) == inventory.groups["g"].verdict  # the row follows in any case
 
@@ -228,7 +264,9 @@ def test_the_log_directories_of_a_silent_broker_keep_their_age(cluster: Cluster)
 def test_a_cluster_without_topics_is_reached_when_a_broker_is_up(
     answered: int, asked: int, reach: Reach, expected: bool
 ) -> None:
-    assert _is_reached(answered, asked, {1: (reach, "")}) is expected
+    assert _is_reached(answered, asked, {1: (reach, "")}, ()) is expected
+    refused = PartError("end_offsets", "not authorised", 1, 9)
+    assert _is_reached(answered, asked, {1: (reach, "")}, [refused]) is (expected or asked > 0)
 
 
 def test_controllers_of_their_own_are_no_brokers_that_are_down(cluster: Cluster) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from collectors import roster
+from collectors.domain.scope import LISTS, Scope, ScopeError
 from collectors.kafka.probe import Outcome, probe
 from collectors.kafka.reading import Reading, read_any_file, read_settings
 from collectors.kafka.settings import SettingsError
@@ -26,6 +27,11 @@ class Command(BaseCommand):
         parser.add_argument("--test", action="store_true", help="connect first, and add it only when that works")
         parser.add_argument("--interval", type=float, default=5.0, help="seconds between cycles, 1 to 300 (default 5)")
 
+        for field in LISTS:
+            what, which = field.split("_")
+            help_text = f"globs of {what} to {which}, separated by commas"
+            parser.add_argument(f"--{what}-{which}", metavar="GLOB[,GLOB]", default="", help=help_text)
+
     def handle(self, *args: Any, **options: Any) -> None:
         if bool(options["bootstrap"]) == bool(options["properties"]):
             raise CommandError("give either --bootstrap HOST:PORT or --properties FILE")
@@ -38,8 +44,9 @@ class Command(BaseCommand):
                 slug=options["slug"] or "",
                 connection=reading.settings,
                 interval=options["interval"],
+                scope=Scope.read({field: options.get(field) or "" for field in LISTS}),
             )
-        except (SettingsError, roster.RosterError) as error:
+        except (SettingsError, ScopeError, roster.RosterError) as error:
             raise CommandError(str(error)) from None
         for note in reading.notes:
             self.stdout.write(f"  {note}")

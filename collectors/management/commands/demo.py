@@ -19,8 +19,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from collectors.demo import jars
-from collectors.demo.acts import ACTS
+from collectors.demo.acts import ACTS, BROKER
 from collectors.demo.director import Director
+from collectors.demo.effects import BrokerAway, SamplingCut, ShortRetention
 from collectors.demo.nodes import KafkaCluster, KafkaFailedError
 from collectors.demo.processes import FolderInUseError, PidFile
 from collectors.demo.secured import SecuredKafka, write_private
@@ -67,7 +68,7 @@ class Command(BaseCommand):
     def _run(self, nodes: KafkaCluster, folder: Path, options: dict[str, Any]) -> None:
         self._say("Starting three Kafka nodes ...")
         nodes.start()
-        call_command("migrate", interactive=False, verbosity=0)
+        call_command("upgrade")
         self._say(f"  ready in {nodes.wait_ready():.1f} s")
         create_topics(nodes.bootstrap)
         cluster = register(nodes.bootstrap)
@@ -80,7 +81,16 @@ class Command(BaseCommand):
                 PidFile(secured / "pids", marker=f"-Dstreamgauge.folder={secured}").end_left_over()
                 Cluster.objects.filter(slug=SECURED_SLUG).update(is_paused=True)
             tell = beside.enter_context(traffic(nodes, folder))
-            director = Director(cluster.pk, tell, first=ACTS[options["act"]] if options["act"] else None)
+            director = Director(
+                cluster.pk,
+                tell,
+                first=ACTS[options["act"]] if options["act"] else None,
+                effects={
+                    "broker": BrokerAway(nodes, int(BROKER.subject)),
+                    "sampling": SamplingCut(cluster.pk),
+                    "retention": ShortRetention(nodes.bootstrap),
+                },
+            )
             director.start()
             try:
                 # Kafka and the traffic end beside the web and the collectors, not after them

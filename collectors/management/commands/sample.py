@@ -7,15 +7,12 @@ import socket
 from argparse import ArgumentParser
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from collectors import sampler
+from collectors import roster, sampler
 from collectors.kafka.session import Session
-from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import Survey
 from collectors.models import Cluster, Cycle, Lease
-from collectors.secrets import decrypt
 
 
 class Command(BaseCommand):
@@ -37,13 +34,12 @@ class Command(BaseCommand):
             raise CommandError(
                 f"{cluster.slug} is being sampled by another process: stop that one, or look at its pages"
             )
-        session = Session(
-            ConnectionSettings.from_stored(decrypt(bytes(cluster.settings_encrypted), settings.INSTANCE_KEY))
-        )
+        session = Session(roster.connection_of(cluster), scope=roster.scope_of(cluster))
         survey = Survey(session)
         cluster.refresh_from_db()
         one = sampler.Sampler(cluster, session, survey, holder=holder, epoch=epoch, announce=lambda kind, data: None)
         try:
+            one.remember()
             survey.start()
             survey.wait_first(10.0)
             for _ in range(max(1, options["cycles"])):

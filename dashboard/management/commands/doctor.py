@@ -18,17 +18,17 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from collectors import secrets, storage
+from collectors import as_code, storage
+from collectors.domain.words import counted
 from collectors.models import Cycle
+from dashboard import schema
 from dashboard import settings as settings_module
 from dashboard.access.combinations import Finding, Level, Setup, judge, unknown_variables
 from dashboard.alerts.addresses import parse_networks
-from dashboard.database import newer_migrations
 from dashboard.live.origin import parse_origin
-from dashboard.management.commands.rotatekey import encrypted_fields
+from dashboard.management.commands.rotatekey import unreadable_secrets
 from dashboard.management.commands.signinlink import address_host
 from dashboard.models import Refused, Role
 
@@ -48,7 +48,16 @@ class Command(BaseCommand):
         parser.add_argument("--reach", action="store_true", help="also ask STREAMGAUGE_PUBLIC_URL whether it answers")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        checks: list[Callable[[], Iterator[Finding]]] = [combinations, folder, keys, database, people, broker, port]
+        checks: list[Callable[[], Iterator[Finding]]] = [
+            combinations,
+            clusters,
+            folder,
+            keys,
+            database,
+            people,
+            broker,
+            port,
+        ]
         checks += [clock, refusals, *([public_url] if options["reach"] else [])]
         worst = Level.OK
         for check in checks:
@@ -80,8 +89,22 @@ def combinations() -> Iterator[Finding]:
         has_former_keys=bool(os.environ.get("STREAMGAUGE_SECRET_KEY_FALLBACKS")),
     )
     found = judge(setup, is_origin=lambda text: parse_origin(text) is not None, check_networks=parse_networks)
-    found += unknown_variables(os.environ, {**settings_module.env.dump(), **READ_ELSEWHERE})
+    numbered = dict.fromkeys(filter(as_code.reads, os.environ))
+    found += unknown_variables(os.environ, {**settings_module.env.dump(), **READ_ELSEWHERE, **numbered})
     yield from found or [Finding(Level.OK, "settings fit together")]
+
+
+def clusters() -> Iterator[Finding]:
+    """What the file and the environment name, as the next start will read it."""
+    file = as_code.clusters_file(settings.CLUSTERS_FILE, settings.DATA_DIR)
+    try:
+        named = [*as_code.in_file(file, os.environ), *as_code.declared(os.environ)]
+    except as_code.EnvironmentRefusedError as error:
+        yield Finding(Level.BAD, str(error), "`manage.py serve` will not start before this is mended")
+        return
+    if file is not None or named:
+        where = f"{file} and the environment" if file is not None else "the environment"
+        yield Finding(Level.OK, f"{counted(len(named), 'cluster')} by {where}")
 
 
 def folder() -> Iterator[Finding]:
@@ -120,7 +143,7 @@ def keys() -> Iterator[Finding]:
             "after `manage.py rotatekey` and a restart: --forget-former, or empty STREAMGAUGE_SECRET_KEY_FALLBACKS",
         )
     try:
-        unreadable = list(_unreadable())
+        unreadable = list(unreadable_secrets())
     except DatabaseError:
         return  # said by the next check
     for name in unreadable:
@@ -131,21 +154,9 @@ def keys() -> Iterator[Finding]:
         )
 
 
-def _unreadable() -> Iterator[str]:
-    for model, field in encrypted_fields():
-        for row in model._default_manager.only("pk", field).iterator():
-            blob = bytes(getattr(row, field) or b"")
-            try:
-                if blob:
-                    secrets.decrypt(blob, settings.INSTANCE_KEY)
-            except secrets.SecretUnreadableError:
-                yield f"{model._meta.verbose_name} {row.pk}"
-
-
 def database() -> Iterator[Finding]:
     try:
-        executor = MigrationExecutor(connection)
-        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        found = schema.read_schema()
     except DatabaseError as error:
         yield Finding(
             Level.BAD,
@@ -153,15 +164,14 @@ def database() -> Iterator[Finding]:
             "check DATABASE_URL: host, port, name, user and password",
         )
         return
-    if newer := newer_migrations(executor):
-        names = ", ".join(newer[:3])
+    if found.newer:
         yield Finding(
             Level.BAD,
-            f"the database was written by a newer Streamgauge ({names})",
+            f"the database was written by a newer Streamgauge ({', '.join(found.newer[:3])})",
             "install that version, or restore a backup of this one",
         )
-    elif waiting:
-        yield Finding(Level.BAD, f"{len(waiting)} migrations were not run", "manage.py migrate, or start serve")
+    elif found.waiting:
+        yield Finding(Level.BAD, f"{len(found.waiting)} migrations were not run", "manage.py upgrade, or start serve")
     else:
         yield Finding(Level.OK, f"the database answers and is up to date ({connection.vendor})")
     if damage := storage.damage():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
@@ -69,6 +70,18 @@ def rewrite_all(keyring: secrets.Keyring) -> tuple[int, list[str]]:
                 model._default_manager.filter(pk=pk).update(**{field: fresh})
                 written += 1
     return written, unreadable
+
+
+def unreadable_secrets() -> Iterator[str]:
+    """The rows whose stored secrets no key here reads, by kind and number."""
+    for model, field in encrypted_fields():
+        for row in model._default_manager.only("pk", field).iterator():
+            blob = bytes(getattr(row, field) or b"")
+            try:
+                if blob:
+                    secrets.decrypt(blob, settings.INSTANCE_KEY)
+            except secrets.SecretUnreadableError:
+                yield f"{model._meta.verbose_name} {row.pk}"
 
 
 def encrypted_fields() -> list[tuple[type[models.Model], str]]:

@@ -1,0 +1,84 @@
+"""Rows of what this login may see of a cluster, and of how its topics and brokers are set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .domain.configuration import BROKER_KEYS, TOPIC_KEYS, Config, Source, changes
+from .domain.rights import NOT_ASKED, Right
+from .inventory import Changes
+from .models import Cluster, ClusterRight, Configuration, Event
+
+_KEYS = {Configuration.Kind.TOPIC: TOPIC_KEYS, Configuration.Kind.BROKER: BROKER_KEYS}
+CHANGES_IN_A_SENTENCE = 5
+
+
+class Insight:
+    """The rows as they stand. As with Inventory: after a failed save, make a new one."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.rights = {row.key: row for row in ClusterRight.objects.filter(cluster=cluster)}
+        self.configurations = {
+            (Configuration.Kind(row.kind), row.name): row for row in Configuration.objects.filter(cluster=cluster)
+        }
+        self._seen: dict[tuple[Configuration.Kind, str], Config] = {}
+
+    def plan_rights(self, into: Changes, rights: Iterable[Right], *, now: float) -> None:
+        """What is met and what is not; one that is taken or given while we look is an event."""
+        for right in rights:
+            row = self.rights.get(right.key)
+            if row is None:
+                row = ClusterRight(cluster=self.cluster, key=right.key, since=_aware(now))
+                row.why, row.caution = right.why, right.caution
+                self.rights[right.key] = row
+                into.create.append(row)
+                continue
+            if (row.why, row.caution) == (right.why, right.caution) or right.why == NOT_ASKED:
+                continue  # what was known before a restart stays until it was asked again
+            if row.why != right.why:
+                row.since = _aware(now)
+                if NOT_ASKED not in (row.why, right.why):
+                    state = f"no longer visible: {right.why}" if right.why else "visible again"
+                    text, data = f"{right.shows}: {state}", {"right": right.key, "why": right.why}
+                    into.note(self.cluster.pk, now, Event.Kind.RIGHTS_CHANGED, ("", ""), text, data)
+            row.why, row.caution = right.why, right.caution
+            into.update.append((row, ("why", "caution", "since")))
+
+    def plan_configs(
+        self, into: Changes, kind: Configuration.Kind, configs: Mapping[str, Config], *, now: float
+    ) -> None:
+        """Readings that differ from the last ones; the first of each is no event."""
+        for name, config in configs.items():
+            if self._seen.get((kind, name)) is config:
+                continue
+            self._seen[kind, name] = config
+            entries = config.kept(_KEYS[kind])
+            row = self.configurations.get((kind, name))
+            if row is None:
+                row = Configuration(cluster=self.cluster, kind=kind, name=name[:249], changed_at=_aware(now))
+                row.entries, row.set_count = entries, _set_count(kind, entries)
+                self.configurations[kind, name] = row
+                into.create.append(row)
+                continue
+            if row.entries == entries:
+                continue
+            if said := changes(row.entries, entries):
+                more = f" and {len(said) - CHANGES_IN_A_SENTENCE} more" if len(said) > CHANGES_IN_A_SENTENCE else ""
+                text = f"{kind.label} {name}: {', '.join(said[:CHANGES_IN_A_SENTENCE])}{more}"
+                data: dict[str, Any] = {"changed": said[:50]}
+                into.note(self.cluster.pk, now, Event.Kind.CONFIG_CHANGED, (str(kind), name), text, data)
+            row.entries, row.set_count, row.changed_at = entries, _set_count(kind, entries), _aware(now)
+            into.update.append((row, ("entries", "set_count", "changed_at")))
+
+
+def _set_count(kind: Configuration.Kind, entries: Mapping[str, Any]) -> int:
+    if kind is Configuration.Kind.TOPIC:
+        return sum(source == Source.TOPIC for _, source in entries.values())
+    return sum(source != Source.DEFAULT for _, source in entries.values())
+
+
+def _aware(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)

@@ -1,0 +1,60 @@
+"""What a message adds to its sentence: how bad it is, which way it goes, what to do next. Pure, from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from collectors.domain import words
+
+_NEXT: dict[str, str] = {
+    # by the key of the rule, then by its quantity
+    "broker_down": "Look at the broker's machine and its process; if it runs, at the network to the others.",
+    "group_no_progress": "Look at the members named: a restart of one that hangs hands its partitions to others.",
+    "dead_letters_arriving": "Open the newest dead letters: their headers say which service gave up, and why.",
+    "collector_blind": "Test the connection on the cluster's page; it says at which step it ends.",
+    "under_replicated": "Look at the broker that lags behind: is it up, is its disk full or slow, is the network?",
+    "group_verdict": "Look at the group's page: which partitions wait, and which member has them.",
+    "broker_reach": "Look at the broker's machine, its process and the network to it.",
+}
+_OTHERWISE = "Open the page that the link leads to: it shows what was measured around that moment."
+
+
+def next_step(rule_key: str, quantity: str) -> str:
+    return _NEXT.get(rule_key) or _NEXT.get(quantity) or _OTHERWISE
+
+
+def how_bad(numbers: Mapping[str, Any]) -> str:
+    """The size of it in a few words; "" where the numbers say none."""
+    lag, up, brokers = (_number(numbers, name) for name in ("lag", "brokers_up", "brokers"))
+    if lag is not None:
+        return f"{words.counted(lag, 'record')} behind"
+    if up is not None and brokers is not None:
+        return f"{words.count(up)} of {words.counted(brokers, 'broker')} up"
+    if (behind := _number(numbers, "partitions_behind")) is not None:
+        return f"{words.counted(behind, 'partition')} with a copy too few"
+    if (arrived := _number(numbers, "arrived")) is not None:
+        held = _number(numbers, "held")
+        return f"{words.counted(arrived, 'record')} came" + (f", {words.count(held)} held" if held is not None else "")
+    if (age := _number(numbers, "age_seconds")) is not None:
+        return f"nothing measured for {words.duration(age)}"
+    return ""
+
+
+def trend(numbers: Mapping[str, Any]) -> str:
+    """Which way it goes; "" where the numbers do not say (unknown is not standing still)."""
+    arriving, consumed = _number(numbers, "arriving_per_second"), _number(numbers, "consumed_per_second")
+    if arriving is None or consumed is None:
+        return ""
+    rates = f"{words.rate(arriving)} records/s arrive, {words.rate(consumed)} are read"
+    step = arriving - consumed
+    if abs(step) < max(0.05, 0.02 * arriving):
+        return f"the lag stays as it is: {rates}"
+    if step > 0:
+        return f"the lag grows by {words.count(round(step * 60))} a minute: {rates}"
+    return f"the lag shrinks by {words.count(round(-step * 60))} a minute: {rates}"
+
+
+def _number(numbers: Mapping[str, Any], name: str) -> float | None:
+    value = numbers.get(name)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

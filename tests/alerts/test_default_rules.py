@@ -1,0 +1,204 @@
+"""The default rules about groups and topics over real frames: what fires, when, in which words, and its end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from collectors.domain.verdicts import Verdict
+from collectors.domain.words import THIN
+from collectors.models import Group, Member, Topic
+from dashboard.alerts.defaults import DEFAULT_RULES, install_default_rules
+from dashboard.models import Delivery, Rule
+
+from .stage import Stage, killed, only_alert, settle, story, told, webhook_channel
+
+
+@pytest.fixture
+def stage(db: None) -> Stage:
+    webhook_channel()
+    return Stage()
+
+
+def flow(stage: Stage, cycles: int, *, arriving: tuple[int, int] = (50, 50), read: int | None = None) -> None:
+    """Cycles in which records arrive in both partitions; `read` of them by partition, None: all."""
+    for _ in range(cycles):
+        stage.ends["orders"] = [(end or 0) + more for end, more in zip(stage.ends["orders"], arriving, strict=True)]
+        commits = stage.commits["payments"]
+        stage.commits["payments"] = (
+            list(stage.ends["orders"]) if read is None else [(commit or 0) + read for commit in commits]
+        )
+        stage.cycle()
+
+
+def test_an_instance_of_before_gets_the_rules_that_it_lacks_and_keeps_its_own(db: None) -> None:
+    install_default_rules()
+    added = ("group_falls_behind", "group_no_members", "records_lost", "partition_skew")
+    Rule.objects.filter(key__in=added).delete()
+    Rule.objects.filter(key="broker_down").update(severity="info")
+    assert install_default_rules() == [key for key in DEFAULT_RULES if key in added]
+    assert Rule.objects.get(key="broker_down").severity == "info"
+
+
+def test_a_group_that_falls_behind_fires_after_two_minutes_and_is_over_when_it_does_not(stage: Stage) -> None:
+    judge = stage.judge()
+    flow(stage, 10)
+    stage.verdicts["payments"] = Verdict.FALLING_BEHIND
+    flow(stage, 24, arriving=(500, 500), read=200)
+    settle(judge)
+    assert story("group_falls_behind") == [("", "pending")]
+    flow(stage, 1, arriving=(500, 500), read=200)
+    settle(judge)
+    alert = only_alert("group_falls_behind")
+    assert alert.sentence.startswith("payments falls behind: reads 80/s while 200/s arrive; ")
+    assert alert.severity == "warning"
+    stage.verdicts["payments"] = Verdict.OK
+    flow(stage, 4, arriving=(50, 50), read=400)
+    settle(judge)
+    assert story("group_falls_behind")[1:] == [("pending", "firing"), ("firing", "resolved")]
+    assert told() == [("ops", "group_falls_behind", "firing"), ("ops", "group_falls_behind", "resolved")]
+    end = Delivery.objects.latest("id").payload
+    assert end["sentence"].startswith(f"payments no longer falls behind after 2{THIN}min")
+
+
+def test_a_group_that_stands_still_is_not_told_to_fall_behind_as_well(stage: Stage) -> None:
+    judge = stage.judge()
+    stage.verdicts["payments"] = Verdict.NO_PROGRESS
+    flow(stage, 40, read=0)
+    settle(judge)
+    assert {rule for _, rule, _ in told()} == {"group_no_progress"}
+
+
+def test_records_that_arrive_for_nobody_fire_after_a_minute(stage: Stage) -> None:
+    judge = stage.judge()
+    flow(stage, 10)
+    stage.verdicts["payments"] = Verdict.NO_MEMBERS
+    flow(stage, 12, read=0)
+    settle(judge)
+    assert story("group_no_members") == [("", "pending")]
+    flow(stage, 1, read=0)
+    settle(judge)
+    assert only_alert("group_no_members").sentence == (
+        f"payments has no members while 20/s arrive; 1{THIN}300 records wait"
+    )
+    stage.verdicts["payments"] = Verdict.OK
+    flow(stage, 2)
+    settle(judge)
+    assert told() == [("ops", "group_no_members", "firing"), ("ops", "group_no_members", "resolved")]
+    assert Delivery.objects.latest("id").payload["sentence"].startswith("payments has members again after ")
+
+
+def test_a_group_at_rest_without_members_fires_nothing(stage: Stage) -> None:
+    judge = stage.judge()
+    stage.verdicts["payments"] = Verdict.NO_MEMBERS
+    stage.cycles(40)
+    settle(judge)
+    assert told() == []
+
+
+class TestRecordsLost:
+    """Retention passes the commits of a group that does not read."""
+
+    @pytest.fixture(autouse=True)
+    def _reading(self, stage: Stage) -> None:
+        stage.ends, stage.commits, stage.starts = (
+            {"orders": [500, 500]},
+            {"payments": [400, 400]},
+            {"orders": [100, 100]},
+        )
+        stage.cycles(3)
+
+    def test_it_fires_at_once_counts_and_is_over_after_two_quiet_minutes(self, stage: Stage) -> None:
+        judge = stage.judge()
+        stage.starts["orders"] = [450, 410]
+        stage.cycle()
+        settle(judge)
+        alert = only_alert("records_lost")
+        assert (alert.state, alert.severity) == ("firing", "critical")
+        assert alert.sentence == "payments lost 60 records before reading them: retention passed its commits"
+        stage.cycles(3)
+        stage.starts["orders"] = [480, 410]
+        stage.cycle()
+        settle(judge)
+        assert only_alert("records_lost").state == "firing"
+        stage.commits["payments"] = [500, 500]
+        stage.cycles(24)
+        settle(judge)
+        assert only_alert("records_lost").state == "recovering"
+        stage.cycles(2)
+        settle(judge)
+        assert told() == [("ops", "records_lost", "firing"), ("ops", "records_lost", "resolved")]
+        end = Delivery.objects.latest("id").payload
+        assert end["numbers"]["lost"] == 90
+        assert end["sentence"].startswith(f"payments lost no record for 2{THIN}min; 90 records since ")
+
+    def test_what_was_lost_while_nobody_judged_is_told_by_the_next_judge(self, stage: Stage) -> None:
+        settle(stage.judge())
+        killed()
+        stage.starts["orders"] = [450, 410]
+        stage.cycle()
+        stage.cycles(2, reachable=False)
+        stage.starts["orders"] = [460, 410]
+        stage.cycle()
+        settle(stage.judge())
+        assert told() == [("ops", "records_lost", "firing")]
+
+    def test_a_loss_across_a_cycle_that_reached_nobody_counts(self, stage: Stage) -> None:
+        judge = stage.judge()
+        settle(judge)
+        stage.cycle(reachable=False)
+        settle(judge)
+        stage.starts["orders"] = [450, 100]
+        stage.cycle()
+        settle(judge)
+        assert only_alert("records_lost").sentence.startswith("payments lost 50 records")
+
+    def test_retention_that_deletes_what_is_read_loses_nothing(self, stage: Stage) -> None:
+        judge = stage.judge()
+        stage.starts["orders"] = [400, 390]
+        stage.cycles(3)
+        settle(judge)
+        assert told() == []
+
+
+def test_what_was_lost_before_the_first_look_is_not_told_as_new(stage: Stage) -> None:
+    stage.ends, stage.commits, stage.starts = {"orders": [500, 500]}, {"payments": [400, 400]}, {"orders": [450, 450]}
+    judge = stage.judge()
+    stage.cycles(3)
+    settle(judge)
+    assert told() == []
+
+
+def test_a_hot_partition_fires_after_two_minutes_and_names_who_reads_it(stage: Stage) -> None:
+    group = Group.objects.get(name="payments")
+    Member.objects.create(
+        group=group, member_id="m", client_id="payments-1", host="h",
+        assignment=[["orders", [1]]], joined_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    judge = stage.judge()
+    flow(stage, 10)
+    flow(stage, 25, arriving=(0, 1000))
+    settle(judge)
+    assert story("partition_skew")[0] == ("", "pending")
+    flow(stage, 8, arriving=(0, 1000))
+    settle(judge)
+    assert only_alert("partition_skew").sentence == (
+        f"Partition 1 of orders is hot: 100{THIN}% of the records, 2.0 times its even share; "
+        "read by payments-1 of payments"
+    )
+    flow(stage, 8)
+    settle(judge)
+    assert told() == [("ops", "partition_skew", "firing"), ("ops", "partition_skew", "resolved")]
+    assert Delivery.objects.latest("id").payload["sentence"].startswith("No partition of orders is hot any more after ")
+
+
+def test_the_skew_of_kafka_s_own_topics_is_nobody_s_business(stage: Stage) -> None:
+    Topic.objects.create(
+        cluster=stage.recorder.cluster, name="orders", is_internal=True,
+        partition_count=2, replication_factor=1, first_seen_at=stage.moment,
+    )  # fmt: skip
+    judge = stage.judge()
+    flow(stage, 40, arriving=(0, 1000))
+    settle(judge)
+    assert told() == []

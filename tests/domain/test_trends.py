@@ -1,0 +1,114 @@
+"""Falling behind and catching up, played second by second as a busy group would, and how long that takes to be seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from collectors.domain.drain import drain
+from collectors.domain.explanations import explain
+from collectors.domain.numbers import Column, Layout, Numbers
+from collectors.domain.topology import GroupType
+from collectors.domain.trends import curves_of
+from collectors.domain.verdicts import GroupRow, Verdict, judge_groups
+from collectors.domain.window import Window
+
+INTERVAL = 5.0
+ROW = GroupRow("g", GroupType.CLASSIC, 1)
+
+
+class Play:
+    """A group that reads at most `capacity` a second and commits each `commit_seconds`; sampled every 5 s."""
+
+    def __init__(self, *, capacity: float, commit_seconds: float = 1.0, offset: float = 0.0) -> None:
+        self.capacity, self.commit_seconds = capacity, commit_seconds
+        self.at, self.end, self.read, self.committed = offset, 0.0, 0.0, 0.0
+        self.sampled = 0.0
+        self.window = Window()
+        self.verdicts: list[Verdict] = []
+
+    def run(self, seconds: float, arriving: float, *, reads: bool = True) -> list[Verdict]:
+        """The verdicts of the samples taken meanwhile."""
+        before = len(self.verdicts)
+        step = 0.25
+        for _ in range(round(seconds / step)):
+            self.at += step
+            self.end += arriving * step
+            if reads:
+                self.read = min(self.end, self.read + self.capacity * step)
+                if self.at % self.commit_seconds < step:
+                    self.committed = self.read
+            if self.at - self.sampled >= INTERVAL:
+                self.sampled = self.at
+                self._sample()
+        return self.verdicts[before:]
+
+    def _sample(self) -> None:
+        group, topic = Layout.build({"g": [("t", 0)]}), Layout.of_topics({"t": [0]})
+        committed = Column(group, Numbers.of([int(self.committed)]))
+        self.window.push(self.at, committed, Column(topic, Numbers.of([int(self.end)])))
+        self.verdicts.append(
+            Verdict(int(judge_groups(self.window, {"g": ROW}, interval_seconds=INTERVAL).numbers.values[0]))
+        )
+
+    @property
+    def sentence(self) -> str:
+        return explain(ROW, self.window, verdict=self.verdicts[-1], now=self.at).sentence
+
+    def drain_seconds(self) -> float | None:
+        curves = curves_of(self.window)
+        found = drain(curves.times, curves.lag[:, 0], curves.whole[:, 0])
+        return None if found is None else found.seconds
+
+
+@pytest.mark.parametrize("commit_seconds", [1.0, 5.0, 5.5])
+def test_a_rush_is_seen_within_half_a_minute_and_said_until_it_is_over(commit_seconds: float) -> None:
+    shop = Play(capacity=550, commit_seconds=commit_seconds)
+    assert set(shop.run(120, 120)[1:]) == {Verdict.OK}
+    said = shop.run(180, 960)
+    first = said.index(Verdict.FALLING_BEHIND)
+    assert (first + 1) * INTERVAL <= 30
+    assert set(said[first:]) == {Verdict.FALLING_BEHIND}, "without a word between, or no hold would be reached"
+    assert "while 960/s arrive" in shop.sentence
+    after = shop.run(60, 120)
+    assert Verdict.OK in after[:5]
+    assert set(after[after.index(Verdict.OK) :]) == {Verdict.OK}
+    assert shop.sentence.startswith("Catching up: reads ")
+
+
+@pytest.mark.parametrize("commit_seconds", [1.0, 5.0])
+def test_the_drain_estimate_holds_from_its_first_word_on(commit_seconds: float) -> None:
+    shop = Play(capacity=550, commit_seconds=commit_seconds)
+    shop.run(60, 120)
+    shop.run(180, 960)
+    told: list[tuple[float, float]] = []
+    while shop.end - shop.committed > 1500:
+        shop.run(INTERVAL, 120)
+        if (seconds := shop.drain_seconds()) is not None:
+            told.append((shop.at, seconds))
+    assert len(told) > 20
+    for at, seconds in told:
+        left = shop.at - at
+        assert left < 30 or abs(seconds - left) < 0.3 * left, f"{seconds:.0f} s told, {left:.0f} s it took"
+
+
+def test_a_group_that_moves_again_catches_up_and_is_not_called_falling_behind() -> None:
+    bank = Play(capacity=120, commit_seconds=3.0)
+    bank.run(120, 25)
+    frozen = bank.run(120, 25, reads=False)
+    assert frozen[-1] is Verdict.NO_PROGRESS
+    assert Verdict.FALLING_BEHIND not in frozen
+    assert Verdict.FALLING_BEHIND not in bank.run(120, 25)
+
+
+@pytest.mark.parametrize("commit_seconds", [1.0, 3.0, 5.0, 5.5, 7.0, 9.0])
+@pytest.mark.parametrize("arriving", [3.0, 120.0])
+def test_a_group_that_keeps_up_is_never_called_anything_else(commit_seconds: float, arriving: float) -> None:
+    calm = Play(capacity=1e6, commit_seconds=commit_seconds, offset=0.75)
+    assert set(calm.run(600, arriving)[2:]) == {Verdict.OK}
+    assert calm.sentence.startswith(("Keeps up", "Caught up"))
+
+
+def test_a_backlog_that_does_not_shrink_has_no_end() -> None:
+    full = Play(capacity=100)
+    full.run(60, 150)
+    assert full.drain_seconds() is None

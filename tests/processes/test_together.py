@@ -1,0 +1,60 @@
+"""Two web, two workers and beat on PostgreSQL and Redis: who samples, and what pages see."""
+
+from __future__ import annotations
+
+import statistics
+from functools import partial
+
+import pytest
+
+from collectors.demo.nodes import KafkaCluster
+from tests.e2e.served import wait_for
+from tests.servers import Postgres, Redis
+
+from .fleet import DEAD, LIVE, Fleet
+
+pytestmark = pytest.mark.kafka
+
+
+def test_two_workers_share_five_clusters_and_both_webs_show_them_at_once(
+    kafka: KafkaCluster, postgres: Postgres, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("together")
+    with Fleet(folder, postgres, redis_server, kafka.bootstrap, interval=1.0) as fleet:
+        fleet.settle()
+        visitor = fleet.visitor()
+        pages = [fleet.socket(visitor, port, "c", "alerts", *(f"c/{slug}" for slug in LIVE)) for port in fleet.ports]
+        assert {fleet.status(port, "/readyz") for port in fleet.ports} == {200}
+        assert fleet.subscriptions() == len(fleet.webs), "one subscription per process, not per page"
+
+        # toasts: the dead cluster's collector is blind after fifteen seconds
+        for page in pages:
+            wait_for("the toast", partial(page.toasts, "Collector is blind", "firing"), seconds=40)
+        for page in pages:
+            assert len(page.toasts("Collector is blind", "firing")) == 1
+            page.close()
+
+        for slug in LIVE:
+            stored = {
+                number: float(at)
+                for number, at in fleet.rows(
+                    "select y.number, extract(epoch from y.ended_at) from collectors_cycle y "
+                    "join collectors_cluster c on c.id = y.cluster_id where c.slug = %s",
+                    slug,
+                )
+            }
+            for page in pages:
+                heard = page.when(slug)
+                assert len(heard) >= 5, f"{slug}: {len(heard)} cycles heard"
+                delays = [at - stored[number] for number, at in heard.items() if number in stored]
+                # looking by itself every two seconds, a hub would be a second late half of the time
+                assert statistics.median(delays[1:]) < 0.6, f"{slug}: {sorted(delays)}"
+
+        for port in fleet.ports:
+            shown = visitor.get(f"http://127.0.0.1:{port}/clusters/{LIVE[0]}/")
+            assert shown.status == 200, "who signed in at one web is signed in at the other"
+            assert "the same Kafka cluster" in shown.text
+            assert "Two" in shown.text
+        fleet.assert_whole()
+        assert len(fleet.cycles(DEAD)) >= 3
+    assert [member.process.returncode for member in fleet.members if member.process] == [0] * 5
