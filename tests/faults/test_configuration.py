@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from django.test import Client
 
 from collectors import roster
+from collectors.clusters_yaml import FileRefusedError, read_clusters
 from collectors.kafka.reading import Reading, read_settings
 from collectors.kafka.settings import ConnectionSettings, SettingsError
 from collectors.models import Cluster
@@ -124,6 +127,40 @@ def test_g10_a_cluster_s_name_is_text_and_its_address_is_plain(name: str, slug: 
     roster.add(name="<script>alert(1)</script>", slug="plain", connection=connection)
     page = admin.get("/clusters/plain/").content.decode()
     assert "<script>alert" not in page
+
+
+BOMB = "a: &a [x]\n" + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in itertools.pairwise("abcdefghi"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        BOMB,
+        "clusters: &all [*all]\n",
+        "clusters: !!python/object/apply:os.system ['touch /tmp/x']\n",
+        "clusters:\n- !!python/name:os.system\n",
+        "clusters: [{name: a, name: b, properties: {bootstrap.servers: 'a:1'}}]\n",
+        "clusters:\n\t- name: a\n",
+        "clusters: " + "[" * 100_000,
+        "clusters: " + "{a: " * 100_000,
+        "clusters:\n" + "- name: a\n" * 200_000,
+        "- 1\n---\n- 2\n",
+        "clusters: [{name: \x07}]",
+        "%YAML 9.9\n---\nclusters: 3\n",
+        "clusters: {a: 1}",
+        "\ufeffclusters: 5",
+    ],
+    ids=lambda text: text[:20].encode("unicode_escape").decode(),
+)
+def test_g15_yaml_that_is_no_list_of_clusters_is_refused_with_its_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "clusters.yaml"
+    path.write_text(text, encoding="utf-8")
+    began = time.monotonic()
+    with pytest.raises(FileRefusedError) as caught:
+        read_clusters(path, {})
+    assert time.monotonic() - began < 5
+    assert "clusters.yaml" in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
