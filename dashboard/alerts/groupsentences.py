@@ -23,10 +23,9 @@ def no_progress(scene: Scene, group: str, pending_since: float | None) -> Told:
     numbers, since = _group_numbers(scene.now, group), pending_since
     if scene.looks_closer():
         row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
-        if row is not None and row.verdict == Verdict.NO_PROGRESS:
-            stored = row.verdict_since.timestamp() if row.verdict_since is not None else None
-            # a later moment: the row has moved on from the cycle that is judged
-            since = stored if stored is None or stored <= scene.at else pending_since
+        if row is not None and row.verdict_since is not None and row.verdict == Verdict.NO_PROGRESS:
+            stored = row.verdict_since.timestamp()
+            since = stored if stored <= scene.at else since  # else it has moved on from the cycle that is judged
         finding = explain(
             GroupRow(group, _group_type(row), row.member_count if row is not None else None),
             scene.window,

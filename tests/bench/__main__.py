@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 BENCHES = {
+    "history": ("history", ()),
     "history_frames": ("history_frames", ()),
     "metrics_page": ("metrics_page", ()),
     "pages": ("pages", ()),
