@@ -112,6 +112,7 @@ class Sampler:
         holder: str,
         epoch: int,
         announce: Announce,
+        missed: int = 0,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -121,6 +122,8 @@ class Sampler:
         self.holder = holder
         self.epoch = epoch
         self.announce = announce
+        self.missed = missed
+        """Due times that the holder before passed over, until a cycle has said so."""
         self.clock = clock
         self.monotonic = monotonic
         self.name = f"sampler {cluster.slug}"
@@ -180,7 +183,7 @@ class Sampler:
 
     def _loop(self, stop: threading.Event) -> None:
         due = self.monotonic()
-        skipped = 0
+        skipped = self.missed
         offset = self._clock_offset()
         stepped = 0.0
         while not stop.is_set():
@@ -444,7 +447,8 @@ class Sampler:
         self._plan_insight(changes, state, now)
         at = datetime.fromtimestamp(now, UTC)
         if skipped:
-            text = f"{counted(skipped, 'cycle')} skipped: the one before took longer than the interval"
+            why = "their collector had stopped" if self.missed else "the one before took longer than the interval"
+            text = f"{counted(skipped, 'cycle')} skipped: {why}"
             data = {"skipped": skipped}
             changes.events.append(
                 Event(cluster=self.cluster, at=at, kind=Event.Kind.CYCLES_SKIPPED, text=text, data=data)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from collectors.domain import words as plain_words
@@ -15,6 +16,7 @@ from dashboard.live import rows
 from dashboard.models import Role
 
 from . import changes, groups, topics
+from .ranges import QUICK, read_range
 from .shell import page, shell_of
 from .sparks import cluster_rate
 from .summaries import Summary
@@ -74,6 +76,8 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
         context["lacks_rights"] = any("not authorised" in one["text"] for one in context["evidence"])
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
+    now = timezone.now()
+    context |= {"range": read_range(request.GET, now=now, history_since=here.history_since), "quick": QUICK}
     return page(request, "pages/cluster.html", context, shell=shell)
 
 

@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from collectors import storage
 from collectors.as_code import EnvironmentRefusedError, clusters_file, reconcile
+from dashboard import schema
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +50,10 @@ def prepare(say: Callable[[str], object]) -> None:
     if (folder := storage.database_folder()) is not None:
         storage.keep_reserve(folder)
     try:
-        for line in reconcile(os.environ, clusters_file(settings.CLUSTERS_FILE, settings.DATA_DIR)):
-            say(line)
-    except EnvironmentRefusedError as error:
+        with schema.one_at_a_time(say):
+            for line in reconcile(os.environ, clusters_file(settings.CLUSTERS_FILE, settings.DATA_DIR)):
+                say(line)
+    except (EnvironmentRefusedError, schema.SchemaError) as error:
         raise CommandError(str(error), returncode=2) from None
     collect()
     # one busy Python thread must not make a page wait 20 times longer
