@@ -53,6 +53,7 @@ class HeartbeatLoop:
                 try:
                     close_old_connections()
                     self.turn()
+                    self.trouble = ""
                 except (DatabaseError, InterfaceError) as error:
                     self.trouble = storage.why(error)
                     log.warning("the heartbeat cannot use the database: %s", error)
