@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.served  # processes of their own: nothing for `make check`
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = "import django; django.setup()\n"
 
@@ -290,7 +291,8 @@ def test_d13_a_migration_that_is_killed_is_finished_by_the_next_start(tmp_path: 
 FILL = """
 from tests.pages.seed import Company, make_company
 import time
-make_company(Company(cycles=400, topics={f"t{n}": (8, 5.0) for n in range(40)}, groups={}), now=time.time() - 3 * 86400)
+topics = {f"t{n}": (8, 5.0) for n in range(40)}
+make_company(Company(cycles=400, topics=topics, groups={"g": ("t0",)}), now=time.time() - 30 * 86400)
 from collectors.models import Frame, Cycle
 from django.db.models import F
 rows = list(Frame.objects.all())
