@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from collectors.domain.drain import drain
@@ -112,3 +113,14 @@ def test_a_backlog_that_does_not_shrink_has_no_end() -> None:
     full = Play(capacity=100)
     full.run(60, 150)
     assert full.drain_seconds() is None
+
+
+@pytest.mark.parametrize("per_second", [1.3, 4.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_chance_alone_is_never_called_falling_behind(per_second: float, seed: int) -> None:
+    """Poisson arrivals and commits of each 5 s: ten minutes without a wrong word."""
+    random = np.random.default_rng(seed)
+    calm = Play(capacity=1e9, commit_seconds=5.0, offset=float(random.random()) * 5)
+    for _ in range(600):
+        calm.run(1.0, float(random.poisson(per_second)))
+    assert Verdict.FALLING_BEHIND not in calm.verdicts
