@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -25,6 +25,7 @@ from .history.frames import FrameWriter
 from .history.kinds import Kind
 from .insight import Insight
 from .inventory import Changes, Inventory
+from .kafka.exchange import BrokerReach
 from .kafka.session import CommitsAnswer, PartError, Session
 from .kafka.survey import LASTING, Survey, SurveyState
 from .models import Cluster, CollectorTotals, Configuration, Cycle, Event, Lease
@@ -198,8 +199,10 @@ class Sampler:
 
     def cycle(self, *, due_at: float, skipped: int = 0, stepped: float = 0.0) -> int:
         """One cycle, stored; returns its number. LeaseLostError when nothing may be stored any more."""
+        # in this order: a broker that is let go of between the two is told by the cluster's list already
+        met = self.session.reach()
         state = self.survey.newest()
-        seen = self._ask(state)
+        seen = self._ask(state, met)
         if Kind.COMMITTED in seen.columns and Kind.END in seen.columns:
             self._window.push(seen.taken_at, seen.columns[Kind.COMMITTED], seen.columns[Kind.END])
             seen.columns[Kind.VERDICT] = judge_groups(self._window, seen.groups, interval_seconds=self.interval)
@@ -223,7 +226,7 @@ class Sampler:
         verdicts = seen.columns.get(Kind.VERDICT)
         return verdicts is not None and bool((verdicts.numbers.values >= int(Verdict.NO_MEMBERS)).any())
 
-    def _ask(self, state: SurveyState) -> Observation:
+    def _ask(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> Observation:
         started_at = self.clock()
         budget = budget_seconds(self.interval)
         errors: list[PartError] = list(state.errors)
@@ -251,7 +254,7 @@ class Sampler:
             columns[Kind.DISK] = _disk_column(state.log_dirs, state.log_dirs_answered)
         if state.metadata is not None and (self._seen is None or state.metadata is not self._seen.metadata):
             columns[Kind.LEADERS] = _leaders_column(state.metadata)
-        reach = self._reach(state)
+        reach = self._reach(state, met_before)
         columns[Kind.BROKER] = _broker_column(reach)
         asked = [columns[k].numbers.known for k in (Kind.END, Kind.COMMITTED) if k in columns]
         total = sum(len(known) for known in asked)
@@ -269,9 +272,13 @@ class Sampler:
             completeness=sum(int(known.sum()) for known in asked) / total if total else 0.0,
         )
 
-    def _reach(self, state: SurveyState) -> dict[int, tuple[Reach, str]]:
-        """Who answers: the connections say suspect at once, the cluster's own list says down."""
-        met = self.session.reach()
+    def _reach(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> dict[int, tuple[Reach, str]]:
+        """Who answers: the connections say suspect at once, the cluster's own list says down.
+
+        `met_before`: how the connections stood when the cycle began. One that was closed since, because a newer list
+        than that of this cycle lacks its broker, is no broker that answers again.
+        """
+        met = {**met_before, **self.session.reach()}
         if state.metadata is None:
             return {node: (max(Reach.SUSPECT, r.state), r.reason) for node, r in met.items() if r.state is not Reach.UP}
         listed = {node.node_id for node in state.metadata.brokers}

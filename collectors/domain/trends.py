@@ -125,14 +125,24 @@ def _between_thirds(curves: Curves, unread_share: float, *, deviations: float) -
     last_high = np.where(whole[last], lag[last], low).max(axis=0)
     step_known = whole[1:] & whole[:-1]
     steps = np.where(step_known, np.abs(np.diff(lag, axis=0)), 0).sum(axis=0) / np.maximum(step_known.sum(axis=0), 1)
+    # what arrived from the first sample on at which all was known: a part that is not known would make it too little
+    known_from = np.argmax(whole, axis=0)
+    seconds = np.maximum(times[-1] - times[known_from], 1e-9)
+    per_second = curves.arrived_since[known_from, np.arange(count)] / seconds
+    arrived = per_second * (times[-1] - times[0])
+    left_unread = _mean(lag[last], whole[last]) - _mean(lag[first], whole[first])
     # a swing of the arrivals swings the lag that lies between two commits: that is not falling behind
-    arrived = curves.arrived_since[0]
-    left_unread = lag[last].mean(axis=0) - lag[first].mean(axis=0)
     # compared, not subtracted: the sentinels of groups that are not `enough` would overflow
-    tolerated = steps + arrived * BEAT_SECONDS / (times[-1] - times[0])
+    tolerated = steps + per_second * BEAT_SECONDS
     climbs = enough & (last_low > np.where(enough, first_high, 0) + tolerated)
     climbs &= left_unread > np.maximum(unread_share * arrived, deviations * np.sqrt(np.maximum(arrived, 0)))
     # a group that read nothing until a moment ago stood still: whether it falls behind now is not to be seen yet
     climbs &= curves.moved[: len(times) - third].any(axis=0)
     falls = enough & (last_high < np.where(enough, first_low, 0) - tolerated)
     return climbs, falls
+
+
+def _mean(lag: Ints, whole: Bools) -> NDArray[np.float64]:
+    """(g,) mean of the samples at which all of a group was known; 0 where there is none."""
+    mean: NDArray[np.float64] = np.where(whole, lag, 0).sum(axis=0) / np.maximum(whole.sum(axis=0), 1)
+    return mean
