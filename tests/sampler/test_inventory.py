@@ -185,7 +185,7 @@ def test_a_verdict_is_written_when_it_changes_and_remembers_since_when(cluster: 
 
     def judge(verdict: int, now: float) -> list[str]:
         inventory, changes = Inventory(cluster.pk), Changes()
-        inventory.plan_verdicts(changes, {"g": verdict}, now=now)
+        inventory.plan_verdicts(changes, {"g": verdict}, now=now, stood_since={"g": NOW - 15}.get)
         inventory.save(changes, now=now)
         return [event.text for event in changes.events]
 
@@ -193,8 +193,13 @@ def test_a_verdict_is_written_when_it_changes_and_remembers_since_when(cluster: 
     assert judge(0, NOW + 5) == []
     assert judge(5, NOW + 10) == ["Group g: no progress, was ok"]
     assert judge(5, NOW + 15) == []
-    assert Group.objects.get().verdict_since is not None
-    assert Group.objects.get().verdict_since.timestamp() == NOW + 10  # type: ignore[union-attr]  # checked above
+    since = Group.objects.get().verdict_since
+    assert since is not None
+    assert since.timestamp() == NOW - 15, "when it came to stand, not when that was noticed"
+    judge(3, NOW + 20)
+    since = Group.objects.get().verdict_since
+    assert since is not None
+    assert since.timestamp() == NOW + 20
 
 
 @pytest.mark.parametrize(
@@ -213,7 +218,7 @@ def test_that_unknown_ends_right_after_a_start_is_no_news(
     Group.objects.update(first_seen_at=datetime.fromtimestamp(first_seen, UTC))
     inventory, changes = Inventory(cluster.pk, began=began), Changes()
     for step, verdict in enumerate(verdicts):
-        inventory.plan_verdicts(changes, {"g": verdict}, now=at + step)
+        inventory.plan_verdicts(changes, {"g": verdict}, now=at + step, stood_since=lambda _: None)
     assert [event.text for event in changes.events] == told
     assert Verdict(verdicts[-1]) == inventory.groups["g"].verdict  # the row follows in any case
 
