@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import bootsteps
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from collectors import loop, roster, sampler, shares
@@ -22,6 +23,7 @@ from collectors.kafka.settings import SettingsError
 from collectors.kafka.survey import Survey
 from collectors.models import Cluster, Lease
 from collectors.secrets import SecretUnreadableError
+from dashboard.alerts.heartbeat import HeartbeatLoop
 from dashboard.alerts.judge import Judge
 from dashboard.alerts.sender import Sender
 from dashboard.live.announce import announce
@@ -91,6 +93,8 @@ class ResidentLoops:
             "judge": lambda: judge,
             "sender": lambda: sender,
         }
+        if settings.HEARTBEAT_URL:
+            self._makers["heartbeat"] = HeartbeatLoop
         try:
             while not self._stop.wait(0 if not self._running else LOOK_SECONDS):
                 try:

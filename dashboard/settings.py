@@ -30,6 +30,7 @@ TRUSTED_PROXIES: list[str] = env.list("STREAMGAUGE_TRUSTED_PROXIES", [])
 parse_proxies(tuple(TRUSTED_PROXIES))
 OPEN_READ_ONLY = env.bool("STREAMGAUGE_OPEN_READ_ONLY", False)
 METRICS_TOKEN = env.str("STREAMGAUGE_METRICS_TOKEN", "")
+HEARTBEAT_URL = env.str("STREAMGAUGE_HEARTBEAT_URL", "")
 ALLOWED_NETWORKS: list[str] = env.list("STREAMGAUGE_ALLOWED_NETWORKS", [])
 _days = env.str("STREAMGAUGE_ALERT_DAYS", "90")
 if not (_days.isascii() and _days.isdigit() and 0 < int(_days) < 100_000):

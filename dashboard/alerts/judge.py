@@ -27,7 +27,7 @@ from .holds import tell_freed
 from .ledger import Change, Written, write
 from .readings import LastEnds, Quantity
 from .rules import GONE, UNKNOWN, Reading
-from .sentences import RecentColumns, Scene, Silence
+from .scene import RecentColumns, Scene, Silence
 from .stepping import ActiveRule, active_rules, ended, step_rule, stepped, subjects_of
 
 log = logging.getLogger(__name__)

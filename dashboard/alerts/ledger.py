@@ -15,7 +15,7 @@ from dashboard.models import Alert, AuditEntry, Rule, Transition
 
 from . import holds, rules, telling
 from .rules import Standing, State
-from .sentences import Told
+from .scene import Told
 from .telling import Telling
 
 ACKNOWLEDGED = "acknowledged"

@@ -55,6 +55,8 @@ QUERIES = {
     "/alerts/history/": (23, 16),
     "/alerts/rules/": (22, 15),
     "/alerts/silences/": (23, 16),
+    "/alerts/maintenance/": (21, 14),
+    "/alerts/routes/": (22, 15),
     "/alerts/deliveries/": (23, 16),
     "/?kiosk=1": (48, 28),
     "/?fragment=head": (20, 13),
