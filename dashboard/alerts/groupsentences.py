@@ -20,27 +20,28 @@ from .scene import Scene, Told
 
 def no_progress(scene: Scene, group: str, pending_since: float | None) -> Told:
     assert scene.now is not None
-    row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
-    since = row.verdict_since.timestamp() if row is not None and row.verdict_since is not None else None
-    if row is None or row.verdict != Verdict.NO_PROGRESS or (since is not None and since > scene.at):
-        since = pending_since  # the row has moved on from the cycle that is judged
-    finding = explain(
-        GroupRow(group, _group_type(row), row.member_count if row is not None else None),
-        scene.window,
-        verdict=Verdict.NO_PROGRESS,
-        now=scene.at,
-        since=since,
-        owners=_owners(row),
-    )
-    numbers = _group_numbers(scene.now, group)
-    if finding.since is not None:
-        numbers["no_progress_since"] = finding.since
-    if scene.window.layout.owner_index(group) is None or not finding.sentence.startswith("No progress"):
-        lag = numbers["lag"]
-        waits = "" if lag is None else f": {words.counted(lag, 'record')} {'waits' if lag == 1 else 'wait'}"
-        when = "" if since is None else f" since {words.moment(since, now=scene.at)}"
-        return Told(f"{visible(group)} makes no progress{when}{waits}", numbers)
-    return Told(f"{visible(group)} makes {'n' + finding.sentence[1:]}", numbers)
+    numbers, since = _group_numbers(scene.now, group), pending_since
+    if scene.looks_closer():
+        row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
+        if row is not None and row.verdict_since is not None and row.verdict == Verdict.NO_PROGRESS:
+            stored = row.verdict_since.timestamp()
+            since = stored if stored <= scene.at else since  # else it has moved on from the cycle that is judged
+        finding = explain(
+            GroupRow(group, _group_type(row), row.member_count if row is not None else None),
+            scene.window,
+            verdict=Verdict.NO_PROGRESS,
+            now=scene.at,
+            since=since,
+            owners=_owners(row),
+        )
+        if finding.since is not None:
+            numbers["no_progress_since"] = finding.since
+        if scene.window.layout.owner_index(group) is not None and finding.sentence.startswith("No progress"):
+            return Told(f"{visible(group)} makes {'n' + finding.sentence[1:]}", numbers)
+    lag = numbers["lag"]
+    waits = "" if lag is None else f": {words.counted(lag, 'record')} {'waits' if lag == 1 else 'wait'}"
+    when = "" if since is None else f" since {words.moment(since, now=scene.at)}"
+    return Told(f"{visible(group)} makes no progress{when}{waits}", numbers)
 
 
 def moves_again(scene: Scene, group: str, after: str, numbers: dict[str, Any]) -> Told:
@@ -61,15 +62,17 @@ def moves_again(scene: Scene, group: str, after: str, numbers: dict[str, Any]) -
 
 def falls_behind(scene: Scene, group: str) -> Told:
     assert scene.now is not None
-    row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
-    members = row.member_count if row is not None else None
-    finding = explain(
-        GroupRow(group, _group_type(row), members), scene.window, verdict=Verdict.FALLING_BEHIND, now=scene.at
-    )
     numbers = _group_numbers(scene.now, group)
-    if not finding.sentence.startswith("Falling behind: "):
-        return Told(f"{visible(group)} falls behind{_behind(numbers)}", numbers)
-    return Told(f"{visible(group)} falls behind: {finding.sentence.removeprefix('Falling behind: ')}", numbers)
+    if scene.looks_closer():
+        row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
+        members = row.member_count if row is not None else None
+        finding = explain(
+            GroupRow(group, _group_type(row), members), scene.window, verdict=Verdict.FALLING_BEHIND, now=scene.at
+        )
+        if finding.sentence.startswith("Falling behind: "):
+            said = finding.sentence.removeprefix("Falling behind: ")
+            return Told(f"{visible(group)} falls behind: {said}", numbers)
+    return Told(f"{visible(group)} falls behind{_behind(numbers)}", numbers)
 
 
 def holds_its_own(scene: Scene, group: str, after: str, numbers: dict[str, Any]) -> Told:
@@ -78,8 +81,11 @@ def holds_its_own(scene: Scene, group: str, after: str, numbers: dict[str, Any])
     verdict = scene.now.groups.verdict.at(scene.now.groups.index[group])
     numbers |= _group_numbers(scene.now, group)
     word = "" if verdict in (None, Verdict.OK) else f", now {Verdict(int(verdict or 0)).word.replace('_', ' ')}"
-    finding = explain(GroupRow(group, GroupType.UNKNOWN, None), scene.window, verdict=Verdict.OK, now=scene.at)
-    how = f": {finding.sentence[:1].lower()}{finding.sentence[1:]}" if not word and scene.window.samples else ""
+    how = ""
+    if not word and scene.looks_closer() and scene.window.samples:
+        part = scene.window.only(group)  # trends are of all groups that a window has
+        finding = explain(GroupRow(group, GroupType.UNKNOWN, None), part, verdict=Verdict.OK, now=scene.at)
+        how = f": {finding.sentence[:1].lower()}{finding.sentence[1:]}"
     return Told(f"{visible(group)} no longer falls behind{after}{word}{how or _behind(numbers)}", numbers)
 
 
@@ -116,7 +122,8 @@ def lost_no_more(
 ) -> Told:
     since = float(began.get("at", transition.at))
     # from the cycle before: what it lost at once counts, too
-    total = lost_between(scene.cluster.pk, group, since - 2 * scene.cluster.interval_seconds, scene.at)
+    begin = since - 2 * scene.cluster.interval_seconds
+    total = lost_between(scene.cluster.pk, group, begin, scene.at) if scene.looks_closer() else None
     numbers["lost"] = total
     lost = f"; {words.counted(total, 'record')} since {words.moment(since, now=scene.at)}" if total else ""
     return Told(f"{visible(group)} lost no record for {words.duration(transition.counted_seconds)}{lost}", numbers)

@@ -15,6 +15,9 @@ from collectors.models import Cluster
 
 from .readings import Behind, LastEnds, Subjects, records_lost
 
+SPELT_OUT = 100
+"""Sentences of one cycle for which rows and samples are looked through; of an outage of 5 000 groups the others are
+short, made from the numbers at hand."""
 RecentColumns = Callable[[int, Kind, float], list[tuple[int, float, Column]]]
 
 
@@ -50,6 +53,12 @@ class Scene:
     silence: Silence | None = None
     behind: Mapping[int, Behind] | None = None  # what brokers' replicas lack; None: not known
     recent: RecentColumns | None = None
+    looks: int = 0
+
+    def looks_closer(self) -> bool:
+        """Whether one more sentence may have rows and samples looked through for it."""
+        self.looks += 1
+        return self.looks <= SPELT_OUT
 
     @cached_property
     def lost(self) -> Subjects:

@@ -145,7 +145,7 @@ def _skewed(scene: Scene, topic: str) -> Told:
         return Told(f"{visible(topic)} is spread unevenly over its partitions")
     partition, share = int(scene.now.topics.hot_partition[at]), float(scene.now.topics.hot_share[at])
     times = scene.now.topics.times_even.at(at) or 1.0
-    readers = _readers_of(scene, at, topic, partition)
+    readers = _readers_of(scene, at, topic, partition) if scene.looks_closer() else []
     read = f"; read by {', '.join(readers[:3])}{' and others' if len(readers) > 3 else ''}" if readers else ""
     said = (
         f"Partition {partition} of {visible(topic)} is hot: {100 * share:.0f}{words.THIN}% of the records, "

@@ -51,10 +51,14 @@ def waiting_sentence(cluster: HasCycles, taken_at: float | None, now: float) -> 
     return f"1 of 2 samples; rates in {words.duration(left)}"
 
 
+BESIDE_LAG = frozenset({"log_dirs", "quorum", "rights", "topic_configs", "broker_configs", "versions"})
+"""Parts of a cycle without which lag is known all the same."""
+
+
 def why_unknown(errors: Sequence[Mapping[str, Any]]) -> str:
-    """The errors of a cycle as a reason: "broker 3: timed out (commits)"; "" without errors."""
+    """The errors of a cycle as a reason: "broker 3: timed out (commits)"; "" without errors that lag could lack."""
     said = []
-    for error in errors[:2]:
+    for error in [one for one in errors if one.get("part") not in BESIDE_LAG][:2]:
         broker = error.get("broker")
         where = f"broker {broker}: " if broker is not None else ""
         said.append(f"{where}{error.get('reason', 'failed')} ({str(error.get('part', '')).replace('_', ' ')})")

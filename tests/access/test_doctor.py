@@ -118,6 +118,22 @@ def test_a_key_file_that_others_read_is_bad(sound: Settings, tmp_path: Path) -> 
     assert code == 1
 
 
+def test_clusters_as_code_are_read_as_the_next_start_will_read_them(
+    sound: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMGAUGE_CLUSTERS_0_NAME", "Orders")
+    monkeypatch.setenv("STREAMGAUGE_CLUSTERS_0_BOOTSTRAP_SERVERS", "a:9092")
+    (tmp_path / "clusters.yaml").write_text("clusters:\n- {name: Logs, properties: {bootstrap.servers: 'b:9092'}}\n")
+    said, code = examined()
+    assert "2 clusters by" in said
+    assert "nothing reads the variable" not in said
+    assert code == 0
+    (tmp_path / "clusters.yaml").write_text("clusters:\n- {name: Logs, properties: {bootstrap.servers: b}}\n")
+    said, code = examined()
+    assert "BAD  clusters.yaml, line 2: bootstrap.servers 'b': use host:port" in said
+    assert code == 1
+
+
 def test_secrets_of_another_key_are_bad(sound: Settings) -> None:
     blob = secrets.encrypt({"a": 1}, "another key altogether")
     cluster = Cluster.objects.create(slug="c", name="C", settings_encrypted=blob)
