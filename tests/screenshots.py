@@ -34,6 +34,8 @@ PAGES = {
     "alert-history": "/alerts/history/",
     "rules": "/alerts/rules/",
     "silences": "/alerts/silences/",
+    "maintenance": "/alerts/maintenance/",
+    "routes": "/alerts/routes/",
     "deliveries": "/alerts/deliveries/",
     "channels": "/settings/channels/",
 }

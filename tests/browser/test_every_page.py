@@ -22,6 +22,8 @@ PATHS = [
     f"{CLUSTER}dead-letters/", f"{CLUSTER}events/", f"{CLUSTER}configuration/", f"{CLUSTER}rights/",
     f"{CLUSTER}edit/", "/clusters/add/", "TOPIC", "GROUP", "/alerts/",
     "/alerts/history/", "/alerts/rules/", "/alerts/rules/broker_down/", "/alerts/silences/", "/alerts/silences/new/",
+    "/alerts/maintenance/", "/alerts/maintenance/new/", "/alerts/routes/", "/alerts/routes/new/",
+    "/settings/channels/new/?kind=email",
     "/alerts/deliveries/", "/settings/channels/", "/settings/channels/new/", "/settings/people/", "/settings/audit/",
     "/settings/account/", "/instance/",
 ]  # fmt: skip
