@@ -3,7 +3,7 @@
 import { formats, short } from "./format.js";
 import { isPaused, now } from "./live.js";
 import { MARGIN, linesOf, marks } from "./marks.js";
-import { clock, dateTime, shifted, unshifted, zoneLabel } from "./zone.js";
+import { axisMoment, axisText, clock, dateTime, zoneLabel } from "./zone.js";
 
 const MOST_POINTS = 700;
 const charts = new Map(); // figure element -> chart
@@ -158,15 +158,15 @@ async function picture(library_, chart) {
   if (chart.wait && some) chart.wait.hidden = true;
   const data = figure.data.map(trace => {
     const hidden = chart.solo && trace.meta.key !== chart.solo || chart.off.has(trace.meta.key);
-    return { ...coloured({ ...trace, x: null, y: null }), x: trace.x.map(shifted), y: trace.y, visible: !hidden };
+    return { ...coloured({ ...trace, x: null, y: null }), x: trace.x.map(axisText), y: trace.y, visible: !hidden };
   });
   const layout = coloured(figure.layout);
   layout.font.family = getComputedStyle(document.body).fontFamily;
-  layout.xaxis.range = [shifted(chart.data.from * 1000), shifted(chart.data.to * 1000)];
+  layout.xaxis.range = [axisText(chart.data.from * 1000), axisText(chart.data.to * 1000)];
   layout.height = heightOf(chart);
   const lines = linesOf(chart);
   layout.shapes = layout.shapes.filter(shape => shape.name !== "mark" || lines.delete(shape.x0));
-  for (const shape of layout.shapes) if (shape.xref === "x") { shape.x0 = shifted(shape.x0); shape.x1 = shifted(shape.x1); }
+  for (const shape of layout.shapes) if (shape.xref === "x") { shape.x0 = axisText(shape.x0); shape.x1 = axisText(shape.x1); }
   layout.uirevision = zoom ? zoom.join() : "live"; // else Plotly keeps the range that was dragged, for ever
   if (!chart.begun) chart.plot.replaceChildren(); // the first picture goes
   chart.begun = true;
@@ -218,14 +218,11 @@ function say(chart, at) {
 
 // --- zoom and crosshair -----------------------------------------------------------------------------------
 
-/* Unix milliseconds of a place on a time axis, which Plotly says as a number or as text. */
-const moment = value => unshifted(typeof value === "number" ? value : Date.parse(`${value.replace(" ", "T")}Z`));
-
 function listen(chart) {
   chart.plot.on("plotly_relayout", change => {
     const from = change["xaxis.range[0]"], to = change["xaxis.range[1]"];
     if (from === undefined || to === undefined || chart.setting) return;
-    setZoom([moment(from) / 1000, moment(to) / 1000]);
+    setZoom([axisMoment(from) / 1000, axisMoment(to) / 1000]);
   });
   chart.plot.on("plotly_doubleclick", () => setZoom(null));
   chart.plot.on("plotly_hover", event => cross(chart, event.xvals?.[0] ?? event.points?.[0]?.x));
@@ -264,7 +261,7 @@ function showZoom(range) {
 }
 
 function cross(source, x) {
-  const at = x === null || x === undefined ? null : moment(x);
+  const at = x === null || x === undefined ? null : axisMoment(x);
   for (const chart of charts.values()) {
     if (chart.drawn) say(chart, at);
     if (!chart.drawn || chart === source) continue;
