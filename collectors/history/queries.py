@@ -19,12 +19,21 @@ from . import curves, layouts, reading, spans
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
 from .blocks import Fetched
 from .curves import Band
-from .gauges import GaugeHistory, Growth, cycle_times, gauge_history, growths
-from .histories import GroupHistory, TopicHistory, group_history, topic_history
+from .gauges import GaugeHistory, Growth, cycle_times, growths
+from .histories import GroupHistory, TopicHistory
 from .kinds import EVERY_CYCLE, Kind
 from .layouts import StoredLayout
 from .losses import lost_between, lost_since
 from .now import BrokersNow, ClusterNow, GroupsNow, TopicsNow, cluster_at
+from .ranges import (
+    ClusterHistory,
+    arrival_rates,
+    arrived_about,
+    cluster_history,
+    gauge_history,
+    group_history,
+    topic_history,
+)
 from .reading import Heads, first_segments
 from .selection import Member, Sampled, Selection, by_topic, fetch, members_of
 
@@ -33,6 +42,7 @@ __all__ = [
     "Arrived",
     "Band",
     "BrokersNow",
+    "ClusterHistory",
     "ClusterNow",
     "Ends",
     "GaugeHistory",
@@ -46,8 +56,11 @@ __all__ = [
     "TopicHistory",
     "TopicsNow",
     "arrival_history",
+    "arrival_rates",
     "arrived",
+    "arrived_about",
     "cluster_at",
+    "cluster_history",
     "cluster_sparkline",
     "column_at",
     "cycle_times",

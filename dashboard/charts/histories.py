@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from collectors.history.queries import ArrivalHistory, Band, GaugeHistory, GroupHistory, LagHistory, TopicHistory
+from collectors.history.queries import (
+    ArrivalHistory,
+    Band,
+    ClusterHistory,
+    GaugeHistory,
+    GroupHistory,
+    LagHistory,
+    TopicHistory,
+)
 
 from .figures import Chart, Gap, Line, Mark
 
@@ -36,6 +44,28 @@ def group_rates(
     ]
     gaps = explain(times, breaks, history.arriving.known | history.consumed.known)
     return Chart("Arriving and read", "records/s", since, until, lines, marks, gaps, interval, _step(times, interval))
+
+
+def cluster_rate(
+    history: ClusterHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
+) -> Chart:
+    """Messages into all topics and read by all groups; what is not known of some is left out of the sums."""
+    times, breaks = history.times, history.gap_before
+    lines = [
+        line("rate", "messages in", "s1", times, breaks, history.rate),
+        line("consumed", "read by groups", "s2", times, breaks, history.consumed, with_band=False),
+    ]
+    gaps = explain(times, breaks, history.rate.known)
+    return Chart("Messages", "records/s", since, until, lines, marks, gaps, interval, _step(times, interval))
+
+
+def cluster_lag(
+    history: ClusterHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
+) -> Chart:
+    times, breaks = history.times, history.gap_before
+    lines = [line("lag", "lag of all groups", "s6", times, breaks, history.lag)]
+    gaps = explain(times, breaks, history.lag.known)
+    return Chart("Lag of all groups", "records", since, until, lines, marks, gaps, interval, _step(times, interval))
 
 
 def topic_rate(

@@ -90,12 +90,15 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
         )
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
+    now = timezone.now()
+    context |= {"range": read_range(request.GET, now=now, history_since=here.history_since), "quick": QUICK}
     return page(request, "pages/cluster.html", context, shell=shell)
 
 
 def _brokers(here: Summary) -> list[BrokerLine]:
     made = rows.broker_rows(here.cluster, here.now)
-    found = here.cluster.brokers.filter(gone_at=None)
+    found = list(here.cluster.brokers.filter(gone_at=None))
+    here.sight.without_stale_roles(found)
     lines = [BrokerLine(broker, made[str(broker.node_id)]) for broker in found if str(broker.node_id) in made]
     return sorted(lines, key=lambda line: (_REACH_RANK.get(line.row["reach"], 3), line.broker.node_id))
 

@@ -97,11 +97,10 @@ def headline(clusters: Sequence[Summary]) -> dict[str, str]:
     worst = clusters[0]
     others = sum(one.verdict != "ok" for one in clusters[1:])
     sentence = str(worst.row["sentence"])
-    if worst.verdict == "ok":
+    if worst.verdict == "ok" and len(clusters) > 1:
         brokers = plain_words.counted(sum(one.row["brokers"] for one in clusters), "broker")
         groups = plain_words.counted(sum(one.row["groups"] for one in clusters), "group")
-        lead = "" if len(clusters) == 1 else f"{plain_words.counted(len(clusters), 'cluster')}, "
-        said = f"Nothing needs you: {lead}{brokers}, {groups}"
+        said = f"Nothing needs you: {plain_words.counted(len(clusters), 'cluster')}, {brokers}, {groups}"
         return {"verdict": "ok", "sentence": said, "sub": "", "waiting": worst.row["waiting"]}
     sub = ""
     if others:
