@@ -67,7 +67,7 @@ async function load(chart) {
   if (label) label.textContent = `${answer.unit}, ${answer.resolution}`;
   if (answer.empty && !chart.lines().some(line => line.y.some(v => v !== null))) {
     const waits = chart.wait?.querySelector("[data-f=waiting]")?.textContent; // the first minute says what it waits for
-    wait(chart, waits || "No samples in this range.");
+    wait(chart, waits || answer.notes[0] || "No samples in this range.");
   }
   if (!chart.begun) first(chart);
   draw(chart);
@@ -105,7 +105,7 @@ function first(chart) {
   g.scale(scale, scale);
   const high = Math.max(...values) || 1, from = chart.data.from * 1000, to = chart.data.to * 1000;
   const x = t => MARGIN.left + ((t - from) / (to - from)) * (width - MARGIN.left - MARGIN.right);
-  const y = v => height - 28 - (v / high) * (height - 40);
+  const y = v => height - 28 - (v / high) * (height - 48);
   for (const line of chart.lines()) {
     g.strokeStyle = colour(line.line.color);
     g.lineWidth = 1.5;
@@ -154,6 +154,7 @@ async function paint(library_, chart) {
 async function picture(library_, chart) {
   const { figure } = chart.data, some = chart.lines().some(line => line.y.some(v => v !== null));
   legend(chart);
+  if (chart.twin && !some) table(chart); // nothing to draw is said in the table, too
   if (!some && !chart.drawn) return;
   if (chart.wait && some) chart.wait.hidden = true;
   const data = figure.data.map(trace => {
@@ -167,6 +168,10 @@ async function picture(library_, chart) {
   const lines = linesOf(chart);
   layout.shapes = layout.shapes.filter(shape => shape.name !== "mark" || lines.delete(shape.x0));
   for (const shape of layout.shapes) if (shape.xref === "x") { shape.x0 = axisText(shape.x0); shape.x1 = axisText(shape.x1); }
+  layout.annotations.push({
+    xref: "paper", yref: "paper", x: 1, y: 1, xanchor: "right", yanchor: "bottom", showarrow: false, name: "zone",
+    text: zoneLabel, font: layout.annotations[0].font,
+  });
   layout.uirevision = zoom ? zoom.join() : "live"; // else Plotly keeps the range that was dragged, for ever
   if (!chart.begun) chart.plot.replaceChildren(); // the first picture goes
   chart.begun = true;

@@ -94,6 +94,9 @@ def _has_unit_and_twin(page: Page, index: int) -> None:
     assert unit
     figure.scroll_into_view_if_needed()
     expect(figure.locator("[data-resolution]")).to_contain_text(unit, timeout=20_000)
+    if figure.get_attribute("data-drawn"):
+        on_axes = figure.locator(".annotation-text")
+        assert on_axes.all_text_contents() == [unit, "UTC"], "the unit of the one axis and the zone of the other"
     button = figure.locator("[data-do=table]")
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
