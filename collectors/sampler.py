@@ -15,7 +15,7 @@ import numpy as np
 from django.db import close_old_connections, transaction
 
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
-from .domain.rights import NOT_AUTHORISED, rights_of
+from .domain.rights import NOT_AUTHORISED, NOT_OFFERED, rights_of
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
 from .domain.verdicts import GroupRow, Verdict, judge_groups
 from .domain.window import LENGTH, Window
@@ -226,7 +226,8 @@ class Sampler:
     def _ask(self, state: SurveyState) -> Observation:
         started_at = self.clock()
         budget = budget_seconds(self.interval)
-        errors: list[PartError] = list(state.errors)
+        # what this Kafka does not offer is no error; the rights say so
+        errors = [error for error in state.errors if error.reason != NOT_OFFERED]
         columns: dict[Kind, Column] = {}
         groups = {g.name: _group_row(g) for g in state.groups or ()}
         taken_at = self.clock()
