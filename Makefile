@@ -6,7 +6,7 @@ ARGS ?=
 # Where an environment forbids bytecode files, each start would compile all modules again: 8 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo up check lint test test-brokers test-long bench screenshots clean
+.PHONY: help install demo up check lint test test-brokers test-long bench bench-history screenshots clean
 
 help:
 	@echo "make demo         a real three-node Kafka, traffic, collectors and the web app in one process"
@@ -68,6 +68,9 @@ test-long: install
 
 bench: install
 	$(RUN) -m tests.bench
+
+bench-history: install
+	$(RUN) -m tests.bench history
 
 screenshots: install
 	$(RUN) -m tests.screenshots

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .domain.configuration import BROKER_KEYS, TOPIC_KEYS, Config, Source, changes
-from .domain.rights import NOT_ASKED, Right
+from .domain.rights import NO_NEWS, NOT_ASKED, Right
 from .inventory import Changes
 from .models import Cluster, ClusterRight, Configuration, Event
 
@@ -40,7 +40,7 @@ class Insight:
                 continue  # what was known before a restart stays until it was asked again
             if row.why != right.why:
                 row.since = _aware(now)
-                if NOT_ASKED not in (row.why, right.why):
+                if not {row.why, right.why} & NO_NEWS:
                     state = f"no longer visible: {right.why}" if right.why else "visible again"
                     text, data = f"{right.shows}: {state}", {"right": right.key, "why": right.why}
                     into.note(self.cluster.pk, now, Event.Kind.RIGHTS_CHANGED, ("", ""), text, data)

@@ -17,7 +17,7 @@ from django.db import close_old_connections, transaction
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from .domain.rights import NOT_AUTHORISED, NOT_OFFERED, rights_of
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
-from .domain.verdicts import GroupRow, Verdict, judge_groups
+from .domain.verdicts import GroupRow, Verdict, judge_groups, stood_since
 from .domain.window import LENGTH, Window
 from .domain.words import counted, duration
 from .history import queries
@@ -89,6 +89,7 @@ class Sampler:
         holder: str,
         epoch: int,
         announce: Announce,
+        missed: int = 0,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -98,6 +99,8 @@ class Sampler:
         self.holder = holder
         self.epoch = epoch
         self.announce = announce
+        self.missed = missed
+        """Due times that the holder before passed over, until a cycle has said so."""
         self.clock = clock
         self.monotonic = monotonic
         self.name = f"sampler {cluster.slug}"
@@ -144,7 +147,7 @@ class Sampler:
 
     def _loop(self, stop: threading.Event) -> None:
         due = self.monotonic()
-        skipped = 0
+        skipped = self.missed
         offset = self._clock_offset()
         stepped = 0.0
         while not stop.is_set():
@@ -320,12 +323,16 @@ class Sampler:
             changes.log_dirs = tuple(d for d in state.log_dirs if d.broker_id in state.log_dirs_answered)
         if (verdicts := seen.columns.get(Kind.VERDICT)) is not None:
             rows.plan_verdicts(
-                changes, dict(zip(verdicts.layout.owners, verdicts.numbers.values.tolist(), strict=True)), now=now
+                changes,
+                dict(zip(verdicts.layout.owners, verdicts.numbers.values.tolist(), strict=True)),
+                now=now,
+                stood_since=lambda group: stood_since(self._window, group, interval_seconds=self.interval),
             )
         self._plan_insight(changes, state, now)
         at = datetime.fromtimestamp(now, UTC)
         if skipped:
-            text = f"{counted(skipped, 'cycle')} skipped: the one before took longer than the interval"
+            why = "their collector had stopped" if self.missed else "the one before took longer than the interval"
+            text = f"{counted(skipped, 'cycle')} skipped: {why}"
             data = {"skipped": skipped}
             changes.events.append(
                 Event(cluster=self.cluster, at=at, kind=Event.Kind.CYCLES_SKIPPED, text=text, data=data)

@@ -9,7 +9,7 @@ from enum import Enum
 from django.db.models import Case, When
 from django.db.models.functions import Now
 
-from .models import Lease
+from .models import Cluster, Cycle, Lease
 
 
 class Standing(Enum):
@@ -45,3 +45,11 @@ def free_leases(cluster_ids: Iterable[int]) -> dict[int, Standing]:
 def share(clusters: int, workers: int) -> int:
     """How many of the clusters one of the workers holds at most, so that all are held and none holds two too many."""
     return -(-clusters // max(1, workers))
+
+
+def missed(cluster: Cluster, now: float) -> int:
+    """Due times since the newest stored cycle, without the one that is due now; `now` is unix time."""
+    taken = Cycle.objects.filter(cluster=cluster, number=cluster.last_cycle).values_list("taken_at", flat=True).first()
+    if taken is None:
+        return 0
+    return max(0, round((now - taken.timestamp()) / cluster.interval_seconds) - 1)

@@ -30,6 +30,7 @@ TRUSTED_PROXIES: list[str] = env.list("STREAMGAUGE_TRUSTED_PROXIES", [])
 parse_proxies(tuple(TRUSTED_PROXIES))
 OPEN_READ_ONLY = env.bool("STREAMGAUGE_OPEN_READ_ONLY", False)
 METRICS_TOKEN = env.str("STREAMGAUGE_METRICS_TOKEN", "")
+HEARTBEAT_URL = env.str("STREAMGAUGE_HEARTBEAT_URL", "")
 ALLOWED_NETWORKS: list[str] = env.list("STREAMGAUGE_ALLOWED_NETWORKS", [])
 _days = env.str("STREAMGAUGE_ALERT_DAYS", "90")
 if not (_days.isascii() and _days.isdigit() and 0 < int(_days) < 100_000):
@@ -125,6 +126,8 @@ else:
     _default["OPTIONS"] = {**POSTGRES_OPTIONS, **_default.get("OPTIONS", {})}
     _default["CONN_HEALTH_CHECKS"] = True  # after a restart of PostgreSQL nobody gets a dead connection
 DATABASES = {"default": _default}
+# Several lines a second while PostgreSQL is away; who needs it says so, counted.
+LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"psycopg.pool": {"level": "ERROR"}}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 PASSWORD_HASHERS = ["dashboard.access.hashing.BoundedArgon2Hasher"]

@@ -13,9 +13,13 @@ from .numbers import NO_COMMIT, Numbers
 from .rates import rate_per_second
 from .skew import times_even
 from .topology import GroupType
-from .trends import curves_of, recent_rows, trends
+from .trends import BEAT_SECONDS, curves_of, recent_rows, trends
 from .verdicts import STALL_SAMPLES, GroupRow, Positions, Verdict, positions
 from .window import Window
+
+KEPT_UP_SHARE = 0.9
+BEATS_BEHIND = 3
+"""With more than so many commit intervals unread and less read than came, "keeps up" would be a guess."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +162,12 @@ def _ok(window: Window, at: int, where: slice, waiting: int, consumed: float | N
     _, falls = trends(window)
     curves = curves_of(window)
     pace = drain(curves.times, curves.lag[:, at], curves.whole[:, at]) if falls[at] else None
-    if pace is None:
-        return f"Keeps up: reads {_rate(consumed)} while {_rate(arriving)} arrive, {left} behind"
+    beat = arriving * BEAT_SECONDS  # what waits between two commits of a group that is never behind
+    if pace is None or waiting <= beat:
+        speeds = f"reads {_rate(consumed)} while {_rate(arriving)} arrive, {left} behind"
+        if consumed < KEPT_UP_SHARE * arriving and waiting > BEATS_BEHIND * beat:
+            return f"Too soon to say whether it keeps up: {speeds}"
+        return f"Keeps up: {speeds}"
     # the rates since the lag began to fall: those of the whole window still hold what made it climb
     since = slice(pace.first, None)
     committed, committed_known, end, end_known = window.arrays(where)

@@ -12,6 +12,9 @@ NOT_OFFERED = "not offered"
 NONE_VISIBLE = "none visible to this login"
 """Kafka answers "there is none" and "you may not see any" alike."""
 NOT_ASKED = "not asked yet"
+NOTHING_TO_ASK = "no topic to ask about"
+NO_NEWS = {NOT_ASKED, NONE_VISIBLE, NOTHING_TO_ASK}
+"""That a new cluster's first topic or group appears tells nothing of rights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,7 @@ def rights_of(
                 why = NONE_VISIBLE
             caution = _hidden(hidden_groups, "group") or "only groups that this login may describe are listed"
         elif need.key == "topic_configs" and not topics and not why:
-            why = NOT_AUTHORISED if hidden_topics else "no topic to ask about"
+            why = NOT_AUTHORISED if hidden_topics else NOTHING_TO_ASK
         found.append(Right(need, why, "" if why else caution))
     return tuple(found)
 

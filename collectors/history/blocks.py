@@ -101,20 +101,22 @@ class Place:
 
 
 def read(
-    fetched: Fetched, span: int, samples: Ints, members: Mapping[str, Mapping[Pair, int]], count: int
-) -> tuple[Ints, Bools, Bools]:
-    """Values, known and present, (k, count) each, at the `samples` (k,) of a span.
+    fetched: Fetched,
+    span: int,
+    samples: Ints,
+    members: Mapping[str, Mapping[Pair, int]],
+    into: tuple[Ints, Bools, Bools],
+) -> None:
+    """Put values, known and present at the `samples` (k,) of a span `into` zeroed arrays (k, count).
 
     `members[owner][(topic, partition)]` is the column of each wanted member.
     """
-    values = np.zeros((len(samples), count), dtype=np.int64)
-    known, present = np.zeros(values.shape, dtype=np.bool_), np.zeros(values.shape, dtype=np.bool_)
     for owner, columns in members.items():
         for part in fetched.get((span, owner), ()):
             pairs = [(row, columns[pair]) for row, pair in enumerate(part.pairs) if pair in columns]
             if not pairs:
                 continue
-            rows, into = np.array(pairs, dtype=np.int64).T
+            rows, targets = np.array(pairs, dtype=np.int64).T
             take = None if len(rows) == part.opened.rows else rows
             try:
                 if len(samples) and int(samples.max()) >= part.opened.columns:
@@ -123,11 +125,10 @@ def read(
             except BadBodyError as error:
                 report(-hash((span, owner)), span, owner, error)
                 continue
-            where = np.s_[:, into] if not _adjacent(into) else np.s_[:, int(into[0]) : int(into[-1]) + 1]
+            where = np.s_[:, targets] if not _adjacent(targets) else np.s_[:, int(targets[0]) : int(targets[-1]) + 1]
             whole = len(samples) == part.opened.columns and _adjacent(samples)
-            for target, source in ((values, found.values), (known, found.known), (present, found.present)):
+            for target, source in zip(into, (found.values, found.known, found.present), strict=True):
                 target[where] = source.T if whole else source.T[samples]
-    return values, known, present
 
 
 def _adjacent(indices: Ints) -> bool:

@@ -8,27 +8,27 @@ truth; the next run starts the span anew.
 from __future__ import annotations
 
 import logging
-import math
 import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from django.db import transaction
 from numpy.typing import NDArray
 
-from collectors.models import Block, Cluster, Frame, Lease, Span
+from collectors.models import Block, Cluster, Frame, Lease, RollupState, Span
 
-from . import blocks, layouts, matrix, spans
-from .frames import delete_stretches, delete_unused_layouts
+from . import blocks, folding, layouts, matrix, rolling, spans
+from .frames import delete_unused_layouts
 from .kinds import Kind
 from .layouts import SEGMENT_POSITIONS
 from .matrix import Matrix
 from .reading import Heads, first_segments
 from .selection import Member, Selection, members_of
+from .slices import GoOn, Stopped, always, ask
 
 SPAN_SECONDS = 7200.0
 HOT_CYCLES = 60
@@ -39,17 +39,13 @@ LEASE = "task:compaction"
 LEASE_SECONDS = 60.0
 NUMBERS_AT_ONCE = 1_500_000
 """Numbers of one batch of owners: with what decoding and encoding needs beside them, some 60 MB."""
-ROWS_AT_ONCE = 400
-BYTES_AT_ONCE = 4_000_000
-FRAMES_AT_ONCE = 1500
+ROWS_AT_ONCE = 250
+BYTES_AT_ONCE = 1_500_000
+FRAMES_AT_ONCE = 600
 HEADS_AT_ONCE = 50_000
 
 Ints = NDArray[np.int64]
 log = logging.getLogger(__name__)
-
-
-class Stopped(Exception):  # noqa: N818  # no error: another process goes on with the work
-    """Somebody else compacts now."""
 
 
 @dataclass(slots=True)
@@ -67,12 +63,8 @@ class Compacted:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-def _go_on() -> bool:
-    return True
-
-
 def run(*, before_cycles: Mapping[int, int]) -> Compacted:
-    """Compact every cluster, unless another process does; `before_cycles` by cluster as in `compact`."""
+    """Roll up and compact every cluster, unless another process does; `before_cycles` by cluster as in `compact`."""
     done, holder = Compacted(), f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
     epoch = Lease.objects.acquire(LEASE, holder=holder, seconds=LEASE_SECONDS)
     if epoch is None:
@@ -84,7 +76,9 @@ def run(*, before_cycles: Mapping[int, int]) -> Compacted:
     try:
         for cluster_id in Cluster.everything.values_list("pk", flat=True):
             began = time.monotonic()
-            one = compact(cluster_id, before_cycle=before_cycles.get(cluster_id), go_on=go_on)
+            rolling.roll(cluster_id)
+            folding.fold(cluster_id, go_on=go_on)
+            one = compact(cluster_id, before_cycle=_waited_for(cluster_id, before_cycles), go_on=go_on)
             done.add(one)
             if one.spans:
                 log.info(
@@ -99,8 +93,15 @@ def run(*, before_cycles: Mapping[int, int]) -> Compacted:
     return done
 
 
+def _waited_for(cluster_id: int, before_cycles: Mapping[int, int]) -> int | None:
+    """The first cycle that somebody still has to read: the judge, or who rolls up."""
+    rolled = RollupState.objects.filter(cluster_id=cluster_id).values_list("cycle", flat=True).first()
+    waiting = [cycle for cycle in (before_cycles.get(cluster_id), rolled) if cycle is not None]
+    return min(waiting) + 1 if waiting else None
+
+
 def compact(
-    cluster_id: int, *, before_cycle: int | None = None, go_on: Callable[[], bool] = _go_on, limit: int | None = None
+    cluster_id: int, *, before_cycle: int | None = None, go_on: GoOn = always, limit: int | None = None
 ) -> Compacted:
     """Compact every span of a cluster that is over and no longer hot, oldest first, `limit` spans at most.
 
@@ -147,10 +148,10 @@ def next_span(cluster_id: int, kind: Kind, *, hot: float, before_cycle: int | No
     return heads.take(slice(0, end))
 
 
-def _compact_span(cluster_id: int, kind: Kind, heads: Heads, done: Compacted, go_on: Callable[[], bool]) -> None:
+def _compact_span(cluster_id: int, kind: Kind, heads: Heads, done: Compacted, go_on: GoOn) -> None:
     loaded = layouts.load(heads.layout_rows)
     with transaction.atomic():
-        _ask(go_on)
+        ask(go_on)
         span = Span.objects.create(
             cluster_id=cluster_id,
             kind=kind.value,
@@ -189,14 +190,9 @@ def _compact_span(cluster_id: int, kind: Kind, heads: Heads, done: Compacted, go
         _write([row for row, _ in made], go_on)
         _verify(span.pk, kind, made)
     with transaction.atomic():
-        _ask(go_on)
+        ask(go_on)
         Span.objects.filter(pk=span.pk).update(is_ready=True)
     done.spans += 1
-
-
-def _ask(go_on: Callable[[], bool]) -> None:
-    if not go_on():
-        raise Stopped
 
 
 _Batch = list[Member]
@@ -235,7 +231,7 @@ def _runs(batch: _Batch) -> Iterator[tuple[str, int, int]]:
         first += len(own)
 
 
-def _write(rows: Sequence[Block], go_on: Callable[[], bool]) -> None:
+def _write(rows: Sequence[Block], go_on: GoOn) -> None:
     at = 0
     while at < len(rows):
         size, end = 0, at
@@ -243,7 +239,7 @@ def _write(rows: Sequence[Block], go_on: Callable[[], bool]) -> None:
             size += len(rows[end].body)
             end += 1
         with transaction.atomic():
-            _ask(go_on)
+            ask(go_on)
             Block.objects.bulk_create(rows[at:end])
         at = end
 
@@ -266,24 +262,24 @@ def _verify(span: int, kind: Kind, made: Iterable[tuple[Block, Matrix]]) -> None
         raise RuntimeError(f"{len(expected)} blocks of span {span} ({kind.value}) were not found after writing")
 
 
-def _forget_unfinished(cluster_id: int, kind: Kind, go_on: Callable[[], bool]) -> None:
+def _forget_unfinished(cluster_id: int, kind: Kind, go_on: GoOn) -> None:
     """Spans that an ended run left without their mark: the frames are all there still."""
     for pk in Span.objects.filter(cluster_id=cluster_id, kind=kind.value, is_ready=False).values_list("pk", flat=True):
         delete_span(pk, go_on)
 
 
-def delete_span(pk: int, go_on: Callable[[], bool] = _go_on) -> int:
+def delete_span(pk: int, go_on: GoOn = always) -> int:
     """Delete a span, from now on seen by nobody, and its blocks, in small transactions. Returns the rows deleted."""
     Span.objects.filter(pk=pk).update(is_ready=False)
     deleted = 0
     while ids := list(Block.objects.filter(span_id=pk).values_list("pk", flat=True)[:FRAMES_AT_ONCE]):
         with transaction.atomic():
-            _ask(go_on)
+            ask(go_on)
             deleted += Block.objects.filter(pk__in=ids).delete()[0]
     return deleted + Span.objects.filter(pk=pk).delete()[0]
 
 
-def _delete_compacted(cluster_id: int, kind: Kind, go_on: Callable[[], bool]) -> int:
+def _delete_compacted(cluster_id: int, kind: Kind, go_on: GoOn) -> int:
     """Delete frames that blocks hold: whole stretches from one key frame to the next, those astride stay a while."""
     last = spans.last_compacted(cluster_id, kind)
     if last is None:
@@ -293,10 +289,10 @@ def _delete_compacted(cluster_id: int, kind: Kind, go_on: Callable[[], bool]) ->
     if boundary is None:
         return 0
     doomed = Frame.objects.filter(cluster_id=cluster_id, kind=kind.value, cycle__lt=min(boundary, last + 1))
-    deleted, count = 0, math.inf
-    while count:
+    deleted = 0
+    # chosen outside the transaction; in any order, since nobody looks at frames that a span covers
+    while ids := list(doomed.values_list("pk", flat=True)[:FRAMES_AT_ONCE]):
         with transaction.atomic():
-            _ask(go_on)
-            count = delete_stretches(doomed, FRAMES_AT_ONCE)
-        deleted += int(count)
+            ask(go_on)
+            deleted += Frame.objects.filter(pk__in=ids).delete()[0]
     return deleted

@@ -35,6 +35,11 @@ class Buckets:
     times: Floats  # (n,) of the last sample of each point, unix seconds
     gap_before: Bools  # (n,) samples are missing right before or within this point: break the line
 
+    def merged(self, band: Band) -> Band:
+        """Reduce points that stand for several samples already."""
+        low, high, last = (self.band(values, band.known) for values in (band.low, band.high, band.last))
+        return Band(low.low, high.high, last.last, last.known)
+
     def band(self, values: NDArray[np.int64] | NDArray[np.float64], known: Bools) -> Band:
         """Reduce samples (k,) to points (n,)."""
         starts = self.edges[:-1]
@@ -99,16 +104,24 @@ def sliding_rate(
     `steps[i]` is what came between sample i - 1 and i (`valid[0]` is False). Unknown where the sample itself is
     unknown or no step was valid: the same rule as for the newest cycle (collectors.history.now).
     """
+    rate, there = sliding_rates(times, steps[:, None], valid[:, None], known[:, None], reach=reach, broken=broken)
+    return rate[:, 0], there[:, 0]
+
+
+def sliding_rates(
+    times: Floats, steps: Ints, valid: Bools, known: Bools, *, reach: float, broken: Bools
+) -> tuple[Floats, Bools]:
+    """The same for many at once: all but `times` and `broken` (k,) are (k, n)."""
     count = len(times)
     if count == 0:
-        return np.zeros(0), np.zeros(0, dtype=np.bool_)
+        return np.zeros(steps.shape), np.zeros(steps.shape, dtype=np.bool_)
     seconds = np.diff(times, prepend=times[0])
-    valid = valid & ~broken & (seconds > 0)
-    moved = np.cumsum(np.where(valid, steps, 0), dtype=np.float64)
-    spent = np.cumsum(np.where(valid, seconds, 0.0))
+    valid = valid & (~broken & (seconds > 0))[:, None]
+    moved = np.cumsum(np.where(valid, steps, 0), axis=0, dtype=np.float64)
+    spent = np.cumsum(np.where(valid, seconds[:, None], 0.0), axis=0)
     first = np.searchsorted(times, times - reach, side="left")
     first = np.minimum(first, np.maximum(np.arange(count) - 1, 0))  # one step always counts: the interval may be long
     span = spent - spent[first]
     there = known & (span > 1e-9)
-    rate = np.divide(moved - moved[first], span, out=np.zeros(count), where=there)
+    rate = np.divide(moved - moved[first], span, out=np.zeros(steps.shape), where=there)
     return np.maximum(rate, 0.0), there

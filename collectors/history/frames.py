@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef
 from numpy.typing import NDArray
 
 from collectors.domain.numbers import Column
-from collectors.models import Frame
+from collectors.models import Frame, RollupFrame
 from collectors.models import Layout as LayoutRow
 
 from . import codec, sql
@@ -130,16 +130,11 @@ def delete_older_than(cluster_id: int, taken_before: float, limit: int) -> int:
         doomed = Frame.objects.filter(
             cluster_id=cluster_id, kind=kind.value, cycle__lt=boundary, taken_at__lt=taken_before
         )
-        deleted += delete_stretches(doomed, limit - deleted)
+        slice_ids = doomed.order_by("key_cycle", "-cycle").values("pk")[: limit - deleted]
+        deleted += Frame.objects.filter(pk__in=slice_ids).delete()[0]
     if deleted < limit:
         delete_unused_layouts(cluster_id)
     return deleted
-
-
-def delete_stretches(doomed: QuerySet[Frame], limit: int) -> int:
-    """Delete at most `limit` of these frames of one kind, oldest stretch first, its key frame last."""
-    slice_ids = doomed.order_by("key_cycle", "-cycle").values("pk")[:limit]
-    return Frame.objects.filter(pk__in=slice_ids).delete()[0]
 
 
 def _first_kept_key(cluster_id: int, kind: Kind, taken_before: float) -> int | None:
@@ -154,8 +149,9 @@ def _first_kept_key(cluster_id: int, kind: Kind, taken_before: float) -> int | N
 
 
 def delete_unused_layouts(cluster_id: int) -> None:
-    """Delete layouts that no frame uses."""
+    """Delete layouts that no frame of samples or of a minute uses."""
     # a writer may be about to use one again: the foreign key then makes the loser of that race fail, and a writer
     # whose insert fails forgets and writes the layout anew
     used = Exists(Frame.objects.filter(layout=OuterRef("pk")))
-    LayoutRow.objects.filter(~used, cluster_id=cluster_id).delete()
+    rolled = Exists(RollupFrame.objects.filter(layout=OuterRef("pk")))
+    LayoutRow.objects.filter(~used, ~rolled, cluster_id=cluster_id).delete()

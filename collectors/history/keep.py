@@ -8,14 +8,17 @@ from django.conf import settings
 from django.db import models
 
 from collectors.domain.keeping import Keep
-from collectors.models import Cluster, Cycle, Event, Span
+from collectors.models import Cluster, Cycle, Event, Rollup, RollupFrame, Span
 
 from .compaction import delete_span
+from .folding import LONGEST
 from .frames import delete_older_than
 from .kinds import Kind
 
 DELETED_SECONDS = 86400.0
 """How long a deleted cluster can be restored."""
+STOREYS = {"1min": 60, "10min": 600, "1h": 3600}
+"""Words of the setting -> seconds of a stretch."""
 SLICE = 1500
 """Rows deleted in one transaction: the database's one writer is never held for long."""
 
@@ -29,6 +32,7 @@ def forget_old(*, now: float) -> int:
         deleted += _frames(cluster_id, now - max(ages))
         for kind, age in zip(Kind, ages, strict=True):
             deleted += _spans(Span.objects.filter(cluster_id=cluster_id, kind=kind.value, until__lt=now - age))
+        deleted += _rollups(cluster_id, slug, keep, now)
         for_cycles = datetime.fromtimestamp(now - keep.seconds("cycles", cluster=slug), UTC)
         for_events = datetime.fromtimestamp(now - keep.seconds("events", cluster=slug), UTC)
         deleted += _in_slices(Cycle.objects.filter(cluster_id=cluster_id, taken_at__lt=for_cycles))
@@ -37,6 +41,8 @@ def forget_old(*, now: float) -> int:
     for cluster in gone:
         deleted += _frames(cluster.pk, now)
         deleted += _spans(Span.objects.filter(cluster=cluster))
+        deleted += _in_slices(Rollup.objects.filter(cluster=cluster))
+        deleted += _in_slices(RollupFrame.objects.filter(cluster=cluster))
         deleted += _in_slices(Cycle.objects.filter(cluster=cluster))
         deleted += _in_slices(Event.objects.filter(cluster=cluster))
         deleted += cluster.delete()[0]
@@ -47,6 +53,16 @@ def _spans(spans: models.QuerySet[Span]) -> int:
     return sum(delete_span(pk) for pk in list(spans.order_by("until").values_list("pk", flat=True)))
 
 
+def _rollups(cluster_id: int, slug: str, keep: Keep, now: float) -> int:
+    """Rows go when all of the time that they are about is too old."""
+    deleted = 0
+    for storey, resolution in STOREYS.items():
+        before = now - keep.seconds(storey, cluster=slug) - LONGEST[resolution]
+        rows = Rollup.objects.filter(cluster_id=cluster_id, resolution=resolution, start__lt=before)
+        deleted += _in_slices(rows)
+    return deleted
+
+
 def _frames(cluster_id: int, before: float) -> int:
     deleted = 0
     while count := delete_older_than(cluster_id, before, SLICE):
@@ -54,7 +70,9 @@ def _frames(cluster_id: int, before: float) -> int:
     return deleted
 
 
-def _in_slices(rows: models.QuerySet[Cycle] | models.QuerySet[Event]) -> int:
+def _in_slices(
+    rows: models.QuerySet[Cycle] | models.QuerySet[Event] | models.QuerySet[Rollup] | models.QuerySet[RollupFrame],
+) -> int:
     deleted = 0
     while ids := list(rows.order_by("pk").values_list("pk", flat=True)[:SLICE]):
         deleted += rows.model._default_manager.filter(pk__in=ids).delete()[0]

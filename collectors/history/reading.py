@@ -372,9 +372,12 @@ _columns: LeastRecent[_ColumnKey, _Decoded] = LeastRecent(6_000_000, lambda kept
 
 
 def columns(
-    cluster_id: int, kind: Kind, wanted: Sequence[Mark], layouts: Mapping[int, StoredLayout]
+    cluster_id: int, kind: Kind, wanted: Sequence[Mark], layouts: Mapping[int, StoredLayout], *, keep: bool = True
 ) -> list[Column | None]:
-    """The column of each mark; None where its layout cannot be read. One query for what is not in memory."""
+    """The column of each mark; None where its layout cannot be read. One query for what is not in memory.
+
+    Without `keep` what is read does not take the place of other things in memory.
+    """
     out: dict[_Key, _Decoded] = {}
     absent: list[Mark] = []
     cycles: set[int] = set()
@@ -400,7 +403,7 @@ def columns(
                 if key not in out:
                     base = out[mark.key_frame].segments if key != mark.key_frame else None
                     decoded = _decode_column(problems, layouts[mark.layout], bodies, cycle, mark.layout, base)
-                    out[key] = _columns.put((cluster_id, kind.value, key), decoded)
+                    out[key] = _columns.put((cluster_id, kind.value, key), decoded) if keep else decoded
         problems.report()
     found = [out.get(mark.key) for mark in wanted]
     return [None if decoded is None else decoded.column for decoded in found]

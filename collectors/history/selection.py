@@ -106,11 +106,17 @@ class Selection:
             values[in_frames], known[in_frames], present[in_frames] = found.values, found.known, found.present
         for span in heads.span_rows:
             own = np.flatnonzero(heads.spans == span)
-            into: slice | Ints = slice(int(own[0]), int(own[-1]) + 1) if own[-1] - own[0] + 1 == len(own) else own
-            v, k, p = blocks.read(self._fetched, span, heads.places[own], self._columns, self._distinct)
-            if self._distinct < len(self.members):
-                v, k, p = v[:, self._numbers], k[:, self._numbers], p[:, self._numbers]
-            values[into], known[into], present[into] = v, k, p
+            adjacent = int(own[-1] - own[0]) + 1 == len(own)
+            where_own: slice | Ints = slice(int(own[0]), int(own[-1]) + 1) if adjacent else own
+            if adjacent and self._distinct == len(self.members):
+                into = values[where_own], known[where_own], present[where_own]  # views
+                blocks.read(self._fetched, span, heads.places[own], self._columns, into)
+                continue
+            small = (len(own), self._distinct)
+            made = np.zeros(small, np.int64), np.zeros(small, np.bool_), np.zeros(small, np.bool_)
+            blocks.read(self._fetched, span, heads.places[own], self._columns, made)
+            for target, source in zip((values, known, present), made, strict=True):
+                target[where_own] = source[:, self._numbers]
         return Sampled(values, known, present)
 
     def _of_frames(self, heads: Heads) -> Sampled:

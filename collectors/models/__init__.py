@@ -7,7 +7,7 @@ from .events import Event
 from .groups import Group, Member
 from .leases import Lease
 from .rights import ClusterRight, Configuration
-from .samples import Block, Frame, Layout, Span
+from .samples import Block, Frame, Layout, Rollup, RollupFrame, RollupState, Span
 from .topics import Topic
 
 __all__ = [
@@ -25,6 +25,9 @@ __all__ = [
     "Lease",
     "LogDir",
     "Member",
+    "Rollup",
+    "RollupFrame",
+    "RollupState",
     "Span",
     "Topic",
 ]

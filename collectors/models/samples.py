@@ -82,3 +82,54 @@ class Block(models.Model):
 
     def __str__(self) -> str:
         return f"block {self.owner} of {self.span_id}"
+
+
+class RollupFrame(models.Model):
+    """One closed minute of all owners of a family: the newest minutes, until they are folded into rollups."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE)
+    family = models.CharField(max_length=8)
+    minute = models.BigIntegerField()  # unix minutes
+    layout = models.ForeignKey(Layout, on_delete=models.CASCADE)
+    body = models.BinaryField()  # codec: collectors.history.matrix, rows: collectors.history.families
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["cluster", "family", "minute"], name="one_frame_per_minute")]
+
+    def __str__(self) -> str:
+        return f"rollup frame {self.family} {self.minute}"
+
+
+class Rollup(models.Model):
+    """One owner's minutes of two hours, ten minutes of a day, or hours of a month."""
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.CASCADE, db_index=False)
+    family = models.CharField(max_length=8)
+    owner_key = models.BigIntegerField()  # a hash of the owner
+    resolution = models.IntegerField()  # seconds: 60, 600, 3600
+    start = models.BigIntegerField()  # unix seconds of the stretch of time
+    owner = models.TextField()  # as in Block
+    body = models.BinaryField()  # codec: collectors.history.matrix, rows: collectors.history.families
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["cluster", "family", "owner_key", "resolution", "start"], name="one_rollup_per_owner"
+            )
+        ]
+        indexes = [models.Index(fields=["cluster", "resolution", "start"], name="rollup_by_start")]
+
+    def __str__(self) -> str:
+        return f"rollup {self.family} {self.owner} {self.resolution} s from {self.start}"
+
+
+class RollupState(models.Model):
+    """How far a cluster's samples are rolled up."""
+
+    cluster = models.OneToOneField(Cluster, on_delete=models.CASCADE, primary_key=True, related_name="rolled")
+    cycle = models.BigIntegerField(default=0)  # samples up to here are in minutes
+    minute = models.BigIntegerField(default=0)  # the minute after the newest closed one, unix minutes
+    coarsened = models.BigIntegerField(default=0)  # up to here (unix seconds) minutes are in tens and hours too
+
+    def __str__(self) -> str:
+        return f"rollups of cluster {self.cluster_id} to cycle {self.cycle}"

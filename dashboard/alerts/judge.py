@@ -27,7 +27,7 @@ from .holds import tell_freed
 from .ledger import Change, Written, write
 from .readings import LastEnds, Quantity
 from .rules import GONE, UNKNOWN, Reading
-from .sentences import RecentColumns, Scene, Silence
+from .scene import RecentColumns, Scene, Silence
 from .stepping import ActiveRule, active_rules, ended, step_rule, stepped, subjects_of
 
 log = logging.getLogger(__name__)
@@ -272,6 +272,8 @@ class Judge:
         subjects = subjects_of(scene)
         changes: list[Change] = []
         for rule in active:
+            if not self._holds_lease():  # a rule with thousands of subjects takes its time
+                raise LeaseLostError
             changes += step_rule(rule, scene, subjects.get(rule.quantity), opened.get(rule.row.pk, {}))
         return changes
 

@@ -72,16 +72,21 @@ def explained(
     *,
     is_paused: bool,
     interval: float = 5.0,
+    recorded_since: float = 0.0,
     zone: tzinfo = UTC,
 ) -> list[Gap]:
     """Holes with their cause, times in `zone`.
 
-    `cycles` are those within the holes and the ones that end them, oldest first.
+    `cycles` are those within the holes and the ones that end them, oldest first. Of holes that ended before
+    `recorded_since` no records of cycles are kept: nobody knows why.
     """
-    return [
-        Gap(hole.since, hole.until, f"no data {_span(hole, zone)}: {_cause(hole, cycles, is_paused, interval)}")
-        for hole in holes
-    ]
+
+    def cause(hole: Hole) -> str:
+        if hole.until < recorded_since:
+            return "why is no longer on record"
+        return _cause(hole, cycles, is_paused, interval)
+
+    return [Gap(hole.since, hole.until, f"no data {_span(hole, zone)}: {cause(hole)}") for hole in holes]
 
 
 def _cause(hole: Hole, cycles: Sequence[Tried], is_paused: bool, interval: float) -> str:

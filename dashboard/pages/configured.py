@@ -54,13 +54,8 @@ def of(cluster: Cluster, kind: Configuration.Kind, name: str, why_off: str | Non
 
 
 def for_page(config: Configuration | None) -> dict[str, Any]:
-    """What `_config_lines.html` shows of one topic or broker: what somebody has set, and the defaults that matter."""
-    every = lines(config.entries) if config is not None else []
-    return {
-        "config": config,
-        "lines_set": [one for one in every if one.is_set],
-        "lines_rest": [one for one in every if not one.is_set],
-    }
+    """What the panel of one topic or broker shows."""
+    return {"config": config, "lines": lines(config.entries) if config is not None else []}
 
 
 def lines(entries: Mapping[str, Any]) -> list[Line]:
@@ -104,6 +99,15 @@ def retention(entries: Mapping[str, Any]) -> str:
     return said + (" (and compacted)" if "compact" in policy else "")
 
 
+OWN_TO_EACH = frozenset(
+    {
+        "advertised.listeners", "broker.id", "broker.rack", "listeners", "log.dir", "log.dirs", "metadata.log.dir",
+        "node.id",
+    }
+)  # fmt: skip
+"""What names the broker or its place: that it differs is no news."""
+
+
 def over_brokers(found: Iterable[Configuration]) -> list[Line]:
     """One line a key for all brokers: the value of most, and who has it otherwise."""
     by_key: dict[str, dict[tuple[str | None, str], list[str]]] = {}
@@ -122,5 +126,7 @@ def over_brokers(found: Iterable[Configuration]) -> list[Line]:
             for (v, _), names in ranked[1:]
             if v != value
         ]
+        if others and key in OWN_TO_EACH:
+            value, others = "its own on each", []
         out.append(_line(key, value, source, "; ".join(others)))
     return sorted(out, key=lambda one: (not one.differs, not one.is_set, one.key))

@@ -22,6 +22,7 @@ from collectors.models import CollectorTotals, Cycle, Event, Lease
 from collectors.models.leases import WORKER
 from dashboard import __version__
 from dashboard.access.roles import role
+from dashboard.alerts import heartbeat
 from dashboard.metrics.readiness import readiness
 from dashboard.models import Alert, Delivery, Role
 
@@ -56,6 +57,8 @@ def instance(request: HttpRequest) -> HttpResponse:
     fragment = request.GET.get("fragment", "")
     now = timezone.now()
     context: dict[str, Any] = {"section": "instance", "ready": readiness(), "now": now}
+    if fragment in ("", "loops"):
+        context["pulse"] = heartbeat.pulse(now)
     if fragment in ("", "loops"):
         context["leases"] = _leases(shell.clusters)
     if fragment in ("", "sampling"):

@@ -19,6 +19,7 @@ from dashboard.live import rows, wire
 from dashboard.models import Role
 
 from . import changes, words
+from .days import last_days
 from .lights import Light, lights_of
 from .shell import Shell, page, shell_of
 from .sparks import cluster_rate
@@ -69,6 +70,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"section": "overview", "fragment": fragment}
     if fragment in ("", "rows"):
         context |= {"clusters": clusters, "sparks": _sparks(clusters, shell.spark_seconds)}
+        context["days"] = last_days([one.cluster.pk for one in clusters])
     if fragment in ("", "wall", "attention"):
         walls, tally, troubled = _walls(clusters)
         context |= {"walls": walls, "key": _key(tally), "groups_total": sum(tally.values())}
@@ -95,11 +97,10 @@ def headline(clusters: Sequence[Summary]) -> dict[str, str]:
     worst = clusters[0]
     others = sum(one.verdict != "ok" for one in clusters[1:])
     sentence = str(worst.row["sentence"])
-    if worst.verdict == "ok":
+    if worst.verdict == "ok" and len(clusters) > 1:
         brokers = plain_words.counted(sum(one.row["brokers"] for one in clusters), "broker")
         groups = plain_words.counted(sum(one.row["groups"] for one in clusters), "group")
-        lead = "" if len(clusters) == 1 else f"{plain_words.counted(len(clusters), 'cluster')}, "
-        said = f"Nothing needs you: {lead}{brokers}, {groups}"
+        said = f"Nothing needs you: {plain_words.counted(len(clusters), 'cluster')}, {brokers}, {groups}"
         return {"verdict": "ok", "sentence": said, "sub": "", "waiting": worst.row["waiting"]}
     sub = ""
     if others:

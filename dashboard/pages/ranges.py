@@ -28,6 +28,10 @@ QUICK: tuple[tuple[str, str, str], ...] = (
     ("now-6h", "now", "Last 6 hours"),
     ("now-12h", "now", "Last 12 hours"),
     ("now-24h", "now", "Last 24 hours"),
+    ("now-2d", "now", "Last 2 days"),
+    ("now-7d", "now", "Last 7 days"),
+    ("now-30d", "now", "Last 30 days"),
+    ("now-90d", "now", "Last 90 days"),
     ("now/d", "now", "Today so far"),
     ("now-1d/d", "now-1d/d", "Yesterday"),
 )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
 import numpy as np
+from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
@@ -34,7 +35,7 @@ SUBJECTS = {
     "g": ("lag", "rates"),
     "t": ("rate", "size"),
     "b": ("disk", "leaders"),
-    "c": ("dead_letters", "cycles"),
+    "c": ("rate", "lag", "dead_letters", "cycles", "rates", "lags", "disks"),
 }
 
 
@@ -81,8 +82,14 @@ def _chart(
 
     def explain(times: np.ndarray, gap_before: np.ndarray, known: np.ndarray) -> list[Gap]:
         found = gaps.holes(times, gap_before, known, until=min(until, now), interval=interval)
-        tried, zone = _tried(cluster, found), timezone.get_current_timezone()
-        return gaps.explained(found, tried, is_paused=cluster.is_paused, interval=interval, zone=zone)
+        return gaps.explained(
+            found,
+            _tried(cluster, found),
+            is_paused=cluster.is_paused,
+            interval=interval,
+            recorded_since=now - settings.HISTORY_KEEP.seconds("cycles", cluster=cluster.slug),
+            zone=timezone.get_current_timezone(),
+        )
 
     how: _How = {"marks": marks_of(cluster, subject, name, since, until), "interval": interval, "explain": explain}
     if subject == "g":
@@ -94,8 +101,25 @@ def _chart(
         gauge = queries.gauge_history(cluster.pk, kind, name, since, until, points)
         draw_gauge = histories.broker_disk if what == "disk" else histories.broker_leaders
         return draw_gauge(gauge, since, until, marks=how["marks"], explain=explain)
+    if subject == "c" and what in ("rate", "lag"):
+        whole = queries.cluster_history(cluster.pk, since, until, points)
+        draw_cluster = histories.cluster_rate if what == "rate" else histories.cluster_lag
+        return draw_cluster(whole, since, until, **how)
     if subject == "c" and what == "dead_letters":
         return histories.dead_letters(_dead_letters(cluster, since, until, points), since, until, **how)
+    if subject == "c" and what == "rates":
+        busiest = _busiest(cluster)
+        ends = queries.ends_of(cluster.pk, busiest, since, until, points) if busiest else {}
+        return histories.busiest_topics(queries.arrival_history(ends, interval), since, until, **how)
+    if subject == "c" and what == "lags":
+        lags = queries.group_lags(cluster.pk, _furthest_behind(cluster), since, until, points)
+        return histories.worst_lags(lags, since, until, **how)
+    if subject == "c" and what == "disks":
+        found = {
+            node: queries.gauge_history(cluster.pk, queries.Kind.DISK, node, since, until, points)
+            for node in _brokers(cluster)
+        }
+        return histories.disks(found, since, until, marks=how["marks"], explain=explain)
     if subject == "c":
         cycles = queries.cycle_times(cluster.pk, since, until, points)
         return histories.cycles(cycles, since, until, marks=how["marks"], explain=explain)
@@ -129,11 +153,45 @@ def _dead_letters(cluster: Cluster, since: float, until: float, points: int) -> 
     """Rates of the dead-letter topics that got most in the range."""
     topics = Topic.objects.filter(cluster=cluster, gone_at=None).exclude(dead_letters_of="")
     names = list(topics.order_by("name").values_list("name", flat=True))
-    came = queries.arrived(queries.ends_of(cluster.pk, names, since, until, 2)) if names else {}
-    names.sort(key=lambda name: came[name].records if name in came else 0, reverse=True)
+    came = queries.arrived_about(cluster.pk, names, since, until)
+    if came is None:
+        exact = queries.arrived(queries.ends_of(cluster.pk, names, since, until, 2)) if names else {}
+        came = {name: float(one.records) for name, one in exact.items()}
+    names.sort(key=lambda name: came.get(name, 0), reverse=True)
     shown = names[: deadletters.CHART_TOPICS]
+    rolled = queries.arrival_rates(cluster.pk, shown, since, until, points, cluster.interval_seconds)
+    if rolled is not None:
+        return rolled
     ends = queries.ends_of(cluster.pk, shown, since, until, points) if shown else {}
     return queries.arrival_history(ends, cluster.interval_seconds)
+
+
+LINES = 5
+"""Of a chart of a cluster: more could not be told apart."""
+
+
+def _busiest(cluster: Cluster) -> list[str]:
+    """The topics that get most in the newest cycle; Kafka's own are left out."""
+    now = queries.cluster_at(cluster.pk, cluster.last_cycle) if cluster.last_cycle else None
+    if now is None:
+        return []
+    rates = now.topics.messages_per_second
+    order = np.argsort(np.where(rates.known, rates.values, -1), kind="stable")[::-1]
+    names = [now.topics.names[i] for i in order[: LINES + 10].tolist()]
+    return [name for name in names if not name.startswith("__")][:LINES]
+
+
+def _furthest_behind(cluster: Cluster) -> list[str]:
+    now = queries.cluster_at(cluster.pk, cluster.last_cycle) if cluster.last_cycle else None
+    if now is None:
+        return []
+    order = np.argsort(np.where(now.groups.lag.known, now.groups.lag.values, -1), kind="stable")[::-1]
+    return [now.groups.names[i] for i in order[:LINES].tolist()]
+
+
+def _brokers(cluster: Cluster) -> list[str]:
+    nodes = cluster.brokers.filter(gone_at=None).order_by("node_id").values_list("node_id", flat=True)
+    return [str(node) for node in nodes[: LINES + 2]]
 
 
 def _bad(field: str, message: str, *, status: int = 400) -> JsonResponse:

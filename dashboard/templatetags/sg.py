@@ -95,8 +95,19 @@ def spark_tone(state: str | None) -> str:
 
 
 @register.filter
-def get(mapping: dict[str, Any] | None, key: str) -> Any:
+def get(mapping: dict[Any, Any] | None, key: Any) -> Any:
     return (mapping or {}).get(key)
+
+
+@register.filter
+def set_lines(lines: list[Any]) -> list[Any]:
+    """Settings that somebody made, or that are not the same on all brokers."""
+    return [one for one in lines if one.is_set or one.differs]
+
+
+@register.filter
+def default_lines(lines: list[Any]) -> list[Any]:
+    return [one for one in lines if not (one.is_set or one.differs)]
 
 
 @register.filter

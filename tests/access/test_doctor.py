@@ -61,6 +61,12 @@ def test_what_fits_together_is_not_complained_about(setup: Setup) -> None:
         (replace(SOUND, trusted_origins=["https://*.example.org/x"]), Level.BAD, "no whole origin", "scheme"),
         (replace(PUBLIC, trusted_origins=["http://a.example"]), Level.NOTE, "trusted without TLS", "https"),
         (replace(SOUND, has_redis=True), Level.NOTE, "the database is SQLite", "DATABASE_URL"),
+        (
+            replace(SOUND, is_sqlite=False, has_redis=True),
+            Level.NOTE,
+            "another data folder cannot read",
+            "same STREAMGAUGE_SECRET_KEY",
+        ),
         (replace(SOUND, has_former_keys=True), Level.BAD, "cannot be rotated", "a line each"),
         (replace(SOUND, allowed_networks=["nonsense"]), Level.BAD, "nonsense", "STREAMGAUGE_ALLOWED_NETWORKS"),
     ],

@@ -9,8 +9,11 @@ import sys
 from pathlib import Path
 
 BENCHES = {
+    "history": ("history", ()),
     "history_frames": ("history_frames", ()),
     "metrics_page": ("metrics_page", ()),
+    "pages": ("pages", ()),
+    "decide": ("decide", ()),
     "cycle-demo": ("cycle", ("demo",)),
     "cycle-large": ("cycle", ("large",)),
     "served-demo": ("served", ("demo",)),

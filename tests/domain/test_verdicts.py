@@ -8,7 +8,7 @@ import pytest
 from collectors.domain.explanations import explain
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.topology import GroupType
-from collectors.domain.verdicts import GroupRow, Verdict, judge_groups
+from collectors.domain.verdicts import GroupRow, Verdict, judge_groups, stood_since
 from collectors.domain.window import Window
 from collectors.domain.words import THIN
 
@@ -34,6 +34,7 @@ def rising(count: int, step: int, first: int = 0) -> list[int | None]:
     return [first + step * i for i in range(count)]
 
 
+LEFT = [2000, 1600, 1200, 800, 400, 100, 80, 60, 50, 40, 30, 20]
 SAW = [0, 40, 80, 0, 40, 80, 0, 40, 80, 0, 40, 80]
 
 CASES: list[tuple[str, list[int | None], list[int | None], int | None, Verdict]] = [
@@ -142,6 +143,9 @@ def test_samples_follow_a_group_when_other_groups_come() -> None:
         (rising(12, 30), rising(12, 100, 100), Verdict.FALLING_BEHIND, "reads 6/s while 20/s arrive"),
         (rising(12, 100), rising(12, 30, 2000), Verdict.OK, "Catching up"),
         ([100] * 3, [100] * 3, Verdict.OK, "Caught up"),
+        # what is left of the backlog is no more than always waits between two commits
+        ([2000 + 100 * i - w for i, w in enumerate(LEFT)], rising(12, 100, 2000), Verdict.OK, "Keeps up: reads"),
+        ([*[0] * 10, 10, 20], rising(12, 100, 100), Verdict.OK, "Too soon to say whether it keeps up: reads"),
         (rising(8, 50), rising(8, 50, 50), Verdict.OK, "Keeps up: reads 10/s while 10/s arrive"),
         ([100] * 3, [150] * 3, Verdict.NO_MEMBERS, "nobody reads, 50 records wait"),
         ([NO_COMMIT] * 5, rising(5, 50), Verdict.NOT_COMMITTING, "no offset ever committed while 200 records"),
@@ -170,6 +174,13 @@ def test_names_in_a_sentence_are_escaped_once_and_numbers_are_not() -> None:
     )
     assert f"none of 34{THIN}900 waiting records read" in finding.sentence
     assert finding.sentence.endswith("read by wor\\u202eker\\n1")
+
+
+def test_a_partition_stands_since_its_last_movement() -> None:
+    window = window_of([*rising(4, 100), *[300] * 8], rising(12, 100))
+    assert stood_since(window, "g", interval_seconds=INTERVAL) == window.times[3]
+    assert stood_since(window, "other", interval_seconds=INTERVAL) is None
+    assert stood_since(window_of(rising(8, 50), rising(8, 50)), "g", interval_seconds=INTERVAL) is None
 
 
 def test_the_stored_moment_is_remembered_when_the_window_has_forgotten_it() -> None:

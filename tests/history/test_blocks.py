@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from collectors.domain.numbers import NO_COMMIT
-from collectors.history import blocks, compaction, matrix, queries, spans
+from collectors.history import blocks, compaction, gauges, histories, matrix, queries, spans
 from collectors.history.cache import clear_caches
 from collectors.history.kinds import Kind
 from collectors.history.layouts import SEGMENT_POSITIONS
@@ -65,19 +65,19 @@ def living(recorder: Recorder, minutes: int, *, seed: int = 1) -> None:
 
 
 def pictures(recorder: Recorder) -> dict[str, object]:
-    """Everything that is read of a range: before and after compaction it has to be the same."""
+    """Everything that samples say of a range: before and after compaction it has to be the same."""
     out: dict[str, object] = {}
     whole = recorder.now - BEGIN
     for since, until in (EVER, (BEGIN + 0.3 * whole, BEGIN + 0.7 * whole), (BEGIN + 7100, BEGIN + 7300)):
         for name in ("a", "b", "wide", "nobody"):
             out[f"series {name} {since}"] = queries.series(recorder.id, Kind.END, name, since, until)
-            out[f"topic {name} {since}"] = queries.topic_history(recorder.id, name, since, until, points=50)
+            out[f"topic {name} {since}"] = histories.topic_history(recorder.id, name, since, until, points=50)
         for name in ("g", "passing"):
             out[f"committed {name} {since}"] = queries.series(recorder.id, Kind.COMMITTED, name, since, until)
-            out[f"group {name} {since}"] = queries.group_history(
+            out[f"group {name} {since}"] = histories.group_history(
                 recorder.id, name, since, until, points=40, parts="partition"
             )
-        out[f"broker {since}"] = queries.gauge_history(recorder.id, Kind.BROKER, "2", since, until)
+        out[f"broker {since}"] = gauges.gauge_history(recorder.id, Kind.BROKER, "2", since, until)
         out[f"ends {since}"] = queries.ends_of(recorder.id, ["a", "wide"], since, until, 9)
         for what, names in (("topic_rate", ["a", "b", "wide"]), ("group_lag", ["g", "passing"])):
             out[f"{what} {since}"] = queries.sparklines(recorder.id, what, names, max(since, BEGIN), recorder.now)  # type: ignore[arg-type]  # both are words of it

@@ -125,6 +125,8 @@ def test_two_members_fewer_and_what_nobody_owns_then(cluster: Cluster) -> None:
     assert see_groups(cluster, holding(a=[0, 1, 4])) == [
         "Group g rebalanced: 1 member, 1 fewer (b left); 3 partitions unowned"
     ]
+    assert see_groups(cluster, holding()) == ["Group g has no members any more (a left); 3 partitions unowned"]
+    see_groups(cluster, holding(a=[0, 1, 4]))
     assert see_groups(cluster, holding(a=[0, 1, 4, 2, 3, 5])) == [
         "Group g moved partitions between its 1 member; no partition unowned"
     ]
@@ -182,7 +184,7 @@ def test_a_verdict_is_written_when_it_changes_and_remembers_since_when(cluster: 
 
     def judge(verdict: int, now: float) -> list[str]:
         inventory, changes = Inventory(cluster.pk), Changes()
-        inventory.plan_verdicts(changes, {"g": verdict}, now=now)
+        inventory.plan_verdicts(changes, {"g": verdict}, now=now, stood_since={"g": NOW - 15}.get)
         inventory.save(changes, now=now)
         return [event.text for event in changes.events]
 
@@ -190,8 +192,13 @@ def test_a_verdict_is_written_when_it_changes_and_remembers_since_when(cluster: 
     assert judge(0, NOW + 5) == []
     assert judge(5, NOW + 10) == ["Group g: no progress, was ok"]
     assert judge(5, NOW + 15) == []
-    assert Group.objects.get().verdict_since is not None
-    assert Group.objects.get().verdict_since.timestamp() == NOW + 10  # type: ignore[union-attr]  # checked above
+    since = Group.objects.get().verdict_since
+    assert since is not None
+    assert since.timestamp() == NOW - 15, "when it came to stand, not when that was noticed"
+    judge(3, NOW + 20)
+    since = Group.objects.get().verdict_since
+    assert since is not None
+    assert since.timestamp() == NOW + 20
 
 
 @pytest.mark.parametrize(
@@ -210,7 +217,7 @@ def test_that_unknown_ends_right_after_a_start_is_no_news(
     Group.objects.update(first_seen_at=datetime.fromtimestamp(first_seen, UTC))
     inventory, changes = Inventory(cluster.pk, began=began), Changes()
     for step, verdict in enumerate(verdicts):
-        inventory.plan_verdicts(changes, {"g": verdict}, now=at + step)
+        inventory.plan_verdicts(changes, {"g": verdict}, now=at + step, stood_since=lambda _: None)
     assert [event.text for event in changes.events] == told
     assert Verdict(verdicts[-1]) == inventory.groups["g"].verdict  # the row follows in any case
 

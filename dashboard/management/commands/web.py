@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from collectors.as_code import EnvironmentRefusedError, clusters_file, reconcile
+from dashboard import schema
 
 log = logging.getLogger(__name__)
 
@@ -46,9 +47,10 @@ def prepare(say: Callable[[str], object]) -> None:
 
     call_command("upgrade")
     try:
-        for line in reconcile(os.environ, clusters_file(settings.CLUSTERS_FILE, settings.DATA_DIR)):
-            say(line)
-    except EnvironmentRefusedError as error:
+        with schema.one_at_a_time(say):
+            for line in reconcile(os.environ, clusters_file(settings.CLUSTERS_FILE, settings.DATA_DIR)):
+                say(line)
+    except (EnvironmentRefusedError, schema.SchemaError) as error:
         raise CommandError(str(error)) from None
     collect()
     # one busy Python thread must not make a page wait 20 times longer

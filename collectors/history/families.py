@@ -1,0 +1,167 @@
+"""What rollups hold: quantities by family, five numbers of each for a stretch of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from collectors.domain.verdicts import Verdict
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+MILLI = 1000
+"""Rates are kept in thousandths of a record per second: what charts round to."""
+TOTAL = ""
+"""The owner whose numbers are those of the whole cluster; no topic, group or broker is called so."""
+
+
+class Family(StrEnum):
+    """The words are stored in the rollup tables: never rename."""
+
+    TOPIC = "topic"
+    GROUP = "group"
+    BROKER = "broker"
+
+
+QUANTITIES: Mapping[Family, tuple[str, ...]] = {
+    Family.TOPIC: ("rate", "size"),
+    Family.GROUP: ("lag", "arriving", "consumed", "verdict"),
+    Family.BROKER: ("disk", "leaders", "reach"),
+}
+"""In stored order: new ones are put at the end."""
+RATES = frozenset({"rate", "arriving", "consumed"})
+FIELDS = ("low", "high", "last", "sum", "count")
+VERDICTS = len(Verdict)
+
+
+def row_count(family: Family) -> int:
+    """Rows of a stored rollup: five a quantity, and of groups one for each verdict."""
+    return len(FIELDS) * len(QUANTITIES[family]) + (VERDICTS if family is Family.GROUP else 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Five:
+    """One quantity over stretches of time, all of one shape; where `count` is 0 nothing was known."""
+
+    low: Ints
+    high: Ints
+    last: Ints
+    sum: Ints
+    count: Ints
+
+    @property
+    def known(self) -> Bools:
+        known: Bools = self.count > 0
+        return known
+
+    def take(self, where: int | slice | Ints | Bools | tuple[int, Ints]) -> Five:
+        return Five(self.low[where], self.high[where], self.last[where], self.sum[where], self.count[where])
+
+    @classmethod
+    def where_known(cls, low: Ints, high: Ints, last: Ints, total: Ints, count: Ints) -> Five:
+        """Zero where nothing was counted."""
+        there = count > 0
+        parts = [np.where(there, part, 0) for part in (low, high, last, total)]
+        return cls(parts[0], parts[1], parts[2], parts[3], count)
+
+    @property
+    def parts(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
+        return self.low, self.high, self.last, self.sum, self.count
+
+    def replaced(self, where: Bools, other: Five) -> Five:
+        """The numbers of `other` at some places."""
+        low, high, last, total, count = (np.where(where, b, a) for a, b in zip(self.parts, other.parts, strict=True))
+        return Five(low, high, last, total, count)
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> Five:
+        return cls(*(np.zeros(shape, dtype=np.int64) for _ in FIELDS))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rolled:
+    """All quantities of a family over the same stretches. `shares` (verdicts, …): samples with each verdict."""
+
+    family: Family
+    fives: Mapping[str, Five]
+    shares: Ints
+
+    def take(self, where: int | slice | Ints | Bools) -> Rolled:
+        return Rolled(self.family, {name: five.take(where) for name, five in self.fives.items()}, self.shares[:, where])
+
+    @classmethod
+    def empty(cls, family: Family, shape: tuple[int, ...]) -> Rolled:
+        fives = {name: Five.empty(shape) for name in QUANTITIES[family]}
+        count = VERDICTS if family is Family.GROUP else 0
+        return cls(family, fives, np.zeros((count, *shape), dtype=np.int64))
+
+    @classmethod
+    def stacked(cls, family: Family, parts: Sequence[Rolled]) -> Rolled:
+        """Single stretches made one after the other."""
+        return cls._combined(family, parts, lambda arrays: np.stack(arrays, axis=-1))
+
+    @classmethod
+    def joined(cls, family: Family, parts: Sequence[Rolled]) -> Rolled:
+        """Series of stretches made one."""
+        return cls._combined(family, parts, lambda arrays: np.concatenate(arrays, axis=-1))
+
+    @classmethod
+    def _combined(cls, family: Family, parts: Sequence[Rolled], join: Callable[[list[Ints]], Ints]) -> Rolled:
+        fives = {}
+        for name in QUANTITIES[family]:
+            low, high, last, total, count = (
+                join(list(each)) for each in zip(*(part.fives[name].parts for part in parts), strict=True)
+            )
+            fives[name] = Five(low, high, last, total, count)
+        return cls(family, fives, join([part.shares for part in parts]))
+
+    def rows(self) -> tuple[Ints, Bools]:
+        """(rows, n) as stored: the last, highest and summed numbers relative to the lowest, which keeps them small."""
+        values, known = [], []
+        for name in QUANTITIES[self.family]:
+            five = self.fives[name]
+            values += [
+                five.low,
+                five.high - five.low,
+                five.last - five.low,
+                five.sum - five.low * five.count,
+                five.count,
+            ]
+            known += [five.known] * 4 + [np.ones(five.count.shape, dtype=np.bool_)]
+        everywhere = np.ones(self.shares.shape, dtype=np.bool_)
+        return np.concatenate((np.stack(values), self.shares)), np.concatenate((np.stack(known), everywhere))
+
+    @classmethod
+    def of_rows(cls, family: Family, values: Ints) -> Rolled:
+        """The reverse. Rows that a younger program added at the end of a family are left out."""
+        fives, at = {}, 0
+        for name in QUANTITIES[family]:
+            low, high, last, total, count = values[at : at + len(FIELDS)]
+            fives[name] = Five.where_known(low, high + low, last + low, total + low * count, count)
+            at += len(FIELDS)
+        return cls(family, fives, values[at : at + (VERDICTS if family is Family.GROUP else 0)])
+
+
+def merged(family: Family, parts: Rolled, starts: Ints) -> Rolled:
+    """Neighbouring stretches (n, oldest first) joined: those from one of `starts` up to the next make one."""
+    if not len(starts):
+        return parts.take(slice(0, 0))
+    fives = {}
+    for name, five in parts.fives.items():
+        known = five.known
+        most, least = np.iinfo(np.int64).max, np.iinfo(np.int64).min
+        low = np.minimum.reduceat(np.where(known, five.low, most), starts)
+        high = np.maximum.reduceat(np.where(known, five.high, least), starts)
+        count = np.add.reduceat(five.count, starts)
+        newest = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
+        ends = np.append(starts[1:], len(known)) - 1
+        last = five.last[np.maximum(newest[ends], 0)]
+        total = np.add.reduceat(np.where(known, five.sum, 0), starts)
+        fives[name] = Five.where_known(low, high, last, total, count)
+    shares = np.add.reduceat(parts.shares, starts, axis=1) if len(parts.shares) else parts.shares[:, : len(starts)]
+    return Rolled(family, fives, shares)
