@@ -195,7 +195,12 @@ def test_the_command_takes_a_file_and_files_that_it_names(tmp_path: Any) -> None
 
 def test_the_command_takes_single_properties_and_asks_for_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(addcluster, "getpass", lambda prompt: asked.append(prompt) or SECRET)
+
+    def getpass(prompt: str) -> str:
+        asked.append(prompt)
+        return SECRET
+
+    monkeypatch.setattr(addcluster, "getpass", getpass)
     single = ["security.protocol=SASL_SSL", "sasl.mechanism=SCRAM-SHA-512", "sasl.username=observer"]
     call_command("addcluster", "Orders", bootstrap="kafka.example.org:9093", set=single, secret=["sasl.password"])
     assert roster.connection_of(Cluster.objects.get()) == ConnectionSettings.from_properties(TEXT)
