@@ -10,6 +10,7 @@ from django.db.models import Case, When
 from django.db.models.functions import Now
 
 from .models import Cluster, Cycle, Lease
+from .models.leases import LONGEST
 
 
 class Standing(Enum):
@@ -28,7 +29,10 @@ def free_leases(cluster_ids: Iterable[int]) -> dict[int, Standing]:
     names = {f"cluster:{pk}": pk for pk in cluster_ids}
     long_ago = Now() - timedelta(seconds=UNTAKEN_SECONDS)
     known = Lease.objects.filter(name__in=names).annotate(
-        is_over=Case(When(expires_at__lte=Now(), then=True), default=False),
+        # one of the far future was given before the clock stepped back
+        is_over=Case(
+            When(expires_at__lte=Now(), then=True), When(expires_at__gt=Now() + LONGEST, then=True), default=False
+        ),
         is_long_over=Case(When(expires_at__lt=long_ago, then=True), default=False),
     )
     found = dict.fromkeys(names.values(), Standing.GIVEN_BACK)

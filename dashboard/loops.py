@@ -17,7 +17,7 @@ from celery import bootsteps
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from collectors import loop, roster, sampler, shares
+from collectors import loop, roster, sampler, shares, storage
 from collectors.kafka.session import Session
 from collectors.kafka.settings import SettingsError
 from collectors.kafka.survey import Survey
@@ -67,6 +67,7 @@ class ResidentLoops:
         self._clusters: dict[int, tuple[sampler.Sampler, tuple[object, ...]]] = {}  # pk -> its sampler, its settings
         self._refused: dict[int, tuple[object, ...]] = {}  # pk -> the settings that could not be read
         self._deaths: dict[str, list[float]] = {}
+        self._file = storage.FileWatch(storage.database_file())
         self._said_at = float("-inf")
         self._failures = 0
         self._back_at = float("-inf")  # when the database answered again after it had been away
@@ -97,6 +98,10 @@ class ResidentLoops:
             self._makers["heartbeat"] = HeartbeatLoop
         try:
             while not self._stop.wait(0 if not self._running else LOOK_SECONDS):
+                if self._file.is_lost():
+                    log.critical("the database file was deleted or replaced: what is written now, nobody will read")
+                    self.on_fatal("loops")
+                    return
                 try:
                     close_old_connections()
                     self._keep_permanent()

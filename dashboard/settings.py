@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "dashboard",
 ]
 MIDDLEWARE = [
+    "dashboard.pages.errors.DatabaseAwayMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -117,7 +118,11 @@ POSTGRES_OPTIONS = {
     # gives up soon and starts afresh with the next question: its waits would double up to minutes
     "pool": {"min_size": 1, "max_size": 20, "timeout": 3, "reconnect_timeout": 3},
 }
-_default = dj_database_url.parse(env.str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'streamgauge.sqlite3'}"))
+try:
+    _default = dj_database_url.parse(env.str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'streamgauge.sqlite3'}"))
+except ValueError:
+    # its own text may quote the password
+    raise ImproperlyConfigured("DATABASE_URL cannot be read: use postgres://user:password@host:5432/name") from None
 if _default["ENGINE"] == "django.db.backends.sqlite3":
     _default["OPTIONS"] = {**_default.get("OPTIONS", {}), **SQLITE_OPTIONS}
     _default["CONN_MAX_AGE"] = None

@@ -20,6 +20,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from collectors import storage
 from collectors.domain import words
 from collectors.models import Cluster, Cycle, Lease
 from dashboard import __version__
@@ -44,6 +45,7 @@ class HeartbeatLoop:
     def __init__(self, *, interval: float = LOOK_SECONDS) -> None:
         self.interval = interval
         self.last_turn = time.monotonic()
+        self.trouble = ""
 
     def run(self, stop: threading.Event) -> None:
         try:
@@ -51,7 +53,9 @@ class HeartbeatLoop:
                 try:
                     close_old_connections()
                     self.turn()
+                    self.trouble = ""
                 except (DatabaseError, InterfaceError) as error:
+                    self.trouble = storage.why(error)
                     log.warning("the heartbeat cannot use the database: %s", error)
                 self.last_turn = time.monotonic()
                 stop.wait(self.interval)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 from django.utils import timezone
 
+from collectors import storage
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Cycle, Lease, Topic
@@ -78,6 +80,7 @@ class Judge:
         """After each commit `announce` gets "alert" when there are transitions and "delivery" when messages wait."""
         self.interval = interval
         self.last_turn = time.monotonic()
+        self.trouble = ""
         self._announce = announce
         self._read = read
         self._recent = recent
@@ -106,12 +109,16 @@ class Judge:
                     close_old_connections()
                     has_more = self.turn()
                 except (DatabaseError, InterfaceError) as error:
+                    self.trouble = storage.why(error)
                     log.warning("the judge cannot use the database: %s", error)
-                self.last_turn = time.monotonic()
+                else:
+                    self.trouble = ""
+                    self.last_turn = time.monotonic()
                 if not has_more:
                     self._woken.wait(self.interval)
                 self._woken.clear()
-            self.release()
+            with contextlib.suppress(DatabaseError, InterfaceError):  # it lapses by itself
+                self.release()
         finally:
             connection.close()
 

@@ -181,6 +181,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             interval=cluster.interval_seconds if interval is None else interval,
             connection=typed.reading.settings,
             scope=typed.form.scope(),
+            is_meant=True,
         )
     except (roster.RosterError, ScopeError) as error:
         return _panel(request, [], {error.field: str(error)})

@@ -13,7 +13,6 @@ import numpy as np
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Min
-from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -85,7 +84,7 @@ def _leases(clusters: list[Summary]) -> list[dict[str, Any]]:
     """Who runs what, in every process of this instance, by the database's clock."""
     names = {f"cluster:{one.cluster.pk}": one for one in clusters}
     out = []
-    held = set(Lease.objects.filter(expires_at__gt=Now()).exclude(holder="").values_list("name", flat=True))
+    held = set(Lease.objects.in_force().values_list("name", flat=True))
     for lease in Lease.objects.order_by("name"):
         cluster = names.get(lease.name)
         if lease.name.startswith("cluster:") and cluster is None:

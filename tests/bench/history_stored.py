@@ -148,7 +148,7 @@ def day() -> dict[str, Any]:
     from collectors.history.frames import FrameWriter
     from collectors.history.kinds import Kind
     from collectors.history.slices import always
-    from collectors.models import Block, Frame, Span
+    from collectors.models import Block, Frame, Rollup, RollupFrame, Span
 
     from .history_frames import SampleRow
 

@@ -231,7 +231,14 @@ def register_as(slug: str, name: str, connection: ConnectionSettings) -> Cluster
     stored = encrypt(connection.to_stored(), settings.INSTANCE_KEY)
     cluster, _ = Cluster.everything.update_or_create(
         slug=slug,
-        defaults={"name": name, "settings_encrypted": stored, "is_paused": False, "deleted_at": None},
+        # its own id is learnt anew: who deletes the folder of the demo's Kafka gets another cluster
+        defaults={
+            "name": name,
+            "settings_encrypted": stored,
+            "is_paused": False,
+            "deleted_at": None,
+            "kafka_cluster_id": "",
+        },
     )
     return cluster
 
