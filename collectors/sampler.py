@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from . import storage
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
-from .domain.rights import NOT_AUTHORISED, rights_of
+from .domain.rights import NOT_AUTHORISED, NOT_OFFERED, rights_of
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
 from .domain.verdicts import GroupRow, Verdict, judge_groups, stood_since
 from .domain.window import LENGTH, Window
@@ -345,7 +345,8 @@ class Sampler:
     def _ask(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> Observation:
         started_at = self.clock()
         budget = budget_seconds(self.interval)
-        errors: list[PartError] = list(state.errors)
+        # what this Kafka does not offer is no error; the rights say so
+        errors = [error for error in state.errors if error.reason != NOT_OFFERED]
         columns: dict[Kind, Column] = {}
         groups = {g.name: _group_row(g) for g in state.groups or ()}
         taken_at = self.clock()
@@ -478,11 +479,13 @@ class Sampler:
     def _plan_insight(self, changes: Changes, state: SurveyState, now: float) -> None:
         """What this login may see, and how things are set."""
         rows, old = self._insights(), self._seen
-        if state.metadata is not None and (old is None or state.asked != old.asked or state.errors != old.errors):
+        if state.metadata is not None and (old is None or _bears_on_rights(state) != _bears_on_rights(old)):
             refused = {error.part: error.reason for error in state.errors if error.reason in LASTING}
             hidden = state.metadata.hidden
             groups = state.groups or ()
-            refused = {k: why for k, why in refused.items() if k not in ("metadata", "groups")}
+            # metadata and groups are refused by name, topic by topic; configurations of some topics may be
+            partly = {"topic_configs"} if state.topic_configs else set()
+            refused = {k: why for k, why in refused.items() if k not in {"metadata", "groups"} | partly}
             rights = rights_of(
                 state.sight,
                 asked=state.asked,
@@ -491,6 +494,7 @@ class Sampler:
                 groups=len(groups) - len(state.hidden_groups) + state.groups_left_out,
                 hidden_topics=len(hidden),
                 hidden_groups=len(state.hidden_groups),
+                partly=partly & {error.part for error in state.errors if error.reason == NOT_AUTHORISED},
             )
             rows.plan_rights(changes, rights, now=now)
         if old is None or state.topic_configs is not old.topic_configs:
@@ -615,6 +619,12 @@ class _ExpectedCommits:
 
 def _group_row(group: Group) -> GroupRow:
     return GroupRow(group.name, group.type, len(group.members) if group.error is None else None)
+
+
+def _bears_on_rights(state: SurveyState) -> tuple[object, ...]:
+    """What has to differ for the rights to be judged anew; metadata is another object with each answer."""
+    seen = (id(state.metadata), id(state.groups), id(state.sight), state.groups_left_out, state.hidden_groups)
+    return (*seen, bool(state.topic_configs), state.asked, state.errors)
 
 
 def _is_reached(answered: int, asked: int, reach: dict[int, tuple[Reach, str]], errors: Iterable[PartError]) -> bool:
