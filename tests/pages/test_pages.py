@@ -201,6 +201,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(viewer: Cli
     assert counts[300] == QUERIES
 
 
+@pytest.mark.slow
 def test_lists_are_fit_for_ten_thousand_topics_and_groups(viewer: Client) -> None:
     """Sorted, searched and paged: the same queries as with three, and a page of rows in the answer."""
     many = 10_000
