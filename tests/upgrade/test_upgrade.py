@@ -21,6 +21,7 @@ import pytest
 from tests.servers import create_database
 
 HERE = Path(__file__).resolve().parent
+pytestmark = pytest.mark.slow  # commands in processes of their own
 ROOT = HERE.parents[1]
 KEY = "upgrade-tests-1f6d8a"
 FUTURE = "INSERT INTO django_migrations (app, name, applied) VALUES ('collectors', '9999_future', '2099-01-01')"
