@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.sqlite
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = "import django; django.setup()\n"
 
