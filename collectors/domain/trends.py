@@ -18,7 +18,9 @@ TREND_SECONDS = 30.0
 UNREAD_SHARE = 0.04
 """Of what arrived in the window this share stayed unread, or the lag does not climb (the arrivals swing)."""
 SURGE_SHARE = 0.2
-"""The same over the newest TREND_SAMPLES alone: seen within half a minute, so it has to be far beyond chance."""
+"""The same over the newest TREND_SAMPLES alone, which tell early."""
+SURGE_DEVIATIONS = 5.0
+"""And only beyond what chance brings: standard deviations of a Poisson count of what arrived."""
 BEAT_SECONDS = 5.0
 """Commits and samples of nearly the same interval beat: the lag seen drifts through all that arrives in one commit
 interval (Kafka's default) without anybody falling behind. A climb of less than that is no climb."""
@@ -80,9 +82,9 @@ def trends(window: Window) -> tuple[Bools, Bools]:
         nothing = np.zeros(len(window.layout.owners), dtype=np.bool_)
         return nothing, nothing
     curves = curves_of(window)
-    climbs, falls = _between_thirds(curves, UNREAD_SHARE)
+    climbs, falls = _between_thirds(curves, UNREAD_SHARE, deviations=0.0)
     recent = curves.newest(recent_rows(curves.times))
-    surges, sinks = _between_thirds(recent, SURGE_SHARE)
+    surges, sinks = _between_thirds(recent, SURGE_SHARE, deviations=SURGE_DEVIATIONS)
     turned = has_turned(curves)
     climbs = (climbs | surges) & ~turned & ~sinks
     return climbs, (falls | sinks | turned) & ~climbs
@@ -107,7 +109,7 @@ def recent_rows(times: NDArray[np.float64]) -> int:
     return max(0, min(len(times) - TREND_SAMPLES, enough))
 
 
-def _between_thirds(curves: Curves, unread_share: float) -> tuple[Bools, Bools]:
+def _between_thirds(curves: Curves, unread_share: float, *, deviations: float) -> tuple[Bools, Bools]:
     times, lag, whole = curves.times, curves.lag, curves.whole
     count = lag.shape[1]
     nothing = np.zeros(count, dtype=np.bool_)
@@ -123,13 +125,24 @@ def _between_thirds(curves: Curves, unread_share: float) -> tuple[Bools, Bools]:
     last_high = np.where(whole[last], lag[last], low).max(axis=0)
     step_known = whole[1:] & whole[:-1]
     steps = np.where(step_known, np.abs(np.diff(lag, axis=0)), 0).sum(axis=0) / np.maximum(step_known.sum(axis=0), 1)
+    # what arrived from the first sample on at which all was known: a part that is not known would make it too little
+    known_from = np.argmax(whole, axis=0)
+    seconds = np.maximum(times[-1] - times[known_from], 1e-9)
+    per_second = curves.arrived_since[known_from, np.arange(count)] / seconds
+    arrived = per_second * (times[-1] - times[0])
+    left_unread = _mean(lag[last], whole[last]) - _mean(lag[first], whole[first])
     # a swing of the arrivals swings the lag that lies between two commits: that is not falling behind
-    arrived = curves.arrived_since[0]
-    left_unread = lag[last].mean(axis=0) - lag[first].mean(axis=0)
     # compared, not subtracted: the sentinels of groups that are not `enough` would overflow
-    tolerated = steps + arrived * BEAT_SECONDS / (times[-1] - times[0])
-    climbs = enough & (last_low > np.where(enough, first_high, 0) + tolerated) & (left_unread > unread_share * arrived)
+    tolerated = steps + per_second * BEAT_SECONDS
+    climbs = enough & (last_low > np.where(enough, first_high, 0) + tolerated)
+    climbs &= left_unread > np.maximum(unread_share * arrived, deviations * np.sqrt(np.maximum(arrived, 0)))
     # a group that read nothing until a moment ago stood still: whether it falls behind now is not to be seen yet
     climbs &= curves.moved[: len(times) - third].any(axis=0)
     falls = enough & (last_high < np.where(enough, first_low, 0) - tolerated)
     return climbs, falls
+
+
+def _mean(lag: Ints, whole: Bools) -> NDArray[np.float64]:
+    """(g,) mean of the samples at which all of a group was known; 0 where there is none."""
+    mean: NDArray[np.float64] = np.where(whole, lag, 0).sum(axis=0) / np.maximum(whole.sum(axis=0), 1)
+    return mean
