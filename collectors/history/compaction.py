@@ -76,7 +76,7 @@ def run(*, before_cycles: Mapping[int, int]) -> Compacted:
     try:
         for cluster_id in Cluster.everything.values_list("pk", flat=True):
             began = time.monotonic()
-            rolling.roll(cluster_id)
+            rolling.roll(cluster_id, go_on=go_on)
             folding.fold(cluster_id, go_on=go_on)
             one = compact(cluster_id, before_cycle=_waited_for(cluster_id, before_cycles), go_on=go_on)
             done.add(one)

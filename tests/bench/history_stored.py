@@ -268,7 +268,7 @@ def compact() -> dict[str, Any]:
 
 
 def month() -> dict[str, Any]:
-    """30 days of a group and its topic at 15 min, rolled up by the program: what a chart of them takes."""
+    """30 days of a group and its topic at 30 min, rolled up by the program: what a chart of them takes."""
     from django.db import transaction
 
     from collectors.domain.numbers import Column, Layout, Numbers
@@ -276,7 +276,7 @@ def month() -> dict[str, Any]:
     from collectors.history.frames import FrameWriter
     from collectors.history.kinds import Kind
 
-    interval = 900.0
+    interval = 1800.0
     traffic, one = Traffic(100, 10, interval), cluster("month", interval)
     writer = FrameWriter(one.pk)
     members = list(zip(traffic.layout.topics, traffic.layout.partitions.tolist(), strict=True))
