@@ -8,7 +8,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from collectors.history import compaction, keep
+from collectors.history import compaction, keep, reserve
 from dashboard.alerts import retention
 from dashboard.models import Judgement
 
@@ -22,5 +22,7 @@ def compact_samples() -> None:
 @shared_task(name="dashboard.tasks.forget_old_samples", soft_time_limit=240)  # type: ignore[untyped-decorator]  # no types
 def forget_old_samples() -> None:
     """Delete frames, cycles, events and alerts that are older than they are kept, in slices that let others write."""
+    reserve.look_after()
     keep.forget_old(now=time.time())
     retention.forget_old(now=timezone.now(), days=settings.ALERT_DAYS)
+    reserve.shrink()

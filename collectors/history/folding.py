@@ -6,7 +6,6 @@ go when all rollups that they went into are stored.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from collectors.models import Rollup, RollupFrame, RollupState
 
-from . import blocks, layouts, matrix
+from . import blocks, codec, layouts, matrix
 from .codec import BadBodyError
 from .families import Family, Rolled, merged, row_count
 from .slices import GoOn, ask
@@ -198,7 +197,7 @@ def _row(cluster_id: int, family: Family, owner: str, resolution: int, start: in
         cluster_id=cluster_id,
         family=family.value,
         owner_key=blocks.owner_key(owner),
-        owner=blocks.owner_text(owner),
+        owner=codec.escaped(owner),
         resolution=resolution,
         start=start,
         body=body,
@@ -275,7 +274,7 @@ def _coarsen_some(
             whole: Filled = (filled, held)
             if (key, start) in kept:
                 whole = overlay(kept[key, start], whole)
-            rows.append(_row(cluster_id, family, json.loads(owner), resolution, start, encode(*whole)))
+            rows.append(_row(cluster_id, family, codec.unescaped(owner), resolution, start, encode(*whole)))
         _upsert(rows, go_on)
         written += len(rows)
     return written
