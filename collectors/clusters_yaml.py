@@ -38,14 +38,15 @@ class Entry:
 def read_clusters(path: Path, environment: Mapping[str, str]) -> list[Entry]:
     """The clusters of a file. `${NAME}` within properties stands for a variable, so that secrets need not be in it."""
     try:
-        content = path.read_bytes()
-        text = content.decode("utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode("utf-8") if len(content) <= MAX_BYTES else ""
     except OSError as error:
         raise FileRefusedError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise FileRefusedError(f"{path} is not UTF-8 (byte {error.start})") from None
     if len(content) > MAX_BYTES:
-        raise FileRefusedError(f"{path} has {len(content)} bytes, at most {MAX_BYTES} are read")
+        raise FileRefusedError(f"{path} has more than {MAX_BYTES} bytes")
     return _Reader(path.name, environment).read(text)
 
 
@@ -58,6 +59,8 @@ class _Reader:
         try:
             # nodes, not values: they know their lines, and nothing in them is more than text
             root = yaml.compose(text, Loader=yaml.SafeLoader)
+        except RecursionError:
+            raise FileRefusedError(f"{self.file}: it is nested too deep") from None
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f", line {mark.line + 1}" if mark is not None else ""

@@ -14,6 +14,7 @@ from .domain.scope import ALL, Scope
 from .domain.verdicts import Verdict
 from .domain.words import counted, storable
 from .models import Broker, Event, Group, LogDir, Member, Topic
+from .models.updates import update_each
 
 SETTLING_SECONDS = 60.0
 """After a collector's start, or a group's first sight, samples must come together: that "unknown" ends is no news."""
@@ -73,11 +74,14 @@ class Inventory:
         self.topics = {row.name: row for row in Topic.objects.filter(cluster_id=cluster_id)}
         self.groups = {row.name: row for row in Group.objects.filter(cluster_id=cluster_id)}
         self.members: dict[str, tuple[topology.Member, ...]] = {}
-        for row in Member.objects.filter(group__cluster_id=cluster_id).select_related("group"):
-            known = topology.Member(
-                row.member_id, row.client_id, row.host, row.instance_id or None, _as_assignment(row.assignment)
-            )
-            self.members[row.group.name] = (*self.members.get(row.group.name, ()), known)
+        members: dict[str, list[topology.Member]] = {}
+        found = Member.objects.filter(group__cluster_id=cluster_id).values_list(
+            "group__name", "member_id", "client_id", "host", "instance_id", "assignment"
+        )
+        for group, member_id, client_id, host, instance_id, assignment in found:
+            known = topology.Member(member_id, client_id, host, instance_id or None, _as_assignment(assignment))
+            members.setdefault(group, []).append(known)
+        self.members = {group: tuple(present) for group, present in members.items()}
         # everything is new in the first survey: that is no news
         self._first_topics = not self.topics
         self._first_groups = not self.groups
@@ -312,8 +316,8 @@ class Inventory:
         for row, fields in changes.update:
             if row.pk is not None:
                 updates.setdefault((type(row), fields), []).append(row)
-        for (model, fields), rows in updates.items():
-            model.objects.bulk_update(rows, fields, batch_size=200)
+        for (_, fields), rows in updates.items():
+            update_each(rows, fields)
         self._save_members(changes.members, now)
         if changes.log_dirs is not None:
             self._save_log_dirs(changes.log_dirs, now)

@@ -20,7 +20,11 @@ class Loop(Protocol):
 
     @property
     def last_turn(self) -> float:
-        """time.monotonic() at the end of the newest turn; 0.0 before the first."""
+        """time.monotonic() at the end of the newest turn that came to something; 0.0 before the first."""
+
+    @property
+    def trouble(self) -> str:
+        """What keeps it from its work just now, in words; "" when nothing does."""
 
     def run(self, stop: threading.Event) -> None: ...
 
@@ -35,6 +39,7 @@ class Pulse:
     name: str
     interval_seconds: float
     age_seconds: float
+    trouble: str = ""
 
     @property
     def is_late(self) -> bool:
@@ -65,6 +70,6 @@ def pulses(now: float | None = None) -> list[Pulse]:
         running = sorted(_running.items())
     # A loop that has not turned yet is as old as its registration, not as the machine.
     return [
-        Pulse(name, loop.interval, max(0.0, now - max(loop.last_turn, registered_at)))
+        Pulse(name, loop.interval, max(0.0, now - max(loop.last_turn, registered_at)), loop.trouble)
         for name, (loop, registered_at) in running
     ]

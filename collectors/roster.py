@@ -93,8 +93,13 @@ def change(
     interval: float,
     connection: ConnectionSettings | None = None,
     scope: Scope | None = None,
+    is_meant: bool = False,
 ) -> bool:
-    """Other words or another way to the same cluster, its history kept; whether anything was written."""
+    """Other words or another way to the same cluster, its history kept; whether anything was written.
+
+    With another connection, or where a person says that it `is_meant`, Kafka's own id of the cluster is learnt anew:
+    until then a cluster of another id is not sampled.
+    """
     fields: dict[str, object] = {}
     if (name := check_name(name)) != cluster.name:
         fields["name"] = name
@@ -102,6 +107,8 @@ def change(
         fields["interval_seconds"] = interval
     if connection is not None and not _is_stored(cluster, connection):
         fields["settings_encrypted"] = _sealed(connection)
+    if "settings_encrypted" in fields or (is_meant and cluster.kafka_cluster_id):
+        fields["kafka_cluster_id"] = ""
     if scope is not None and scope != scope_of(cluster):
         fields["scope"] = scope.to_stored()
     if fields:

@@ -12,14 +12,15 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import numpy as np
-from django.db import close_old_connections, transaction
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 
+from . import storage
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from .domain.rights import NOT_AUTHORISED, rights_of
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
 from .domain.verdicts import GroupRow, Verdict, judge_groups, stood_since
 from .domain.window import LENGTH, Window
-from .domain.words import counted, duration
+from .domain.words import counted, duration, storable
 from .history import queries
 from .history.frames import FrameWriter
 from .history.kinds import Kind
@@ -39,10 +40,17 @@ LONGEST_BUDGET_SECONDS = 10.0
 EARLY_CYCLE_AFTER_SECONDS = 1.0
 """When brokers change, the next cycle comes at once, but never sooner than this after the last one."""
 LOOK_SECONDS = 0.25
+OTHER_CLUSTER = "cluster"
+"""The part of a cycle's errors that says that the address leads to another cluster."""
 UNREAD_STARTS_SECONDS = 12.0
 """Log starts are asked again after this, not each minute, while a group does not read or falls behind: records that
 retention deletes before they are read are told within three cycles."""
 CLOCK_STEP_SECONDS = 1.0
+STORE_SHARE = 0.2
+"""Of the interval: how long a cycle waits for the database's writer, before it stays in memory until the next one."""
+WAITING_CYCLES = 720
+WAITING_POSITIONS = 4_000_000
+"""About 40 MB: what was seen and could not be stored is kept in memory up to these bounds."""
 
 
 class LeaseLostError(Exception):
@@ -77,6 +85,21 @@ class Observation:
     completeness: float
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A cycle that was seen, with what was known of the cluster then, on its way into the database."""
+
+    state: SurveyState
+    observation: Observation
+    due_at: float
+    skipped: int
+    stepped: float
+
+    @property
+    def weight(self) -> int:
+        return sum(len(column.numbers) for column in self.observation.columns.values())
+
+
 class Sampler:
     """Samples one cluster while the lease is held; `run` ends when told to stop or when the lease is lost."""
 
@@ -89,6 +112,7 @@ class Sampler:
         holder: str,
         epoch: int,
         announce: Announce,
+        missed: int = 0,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -98,12 +122,18 @@ class Sampler:
         self.holder = holder
         self.epoch = epoch
         self.announce = announce
+        self.missed = missed
+        """Due times that the holder before passed over, until a cycle has said so."""
         self.clock = clock
         self.monotonic = monotonic
         self.name = f"sampler {cluster.slug}"
         self.lease_name = f"cluster:{cluster.pk}"
         self.interval = cluster.interval_seconds
         self.last_turn = 0.0
+        self.trouble = ""
+        self._failures = 0
+        self._stop = threading.Event()
+        self._backlog: storage.Backlog[Seen] = storage.Backlog(most=WAITING_CYCLES, heaviest=WAITING_POSITIONS)
         self._number = cluster.last_cycle
         self._writer = FrameWriter(cluster.pk)
         self._window = Window()
@@ -111,18 +141,27 @@ class Sampler:
         self._inventory: Inventory | None = None
         self._insight: Insight | None = None
         self._began = clock()
-        self._seen: SurveyState | None = None
+        self._observed: SurveyState | None = None  # of the newest cycle that was seen
+        self._seen: SurveyState | None = None  # of the newest cycle that was stored
         self._expected_groups = _ExpectedCommits()
         self._requests_before = 0
 
     # --- the loop -----------------------------------------------------------------------------------------
 
     def run(self, stop: threading.Event) -> None:
-        self.remember()
+        self._stop = stop
+        try:
+            self.remember()
+        except (DatabaseError, InterfaceError) as error:
+            self._note_trouble(error)
         self.survey.start()
         try:
             self.survey.wait_first(budget_seconds(self.interval))
-            self._rebuild_window()
+            try:
+                self._rebuild_window()
+            except (DatabaseError, InterfaceError) as error:
+                self._note_trouble(error)
+                self._window = Window()
             self._loop(stop)
         finally:
             self.survey.stop(2.0)
@@ -144,18 +183,24 @@ class Sampler:
 
     def _loop(self, stop: threading.Event) -> None:
         due = self.monotonic()
-        skipped = 0
+        skipped = self.missed
         offset = self._clock_offset()
         stepped = 0.0
         while not stop.is_set():
             try:
+                storage.wait_at_most(STORE_SHARE * self.interval)
                 self.cycle(due_at=self.clock() - max(0.0, self.monotonic() - due), skipped=skipped, stepped=stepped)
             except LeaseLostError:
                 log.warning("lease lost cluster=%s epoch=%s: sampling ends here", self.cluster.slug, self.epoch)
                 return
+            except (DatabaseError, InterfaceError) as error:
+                self._note_trouble(error)
+            else:
+                self.trouble, self._failures = "", 0
+                self.last_turn = self.monotonic()
             finally:
                 close_old_connections()  # back to the pool: it holds fewer than there may be clusters
-            self.last_turn = done = self.monotonic()
+            done = self.monotonic()
             due += self.interval
             # late: the passed due times are skipped and counted, never caught up with
             skipped = max(0, int((done - due) // self.interval) + 1) if done > due else 0
@@ -171,6 +216,17 @@ class Sampler:
                 offset += drift
                 due, skipped = self.monotonic(), 0
                 self._window = Window()
+
+    def _note_trouble(self, error: Exception) -> None:
+        """The database fails: what was seen waits, and people are told by what does not need the database."""
+        self.trouble = f"{storage.why(error)}: {counted(len(self._backlog), 'cycle')} not stored yet"
+        self._failures += 1
+        if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, 8th … in a row
+            log.error(
+                "cycles cannot be stored cluster=%s failures=%s waiting=%s dropped=%s reason=%s",
+                *(self.cluster.slug, self._failures, len(self._backlog), self._backlog.dropped, error),
+            )
+        connection.close_if_unusable_or_obsolete()
 
     def _clock_offset(self) -> float:
         """Wall clock less monotonic clock; read again when this thread was put aside between the two readings."""
@@ -197,26 +253,86 @@ class Sampler:
     # --- one cycle ----------------------------------------------------------------------------------------
 
     def cycle(self, *, due_at: float, skipped: int = 0, stepped: float = 0.0) -> int:
-        """One cycle, stored; returns its number. LeaseLostError when nothing may be stored any more."""
-        state = self.survey.newest()
+        """One cycle, seen and stored; returns its number. LeaseLostError when nothing may be stored any more.
+
+        A failure of the database is raised, and the cycle stored by a later call, with its own time.
+        """
+        state = self._of_this_cluster(self.survey.newest())
         seen = self._ask(state)
+        self._observed = state
         if Kind.COMMITTED in seen.columns and Kind.END in seen.columns:
             self._window.push(seen.taken_at, seen.columns[Kind.COMMITTED], seen.columns[Kind.END])
             seen.columns[Kind.VERDICT] = judge_groups(self._window, seen.groups, interval_seconds=self.interval)
-        try:
-            self._store(state, seen, due_at=due_at, skipped=skipped, stepped=stepped)
-        except BaseException:
-            # memory must not claim what the database does not hold
-            self._writer.forget()
-            self._inventory = None
-            self._insight = None
-            self._seen = None
-            raise
-        self._seen = state
+        one = Seen(state, seen, due_at, skipped, stepped)
+        self._backlog.push(one, one.weight)
+        if self._failures:
+            self._hold_lease()  # a small write first: while the database fails, nothing is planned in vain
+        while (oldest := self._backlog.oldest) is not None:
+            self._store_holding(oldest)
+            self._backlog.done()
+            self._backlog.dropped = 0
+            self._seen = oldest.state
+            self.announce("cycle", {"cluster": self.cluster.pk, "cycle": self._number})
         if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
             self.survey.poke("start_offsets")
-        self.announce("cycle", {"cluster": self.cluster.pk, "cycle": self._number})
         return self._number
+
+    def _of_this_cluster(self, state: SurveyState) -> SurveyState:
+        """The state, or one without facts where another cluster answers: two are never mixed in one history."""
+        found = state.metadata.cluster_id if state.metadata is not None else None
+        if not found or self.cluster.kafka_cluster_id in ("", found):
+            return state
+        # settings that were saved anew say that it is meant
+        known = Cluster.objects.values_list("kafka_cluster_id", flat=True).get(pk=self.cluster.pk)
+        if known in ("", found):
+            self.cluster.kafka_cluster_id = known
+            return state
+        reason = f"another cluster answers there: its id is {storable(found, 100)}, that of this one is {known}"
+        return SurveyState(errors=(PartError(OTHER_CLUSTER, reason, None),), ages=state.ages)
+
+    def _store_holding(self, one: Seen) -> None:
+        """Store, taking the lease again where it lapsed while the database was away or this machine slept."""
+        try:
+            try:
+                self._store(one)
+            except LeaseLostError:
+                if not self._take_again():
+                    raise
+                self._forget_memory()
+                self._store(one)
+        except BaseException:
+            self._forget_memory()
+            raise
+
+    def _forget_memory(self) -> None:
+        """Memory must not claim what the database does not hold."""
+        self._writer.forget()
+        self._inventory = None
+        self._insight = None
+        self._seen = None
+
+    def _hold_lease(self) -> None:
+        try:
+            with transaction.atomic():
+                self._guard()
+        except LeaseLostError:
+            if not self._take_again():
+                raise
+
+    def _take_again(self) -> bool:
+        """Take a lease that lapsed; only if nobody had it since, for the cycles of another would be between."""
+        if self._stop.is_set():
+            return False
+        seconds = lease_seconds(self.interval)
+        epoch = Lease.objects.acquire(self.lease_name, holder=self.holder, seconds=seconds)
+        if epoch is None:
+            return False
+        if epoch != self.epoch + 1:
+            Lease.objects.release(self.lease_name, holder=self.holder, epoch=epoch)
+            return False
+        log.warning("lease taken again cluster=%s epoch=%s: it had lapsed", self.cluster.slug, epoch)
+        self.epoch = epoch
+        return True
 
     def _somebody_may_lose(self, seen: Observation) -> bool:
         """Whether a group does not read, or not fast enough, so that retention may pass it."""
@@ -243,13 +359,13 @@ class Sampler:
             errors += ends.errors
             columns[Kind.END] = ends.column
             answered += int(ends.column.numbers.known.sum())
-        if state.starts is not None and (self._seen is None or state.starts is not self._seen.starts):
+        if state.starts is not None and (self._observed is None or state.starts is not self._observed.starts):
             columns[Kind.START] = state.starts.column
-        if state.sizes is not None and (self._seen is None or state.sizes is not self._seen.sizes):
+        if state.sizes is not None and (self._observed is None or state.sizes is not self._observed.sizes):
             columns[Kind.SIZE] = state.sizes
-        if state.log_dirs is not None and (self._seen is None or state.log_dirs is not self._seen.log_dirs):
+        if state.log_dirs is not None and (self._observed is None or state.log_dirs is not self._observed.log_dirs):
             columns[Kind.DISK] = _disk_column(state.log_dirs, state.log_dirs_answered)
-        if state.metadata is not None and (self._seen is None or state.metadata is not self._seen.metadata):
+        if state.metadata is not None and (self._observed is None or state.metadata is not self._observed.metadata):
             columns[Kind.LEADERS] = _leaders_column(state.metadata)
         reach = self._reach(state)
         columns[Kind.BROKER] = _broker_column(reach)
@@ -272,6 +388,8 @@ class Sampler:
     def _reach(self, state: SurveyState) -> dict[int, tuple[Reach, str]]:
         """Who answers: the connections say suspect at once, the cluster's own list says down."""
         met = self.session.reach()
+        if any(error.part == OTHER_CLUSTER for error in state.errors):
+            return {}  # its brokers are not ours, though they have the same numbers
         if state.metadata is None:
             return {node: (max(Reach.SUSPECT, r.state), r.reason) for node, r in met.items() if r.state is not Reach.UP}
         listed = {node.node_id for node in state.metadata.brokers}
@@ -298,7 +416,9 @@ class Sampler:
             self._insight = Insight(self.cluster)
         return self._insight
 
-    def _plan(self, state: SurveyState, seen: Observation, *, skipped: int, stepped: float) -> Changes:
+    def _plan(
+        self, state: SurveyState, seen: Observation, *, skipped: int, stepped: float, dropped: int = 0
+    ) -> Changes:
         changes = Changes()
         rows, old, now = self._rows(), self._seen, seen.taken_at
         rows.plan_brokers(
@@ -327,8 +447,15 @@ class Sampler:
         self._plan_insight(changes, state, now)
         at = datetime.fromtimestamp(now, UTC)
         if skipped:
-            text = f"{counted(skipped, 'cycle')} skipped: the one before took longer than the interval"
+            why = "their collector had stopped" if self.missed else "the one before took longer than the interval"
+            text = f"{counted(skipped, 'cycle')} skipped: {why}"
             data = {"skipped": skipped}
+            changes.events.append(
+                Event(cluster=self.cluster, at=at, kind=Event.Kind.CYCLES_SKIPPED, text=text, data=data)
+            )
+        if dropped:
+            text = f"{counted(dropped, 'cycle')} could not be stored: the database failed for too long"
+            data = {"dropped": dropped}
             changes.events.append(
                 Event(cluster=self.cluster, at=at, kind=Event.Kind.CYCLES_SKIPPED, text=text, data=data)
             )
@@ -372,8 +499,10 @@ class Sampler:
                 setattr(self.cluster, field, count)
                 changes.update.append((self.cluster, (field,)))
 
-    def _store(self, state: SurveyState, seen: Observation, *, due_at: float, skipped: int, stepped: float) -> None:
-        changes = self._plan(state, seen, skipped=skipped, stepped=stepped)
+    def _store(self, one: Seen) -> None:
+        state, seen = one.state, one.observation
+        skipped = one.skipped + self._backlog.dropped
+        changes = self._plan(state, seen, skipped=one.skipped, stepped=one.stepped, dropped=self._backlog.dropped)
         number = self._number + 1
         with transaction.atomic():
             self._guard()
@@ -386,7 +515,7 @@ class Sampler:
                 cluster_id=self.cluster.pk,
                 number=number,
                 epoch=self.epoch,
-                due_at=_aware(due_at),
+                due_at=_aware(one.due_at),
                 started_at=_aware(seen.started_at),
                 taken_at=_aware(seen.taken_at),
                 ended_at=_aware(self.clock()),

@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import bootsteps
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from collectors import loop, roster, sampler, shares
+from collectors import loop, roster, sampler, shares, storage
 from collectors.kafka.session import Session
 from collectors.kafka.settings import SettingsError
 from collectors.kafka.survey import Survey
 from collectors.models import Cluster, Lease
 from collectors.secrets import SecretUnreadableError
+from dashboard.alerts.heartbeat import HeartbeatLoop
 from dashboard.alerts.judge import Judge
 from dashboard.alerts.sender import Sender
 from dashboard.live.announce import announce
@@ -34,6 +36,7 @@ PRESENT_SECONDS = 6.0
 """A worker that has not said for this long that it lives is no longer counted when clusters are shared out."""
 SAY_SECONDS = 2.0
 KEEP_SECONDS = 600.0
+AWAY_FAILURES = 3
 DEATHS_ALLOWED = 5
 DEATHS_WITHIN_SECONDS = 120.0
 
@@ -64,8 +67,10 @@ class ResidentLoops:
         self._clusters: dict[int, tuple[sampler.Sampler, tuple[object, ...]]] = {}  # pk -> its sampler, its settings
         self._refused: dict[int, tuple[object, ...]] = {}  # pk -> the settings that could not be read
         self._deaths: dict[str, list[float]] = {}
+        self._file = storage.FileWatch(storage.database_file())
         self._said_at = float("-inf")
         self._failures = 0
+        self._back_at = float("-inf")  # when the database answered again after it had been away
         self._given: set[int] = set()  # clusters that were more than our share
         self._keep_until = float("-inf")  # nothing is given back before, since nobody took what was
 
@@ -89,13 +94,21 @@ class ResidentLoops:
             "judge": lambda: judge,
             "sender": lambda: sender,
         }
+        if settings.HEARTBEAT_URL:
+            self._makers["heartbeat"] = HeartbeatLoop
         try:
             while not self._stop.wait(0 if not self._running else LOOK_SECONDS):
+                if self._file.is_lost():
+                    log.critical("the database file was deleted or replaced: what is written now, nobody will read")
+                    self.on_fatal("loops")
+                    return
                 try:
                     close_old_connections()
                     self._keep_permanent()
                     self._say_present()
                     self._keep_samplers()
+                    if self._failures >= AWAY_FAILURES:
+                        self._back_at = time.monotonic()
                     self._failures = 0
                 except (DatabaseError, InterfaceError) as error:
                     self._failures += 1
@@ -135,18 +148,25 @@ class ResidentLoops:
         for pk, standing in shares.free_leases(free).items():
             if standing is shares.Standing.GIVEN_BACK and len(self._clusters) >= share:
                 continue  # another's share; one whose holder is gone is taken by whoever sees it first
+            if standing is shares.Standing.LAPSED and self._may_come_back(wanted[pk]):
+                continue
             if standing is shares.Standing.UNTAKEN and pk in self._given:
                 # the others cannot: without the key, or too busy. Not to and fro for ever
                 self._keep_until = time.monotonic() + KEEP_SECONDS
             self._given.discard(pk)
             try:
-                self._take(wanted[pk])
+                self._take(wanted[pk], is_left=standing is shares.Standing.LAPSED)
             except (SecretUnreadableError, SettingsError) as error:
                 # one cluster's settings are no reason to end the others'; a change of them is a new try
                 log.error("cluster not sampled slug=%s reason=%s", wanted[pk].slug, error)
                 self._refused[pk] = _made_with(wanted[pk])
 
-    def _take(self, cluster: Cluster) -> None:
+    def _may_come_back(self, cluster: Cluster) -> bool:
+        """All leases lapse while the database is away: their holders, who were not, get an interval to go on."""
+        return time.monotonic() - self._back_at < cluster.interval_seconds + 2 * LOOK_SECONDS
+
+    def _take(self, cluster: Cluster, *, is_left: bool = False) -> None:
+        """`is_left`: its holder has not given it back, so what was due since counts as skipped."""
         connection_settings = roster.connection_of(cluster)
         seconds = sampler.lease_seconds(cluster.interval_seconds)
         epoch = Lease.objects.acquire(f"cluster:{cluster.pk}", holder=self.holder, seconds=seconds)
@@ -155,7 +175,13 @@ class ResidentLoops:
         cluster.refresh_from_db()  # cycles stored by the former holder count
         session = Session(connection_settings, scope=roster.scope_of(cluster))
         made = sampler.Sampler(
-            cluster, session, Survey(session), holder=self.holder, epoch=epoch, announce=self._announce
+            cluster,
+            session,
+            Survey(session),
+            holder=self.holder,
+            epoch=epoch,
+            announce=self._announce,
+            missed=shares.missed(cluster, time.time()) if is_left else 0,
         )
         self._clusters[cluster.pk] = (made, _made_with(cluster))
         self._start(made.name, made)

@@ -72,7 +72,7 @@ def upgrade(say: Say) -> bool:
     SQLite is copied to the data folder first. SchemaError for a newer schema, and when another process holds the
     lock for a quarter of an hour.
     """
-    with _one_at_a_time(say):
+    with one_at_a_time(say):
         schema = read_schema()
         refuse_newer(schema.newer)
         if not schema.waiting:
@@ -105,16 +105,17 @@ def wait_for_upgrade(say: Say, *, seconds: float = WAIT_SECONDS) -> None:
 
 
 @contextmanager
-def _one_at_a_time(say: Say) -> Iterator[None]:
+def one_at_a_time(say: Say) -> Iterator[None]:
+    """What only one process of the instance may do at once, on whatever machine; the others wait for it."""
     take, give_back = _sqlite_lock() if connection.vendor == "sqlite" else _postgres_lock()
     deadline = time.monotonic() + WAIT_SECONDS
     has_said = False
     while not take():
         if not has_said:
-            say("Another process upgrades the database; waiting for it")
+            say("Another process prepares the database; waiting for it")
             has_said = True
         if time.monotonic() > deadline:
-            raise SchemaError(f"another process has been upgrading the database for {WAIT_SECONDS:.0f} s")
+            raise SchemaError(f"another process has been preparing the database for {WAIT_SECONDS:.0f} s")
         time.sleep(LOOK_SECONDS)
     try:
         yield

@@ -30,6 +30,7 @@ TRUSTED_PROXIES: list[str] = env.list("STREAMGAUGE_TRUSTED_PROXIES", [])
 parse_proxies(tuple(TRUSTED_PROXIES))
 OPEN_READ_ONLY = env.bool("STREAMGAUGE_OPEN_READ_ONLY", False)
 METRICS_TOKEN = env.str("STREAMGAUGE_METRICS_TOKEN", "")
+HEARTBEAT_URL = env.str("STREAMGAUGE_HEARTBEAT_URL", "")
 ALLOWED_NETWORKS: list[str] = env.list("STREAMGAUGE_ALLOWED_NETWORKS", [])
 _days = env.str("STREAMGAUGE_ALERT_DAYS", "90")
 if not (_days.isascii() and _days.isdigit() and 0 < int(_days) < 100_000):
@@ -67,6 +68,7 @@ INSTALLED_APPS = [
     "dashboard",
 ]
 MIDDLEWARE = [
+    "dashboard.pages.errors.DatabaseAwayMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -119,7 +121,11 @@ POSTGRES_OPTIONS = {
     # gives up soon and starts afresh with the next question: its waits would double up to minutes
     "pool": {"min_size": 1, "max_size": 20, "timeout": 3, "reconnect_timeout": 3},
 }
-_default = dj_database_url.parse(env.str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'streamgauge.sqlite3'}"))
+try:
+    _default = dj_database_url.parse(env.str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'streamgauge.sqlite3'}"))
+except ValueError:
+    # its own text may quote the password
+    raise ImproperlyConfigured("DATABASE_URL cannot be read: use postgres://user:password@host:5432/name") from None
 if _default["ENGINE"] == "django.db.backends.sqlite3":
     _default["OPTIONS"] = {**_default.get("OPTIONS", {}), **SQLITE_OPTIONS}
     _default["CONN_MAX_AGE"] = None
@@ -128,6 +134,8 @@ else:
     _default["OPTIONS"] = {**POSTGRES_OPTIONS, **_default.get("OPTIONS", {})}
     _default["CONN_HEALTH_CHECKS"] = True  # after a restart of PostgreSQL nobody gets a dead connection
 DATABASES = {"default": _default}
+# Several lines a second while PostgreSQL is away; who needs it says so, counted.
+LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"psycopg.pool": {"level": "ERROR"}}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 PASSWORD_HASHERS = ["dashboard.access.hashing.BoundedArgon2Hasher"]

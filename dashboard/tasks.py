@@ -8,7 +8,8 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from collectors.history import compaction, keep, reserve
+from collectors import storage
+from collectors.history import compaction, keep, vacuum
 from dashboard.alerts import retention
 from dashboard.models import Judgement
 
@@ -22,7 +23,10 @@ def compact_samples() -> None:
 @shared_task(name="dashboard.tasks.forget_old_samples", soft_time_limit=240)  # type: ignore[untyped-decorator]  # no types
 def forget_old_samples() -> None:
     """Delete frames, cycles, events and alerts that are older than they are kept, in slices that let others write."""
-    reserve.look_after()
-    keep.forget_old(now=time.time())
-    retention.forget_old(now=timezone.now(), days=settings.ALERT_DAYS)
-    reserve.shrink()
+
+    def forget(at_once: int) -> None:
+        keep.forget_old(now=time.time(), at_once=at_once)
+        retention.forget_old(now=timezone.now(), days=settings.ALERT_DAYS)
+
+    storage.with_reserve(storage.database_folder(), forget, at_once=keep.SLICE)
+    vacuum.shrink()

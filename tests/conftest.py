@@ -27,7 +27,7 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who asks for a served instance is no unit test."""
     for item in items:
-        if {"served", "proxied", "postgres", "redis_server"} & set(getattr(item, "fixturenames", ())):
+        if {"served", "unreachable", "proxied", "postgres", "redis_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.served)
 
 

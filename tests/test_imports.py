@@ -18,6 +18,7 @@ FLOORS = {
     "collectors.apps": 0,
     "collectors.secrets": 0,
     "collectors.loop": 0,
+    "collectors.storage": 0,
     "collectors.conductor": 0,
     "collectors.domain": 0,
     "collectors.kafka": 1,

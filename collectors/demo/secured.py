@@ -17,6 +17,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs r
     AclOperation,
     AclPermissionType,
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     ResourcePatternType,
     ResourceType,
@@ -163,10 +165,13 @@ class SecuredKafka(KafkaCluster):
             if not gone.result(10):
                 raise KafkaFailedError(f"{user} did not have the right that was to be withdrawn")
 
-    def set_topic_config(self, topic: str, values: dict[str, str]) -> None:
-        """All that is set on a topic; what is not named falls back to its default."""
+    def set_topic_config(self, topic: str, key: str, value: str | None) -> None:
+        """Set a key of a topic; None lets it fall back to its default."""
+        operation = AlterConfigOpType.SET if value is not None else AlterConfigOpType.DELETE
+        entry = ConfigEntry(key, value or "", incremental_operation=operation)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
         admin = self.admin()
-        for made in admin.alter_configs([ConfigResource(ConfigResource.Type.TOPIC, topic, set_config=values)]).values():
+        for made in admin.incremental_alter_configs([resource]).values():
             made.result(10)
 
     def set_scram_password(self, user: str, password: str) -> None:

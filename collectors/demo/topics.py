@@ -77,7 +77,8 @@ def set_configs(bootstrap: str, configs: Mapping[str, Mapping[str, str]]) -> Non
         )
         for topic, own in configs.items()
     ]
-    for changed in _admin(bootstrap).incremental_alter_configs(resources, request_timeout=10).values():
+    admin = _admin(bootstrap)  # kept until the answers are there: with the client its questions end
+    for changed in admin.incremental_alter_configs(resources, request_timeout=10).values():
         changed.result(15)
 
 

@@ -147,7 +147,7 @@ def rights_of(
                 why = NONE_VISIBLE
             caution = _hidden(hidden_groups, "group") or "only groups that this login may describe are listed"
         elif need.key == "topic_configs" and not topics and not why:
-            why = NOTHING_TO_ASK
+            why = NOT_AUTHORISED if hidden_topics else NOTHING_TO_ASK
         found.append(Right(need, why, "" if why else caution))
     return tuple(found)
 

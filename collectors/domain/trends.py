@@ -45,28 +45,28 @@ class Curves:
 
 def curves_of(window: Window) -> Curves:
     """The curves of every group of a window; those of a group without positions are never whole."""
-    times, count = window.times, len(window.layout.owners)
-    committed, committed_known, end, end_known = window.arrays()
-    starts, filled = window.layout.starts[:-1], np.diff(window.layout.starts) > 0
-
-    def by_group(values: Ints) -> Ints:
-        # reduceat needs owners that have positions
-        out = np.zeros((len(values), count), dtype=np.int64)
-        if filled.any() and len(values):
-            out[:, filled] = np.add.reduceat(values, starts[filled], axis=1)
-        return out
-
-    has_commit = committed_known & (committed != NO_COMMIT)
-    unknown = by_group((~(end_known & committed_known)).astype(np.int64))
-    arrived = np.where(end_known & end_known[-1:], end[-1:] - end, 0)
-    moved = has_commit[1:] & has_commit[:-1] & (committed[1:] != committed[:-1])
-    return Curves(
-        times,
-        by_group(np.where(has_commit & end_known, np.maximum(end - committed, 0), 0)),
-        (unknown == 0) & filled,
-        by_group(arrived),
-        by_group(moved.astype(np.int64)) > 0,
-    )
+    count, rows = len(window.layout.owners), len(window.samples)
+    lag, unknown, arrived, moved = (np.zeros((rows, count), dtype=np.int64) for _ in range(4))
+    filled = np.diff(window.layout.starts) > 0
+    starts = window.layout.starts[:-1][filled]  # reduceat needs owners that have positions
+    newest = window.samples[-1].end if rows else None
+    before: tuple[Ints, Bools] | None = None
+    for row, sample in enumerate(window.samples if len(starts) else ()):
+        assert newest is not None
+        committed, end = sample.committed, sample.end
+        has_commit = committed.known & (committed.values != NO_COMMIT)
+        waiting = np.maximum(end.values - committed.values, 0) * (has_commit & end.known)
+        lag[row, filled] = np.add.reduceat(waiting, starts)
+        answered = committed.known & end.known
+        if not answered.all():
+            unknown[row, filled] = np.add.reduceat((~answered).astype(np.int64), starts)
+        since = (newest.values - end.values) * (end.known & newest.known)
+        arrived[row, filled] = np.add.reduceat(since, starts)
+        if before is not None:
+            step = has_commit & before[1] & (committed.values != before[0])
+            moved[row, filled] = np.logical_or.reduceat(step, starts)
+        before = committed.values, has_commit
+    return Curves(window.times, lag, (unknown == 0) & filled, arrived, moved[1:] > 0)
 
 
 def trends(window: Window) -> tuple[Bools, Bools]:

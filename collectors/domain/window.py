@@ -52,6 +52,17 @@ class Window:
             self.samples[i] = Sample(sample.taken_at, gather(sample.committed, source), gather(sample.end, source))
         self.layout = layout
 
+    def only(self, owner: str) -> Window:
+        """The part of one owner: what is made of trends costs as much as all that a window holds."""
+        part = Window(self.samples.maxlen or LENGTH)
+        if self.layout.owner_index(owner) is None:
+            return part
+        where = self.layout.slice_of(owner)
+        members = zip(self.layout.topics[where], self.layout.partitions[where].tolist(), strict=True)
+        part.layout = Layout.build({owner: members})
+        part.samples.extend(Sample(s.taken_at, s.committed.take(where), s.end.take(where)) for s in self.samples)
+        return part
+
     @property
     def times(self) -> NDArray[np.float64]:
         return np.array([sample.taken_at for sample in self.samples])

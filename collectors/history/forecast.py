@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -61,6 +62,10 @@ class Storey:
         """In words: "every sample, log ends"."""
         kind = _KINDS.get(self.kind, self.kind)
         return f"{_STOREYS[self.name]}{f', {kind}' if kind else ''}"
+
+    @property
+    def since_at(self) -> datetime | None:
+        return None if self.since is None else datetime.fromtimestamp(self.since, UTC)
 
     @property
     def days(self) -> float:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 
 from collectors.domain.lag import gather, newly_lost, sums
 from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.models import Cycle
 
 from . import layouts, reading
 from .kinds import Kind
 from .layouts import stored
 from .now import ClusterNow
 from .selection import Selection, by_topic, members_of
+
+FIRST_CYCLES = 3
+"""So many cycles may lack numbers (the cluster was not reached) before the beginning counts as gone."""
 
 
 def lost_since(now: ClusterNow, before: ClusterNow | None) -> Numbers:
@@ -31,9 +37,14 @@ def lost_since(now: ClusterNow, before: ClusterNow | None) -> Numbers:
 
 
 def lost_between(cluster_id: int, group: str, since: float, until: float) -> int | None:
-    """How many records a group lost in a stretch of time, as the stored log starts tell; None without two of them."""
+    """How many records a group lost in a stretch of time, as the stored log starts tell.
+
+    None without two of them, and where the frames of its beginning are blocks by now: a part is not the whole.
+    """
     cycles = reading.cycle_range(cluster_id, Kind.COMMITTED, since, until)
-    if cycles is None:
+    taken = Cycle.objects.filter(cluster_id=cluster_id, taken_at__gte=datetime.fromtimestamp(since, UTC))
+    first = taken.order_by("number").values_list("number", flat=True).first()
+    if cycles is None or first is None or cycles[0] > first + FIRST_CYCLES:
         return None
     heads = reading.heads_as_of(cluster_id, Kind.START, *cycles)
     commits = reading.heads_as_of(cluster_id, Kind.COMMITTED, *cycles)

@@ -61,6 +61,7 @@ class Step:
     cause: str = ""
     fix: str = ""
     lines: tuple[str, ...] = ()
+    marks: tuple[tuple[bool, str, str], ...] = ()  # (whether it is on, what, why not or what to bear in mind)
     others: tuple[tuple[str, tuple[str, ...]], ...] = ()  # the same lines in the words of other kinds of Kafka
 
     @property
@@ -273,12 +274,12 @@ def _rights(settings: ConnectionSettings, found: _Found) -> Step:
             found.rights = rights = ask_rights(conversation)
     except (KafkaError, SignInError, *mishaps.EXPECTED) as failure:
         raise mishaps.of_sign_in(settings, found.reached[0], failure) from None
-    on = [right.shows for right in rights.rights if right.is_on]
-    off = [f"{right.shows}: {right.why}" for right in rights.rights if not right.is_on]
+    marks = tuple((right.is_on, right.shows, right.why or right.caution) for right in rights.rights)
     seen = f"{counted(rights.topics, 'topic')} and {counted(rights.groups, 'group')} visible to this login"
+    off = sum(not right.is_on for right in rights.rights)
+    said = f"{seen}; {len(marks) - off} of {len(marks)} things can be shown"
     if not off:
-        return Step("rights", Outcome.OK, f"{seen}. On: {', '.join(on)}")
-    said = f"{seen}. On: {', '.join(on) or 'nothing'}. Off: {'; '.join(off)}"
+        return Step("rights", Outcome.OK, said, marks=marks)
     principal = found.principal or "NAME"
     lines = tuple(dict.fromkeys(r.kafka_acls(principal, settings.bootstrap_servers[0]) for r in rights.missing))
     others = (
@@ -286,9 +287,9 @@ def _rights(settings: ConnectionSettings, found: _Found) -> Step:
         ("Amazon MSK with IAM, by policy", tuple(dict.fromkeys(r.msk() for r in rights.missing))),
     )
     if not rights.missing:
-        return Step("rights", Outcome.OK, said)
+        return Step("rights", Outcome.OK, said, marks=marks)
     fix = "What is off stays unknown and is shown so. An administrator of Kafka turns it on by:"
-    return Step("rights", Outcome.WARN, said, cause="not authorised", fix=fix, lines=lines, others=others)
+    return Step("rights", Outcome.WARN, said, cause="not authorised", fix=fix, lines=lines, others=others, marks=marks)
 
 
 def _first_cycle(settings: ConnectionSettings, found: _Found) -> Step:

@@ -120,7 +120,7 @@ def _plain(given: Mapping[str, str]) -> dict[str, Any]:
 
 def _whole_number(key: str, value: str) -> int:
     if not (value.isascii() and value.isdigit()) or len(value) > 9:
-        raise SettingsError(f"{key} {value!r}: not a whole number of milliseconds")
+        raise SettingsError(f"{key} '{shown(value)}': not a whole number of milliseconds")
     return int(value)
 
 

@@ -56,8 +56,8 @@ class ConnectionSettings:
             raise SettingsError(f"bootstrap.servers names {len(self.bootstrap_servers)} servers, at most {MAX_SERVERS}")
         for server in self.bootstrap_servers:
             check_server(server)
-        if not _CLIENT_ID.match(self.client_id):
-            raise SettingsError(f"client.id {self.client_id!r}: use 1 to 128 letters, digits, '.', '_' or '-'")
+        if not _CLIENT_ID.fullmatch(self.client_id):
+            raise SettingsError(f"client.id '{shown(self.client_id)}': use 1 to 128 letters, digits, '.', '_' or '-'")
         if self.security_protocol not in PROTOCOLS:
             raise SettingsError(f"security.protocol {self.security_protocol!r}: use one of {', '.join(PROTOCOLS)}")
         _check_range("request.timeout.ms", self.request_timeout_ms, 1_000, 300_000)
@@ -125,7 +125,7 @@ class ConnectionSettings:
         _check_secret("the OAuth client id", self.oauth_client_id)
         _check_secret("the OAuth client secret", self.oauth_client_secret)
         for key, value in self.oauth_extensions:
-            if not _EXTENSION.match(key) or key == "auth" or not value or not value.isprintable() or "," in value:
+            if not _EXTENSION.fullmatch(key) or key == "auth" or not value or not value.isprintable() or "," in value:
                 raise SettingsError(f"extension_{shown(key)}: use a name of letters and a value without commas")
 
     @property
@@ -239,10 +239,10 @@ class ConnectionSettings:
 def check_server(server: str) -> None:
     """SettingsError unless it is `host:port`, IPv6 addresses in brackets."""
     host, colon, port = server.rpartition(":")
-    if not colon or not _HOST.match(host) or len(host) > 255:
-        raise SettingsError(f"bootstrap.servers {server!r}: use host:port, an IPv6 address in brackets")
+    if not colon or not _HOST.fullmatch(host) or len(host) > 255:
+        raise SettingsError(f"bootstrap.servers '{shown(server)}': use host:port, an IPv6 address in brackets")
     if not (port.isascii() and port.isdigit()) or len(port) > 5 or not 1 <= int(port) <= 65_535:
-        raise SettingsError(f"bootstrap.servers {server!r}: {port!r} is not a port (1 to 65535)")
+        raise SettingsError(f"bootstrap.servers '{shown(server)}': '{shown(port)}' is not a port (1 to 65535)")
 
 
 def _check_range(key: str, value: int, low: int, high: int) -> None:

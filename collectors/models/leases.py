@@ -7,6 +7,8 @@ from datetime import timedelta
 from django.db import models
 from django.db.models.functions import Now
 
+LONGEST = timedelta(seconds=700)
+"""No lease is given for longer: one that ends later was given before the clock stepped back, and is worth nothing."""
 WORKER = "worker:"
 """Before the name of a worker's own lease, by which the others count it."""
 FORGET_SECONDS = 600.0
@@ -23,7 +25,7 @@ class LeaseQuerySet(models.QuerySet["Lease"]):
         self.get_or_create(name=name)
         taken = (
             self.filter(name=name)
-            .filter(models.Q(holder="") | models.Q(expires_at__lte=Now()))
+            .filter(models.Q(holder="") | models.Q(expires_at__lte=Now()) | models.Q(expires_at__gt=Now() + LONGEST))
             .update(holder=holder, epoch=models.F("epoch") + 1, expires_at=Now() + timedelta(seconds=seconds))
         )
         if not taken:
@@ -33,6 +35,10 @@ class LeaseQuerySet(models.QuerySet["Lease"]):
     def renew(self, name: str, *, holder: str, epoch: int, seconds: float) -> bool:
         """Prolong a lease that is still ours and has not lapsed; False means: stop at once."""
         return bool(self.held(name, holder=holder, epoch=epoch).update(expires_at=Now() + timedelta(seconds=seconds)))
+
+    def in_force(self) -> LeaseQuerySet:
+        """Leases that somebody holds now."""
+        return self.filter(expires_at__gt=Now(), expires_at__lte=Now() + LONGEST).exclude(holder="")
 
     def held(self, name: str, *, holder: str, epoch: int) -> LeaseQuerySet:
         return self.filter(name=name, holder=holder, epoch=epoch, expires_at__gt=Now())

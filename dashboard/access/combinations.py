@@ -170,6 +170,13 @@ def _of_processes(setup: Setup) -> Iterator[Finding]:
             "REDIS_URL is set, for several processes, but the database is SQLite, for one machine with few writers",
             "set DATABASE_URL to PostgreSQL, or leave REDIS_URL out and run `manage.py serve`",
         )
+    if setup.has_redis and not setup.is_sqlite and not setup.has_own_key:
+        yield Finding(
+            Level.NOTE,
+            "the key is a file of this data folder: a process with another data folder cannot read stored credentials, "
+            "and knows nobody who signed in here",
+            "give all processes the same STREAMGAUGE_SECRET_KEY (the file's first line keeps what is stored readable)",
+        )
     if setup.has_former_keys and not setup.has_own_key:
         yield Finding(
             Level.BAD,

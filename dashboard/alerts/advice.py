@@ -11,6 +11,10 @@ _NEXT: dict[str, str] = {
     # by the key of the rule, then by its quantity
     "broker_down": "Look at the broker's machine and its process; if it runs, at the network to the others.",
     "group_no_progress": "Look at the members named: a restart of one that hangs hands its partitions to others.",
+    "group_falls_behind": "Look at the group's page: a rush passes, a group that is too slow needs more members.",
+    "group_no_members": "Start the group's members; its page says when the last ones left.",
+    "records_lost": "Start the reader, or give the topic more retention: what is deleted does not come back.",
+    "partition_skew": "Look at the keys of that topic's producers: one key, or none, gets most of the records.",
     "dead_letters_arriving": "Open the newest dead letters: their headers say which service gave up, and why.",
     "collector_blind": "Test the connection on the cluster's page; it says at which step it ends.",
     "under_replicated": "Look at the broker that lags behind: is it up, is its disk full or slow, is the network?",
@@ -26,6 +30,10 @@ def next_step(rule_key: str, quantity: str) -> str:
 
 def how_bad(numbers: Mapping[str, Any]) -> str:
     """The size of it in a few words; "" where the numbers say none."""
+    if (lost := _number(numbers, "lost")) is not None:
+        return f"{words.counted(lost, 'record')} lost"
+    if (share := _number(numbers, "share")) is not None:
+        return f"{100 * share:.0f}{words.THIN}% in one partition"
     lag, up, brokers = (_number(numbers, name) for name in ("lag", "brokers_up", "brokers"))
     if lag is not None:
         return f"{words.counted(lag, 'record')} behind"

@@ -22,9 +22,8 @@ from .telling import Telling
 
 UNSILENCED = "unsilenced"
 OUTLIVES_BY = timedelta(seconds=120)
-"""How long a cause that is over still holds back: replicas catch up, and metadata is asked every half minute."""
-
-_CAUSES = (Quantity.BROKER_REACH.value, Quantity.COLLECTOR_SILENCE.value)
+"""How long a broker that is up again still holds back: replicas catch up, and metadata is asked every half minute."""
+_BROKER, _COLLECTOR = Quantity.BROKER_REACH.value, Quantity.COLLECTOR_SILENCE.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,11 @@ class Holds:
         return None if cause is None else Hold(f"held back by its cause: {cause.sentence}", cause=cause)
 
 
+def may_hold_back(alert: Alert) -> bool:
+    """Whether an alert is of a kind that can be the cause of others."""
+    return alert.rule.quantity in (_BROKER, _COLLECTOR)
+
+
 def holds_back(cause: Alert, alert: Alert) -> bool:
     """Whether an alert that is raised explains another one of its cluster."""
     if cause.cluster_id != alert.cluster_id or cause.rule_id == alert.rule_id:
@@ -74,10 +78,12 @@ def at(now: datetime, *, sampled_at: datetime, clusters: Collection[int] | None 
 
     `now` counts for what people set, `sampled_at` for causes: their ends are of the samples' clock.
     """
-    lately = Q(state__in=[Alert.State.FIRING, Alert.State.RECOVERING, Alert.State.NO_DATA]) | Q(
-        state=Alert.State.RESOLVED, fired_at__isnull=False, resolved_at__gt=sampled_at - OUTLIVES_BY
-    )
-    causes = Alert.objects.filter(lately, rule__quantity__in=_CAUSES).select_related("rule")
+    raised = Q(state__in=[Alert.State.FIRING, Alert.State.RECOVERING, Alert.State.NO_DATA])
+    lately = Q(state=Alert.State.RESOLVED, fired_at__isnull=False, resolved_at__gt=sampled_at - OUTLIVES_BY)
+    # what a collector that sees again finds is true at once
+    causes = Alert.objects.filter(
+        Q(rule__quantity=_BROKER) & (raised | lately) | Q(rule__quantity=_COLLECTOR) & raised
+    ).select_related("rule")
     if clusters is not None:
         causes = causes.filter(cluster__in=clusters)
     return Holds(list(Silence.objects.active(now)), current_maintenance(now), list(causes.order_by("id")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import socket
@@ -16,6 +17,7 @@ from typing import Any
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
 from django.utils import timezone
 
+from collectors import storage
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Cycle, Lease, Topic
@@ -27,7 +29,7 @@ from .holds import tell_freed
 from .ledger import Change, Written, write
 from .readings import LastEnds, Quantity
 from .rules import GONE, UNKNOWN, Reading
-from .sentences import RecentColumns, Scene, Silence
+from .scene import RecentColumns, Scene, Silence
 from .stepping import ActiveRule, active_rules, ended, step_rule, stepped, subjects_of
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class Judge:
         """After each commit `announce` gets "alert" when there are transitions and "delivery" when messages wait."""
         self.interval = interval
         self.last_turn = time.monotonic()
+        self.trouble = ""
         self._announce = announce
         self._read = read
         self._recent = recent
@@ -106,12 +109,16 @@ class Judge:
                     close_old_connections()
                     has_more = self.turn()
                 except (DatabaseError, InterfaceError) as error:
+                    self.trouble = storage.why(error)
                     log.warning("the judge cannot use the database: %s", error)
-                self.last_turn = time.monotonic()
+                else:
+                    self.trouble = ""
+                    self.last_turn = time.monotonic()
                 if not has_more:
                     self._woken.wait(self.interval)
                 self._woken.clear()
-            self.release()
+            with contextlib.suppress(DatabaseError, InterfaceError):  # it lapses by itself
+                self.release()
         finally:
             connection.close()
 
@@ -272,6 +279,8 @@ class Judge:
         subjects = subjects_of(scene)
         changes: list[Change] = []
         for rule in active:
+            if not self._holds_lease():  # a rule with thousands of subjects takes its time
+                raise LeaseLostError
             changes += step_rule(rule, scene, subjects.get(rule.quantity), opened.get(rule.row.pk, {}))
         return changes
 

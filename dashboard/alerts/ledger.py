@@ -11,11 +11,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from collectors.models import Cluster
+from collectors.models.updates import update_each
 from dashboard.models import Alert, AuditEntry, Rule, Transition
 
 from . import holds, rules, telling
 from .rules import Standing, State
-from .sentences import Told
+from .scene import Told
 from .telling import Telling
 
 ACKNOWLEDGED = "acknowledged"
@@ -70,8 +71,13 @@ def write(changes: Sequence[Change], *, cluster: Cluster, cycle: int | None, at:
     # causes first: what they hold back points to them
     Alert.objects.bulk_create([alert for alert in fresh if alert.held_by is None], batch_size=200)
     Alert.objects.bulk_create([alert for alert in fresh if alert.held_by is not None], batch_size=200)
-    known = [alert for alert, change in zip(alerts, changes, strict=True) if change.alert is not None]
-    Alert.objects.bulk_update(known, _STEPPED, batch_size=200)
+    for alert in alerts:
+        if id(alert) in held:
+            alert.held_by = alert.held_by  # a cause that was new has its key only now
+    pairs = [pair for pair in zip(alerts, changes, strict=True) if pair[1].alert is not None]
+    # most steps only count seconds
+    update_each([alert for alert, change in pairs if change.transition is None], ["memory"])
+    update_each([alert for alert, change in pairs if change.transition is not None], _STEPPED)
     transitions, tellings = [], []
     for alert, change in zip(alerts, changes, strict=True):
         moved = change.transition
@@ -110,8 +116,9 @@ def _hold_back(changes: Sequence[Change], alerts: Sequence[Alert], sampled_at: d
     if not raised:
         return out
     found = holds.at(timezone.now(), sampled_at=sampled_at, clusters=[raised[0].cluster_id])
+    causes = [alert for alert in raised if holds.may_hold_back(alert)]
     for alert in raised:
-        hold = found.over(alert, also=raised)
+        hold = found.over(alert, also=causes)
         if hold is not None:
             alert.is_held_back, alert.held_reason, alert.held_by = True, hold.reason, hold.cause
             out[id(alert)] = {"held_back": hold.reason} | ({"silenced_by": hold.by} if hold.by else {})

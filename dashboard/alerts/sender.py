@@ -16,6 +16,7 @@ from typing import Any
 
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
+from collectors import storage
 from collectors.secrets import SecretUnreadableError
 
 from . import outbox
@@ -49,6 +50,7 @@ class Sender:
     ) -> None:
         self.interval = interval
         self.last_turn = time.monotonic()
+        self.trouble = ""
         self._announce = announce
         self._send_seconds = send_seconds
         self._holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
@@ -69,8 +71,11 @@ class Sender:
                     close_old_connections()
                     self.turn()
                 except (DatabaseError, InterfaceError) as error:
+                    self.trouble = storage.why(error)
                     log.warning("the sender cannot use the database: %s", error)
-                self.last_turn = time.monotonic()
+                else:
+                    self.trouble = ""
+                    self.last_turn = time.monotonic()
                 self._woken.wait(self.interval)
                 self._woken.clear()
             self._finish()

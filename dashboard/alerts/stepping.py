@@ -14,7 +14,7 @@ from . import readings, rules, sentences
 from .ledger import Change, standing_of
 from .readings import Quantity, Subjects
 from .rules import GONE, NOTHING, UNKNOWN, Comparison, NoData, Reading, State, Terms
-from .sentences import Scene, Told
+from .scene import Scene, Told
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.domain.explanations import Finding, explain
-from collectors.domain.numbers import Layout
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
-from collectors.domain.window import LENGTH, Sample, Window
+from collectors.domain.window import LENGTH, Window
 from collectors.history import queries
 from collectors.history.kinds import Kind
 from collectors.models import Cluster
@@ -62,7 +61,7 @@ def findings(
             _kept.popitem(last=False)
         if kept.cycle < cycle:
             _catch_up(cluster, kept, taken_at=taken_at)
-        parts = {subject.name: _only(kept.window, subject.name) for subject in subjects}
+        parts = {subject.name: kept.window.only(subject.name) for subject in subjects}
     return {
         subject.name: explain(
             GroupRow(subject.name, _group_type(subject.type), subject.members),
@@ -86,18 +85,6 @@ def _catch_up(cluster: Cluster, kept: _Kept, *, taken_at: float) -> None:
         if cycle > kept.cycle and cycle in ends:
             kept.window.push(at, committed, ends[cycle])
             kept.cycle, kept.taken_at = cycle, at
-
-
-def _only(window: Window, group: str) -> Window:
-    """The part of a window that belongs to one group: `explain` looks at trends of all that it is given."""
-    part = Window(window.samples.maxlen or LENGTH)
-    if window.layout.owner_index(group) is None:
-        return part
-    where = window.layout.slice_of(group)
-    members = list(zip(window.layout.topics[where], window.layout.partitions[where].tolist(), strict=True))
-    part.layout = Layout.build({group: members})
-    part.samples.extend(Sample(s.taken_at, s.committed.take(where), s.end.take(where)) for s in window.samples)
-    return part
 
 
 def _group_type(text: str) -> GroupType:

@@ -237,9 +237,10 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
     """Rows by slug; `nows` by cluster id. Five queries for any number of clusters."""
     ids = [cluster.pk for cluster in clusters]
     cycles = newest_cycles(clusters)
-    reaches: dict[int, list[int]] = {}
-    for pk, reach in Broker.objects.filter(cluster__in=ids, gone_at=None).values_list("cluster_id", "reach"):
-        reaches.setdefault(pk, []).append(reach)
+    reaches: dict[int, list[tuple[int, Reach]]] = {}
+    found = Broker.objects.filter(cluster__in=ids, gone_at=None).order_by("node_id")
+    for pk, node, reach in found.values_list("cluster_id", "node_id", "reach"):
+        reaches.setdefault(pk, []).append((node, Reach(reach)))
     counts = dict(
         Group.objects.filter(cluster__in=ids, gone_at=None)
         .order_by()
@@ -284,7 +285,8 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             is_reachable=cycle.is_reachable if cycle else None,
             errors=cycle.errors if cycle else [],
             brokers=len(brokers),
-            brokers_up=sum(reach == Reach.UP for reach in brokers),
+            brokers_up=sum(reach is Reach.UP for _, reach in brokers),
+            away=[one for one in brokers if one[1] is not Reach.UP],
             topics_under_replicated=under,
             topics_offline=offline,
             groups=counts.get(cluster.pk, 0),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from collectors.domain import words
+from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 
 STALE_INTERVALS = 3
@@ -30,6 +31,7 @@ class ClusterFacts:
     errors: Sequence[Mapping[str, Any]]
     brokers: int
     brokers_up: int
+    away: Sequence[tuple[int, Reach]]  # brokers that are not up
     topics_under_replicated: int
     topics_offline: int
     groups: int
@@ -49,10 +51,14 @@ def waiting_sentence(cluster: HasCycles, taken_at: float | None, now: float) -> 
     return f"1 of 2 samples; rates in {words.duration(left)}"
 
 
+BESIDE_LAG = frozenset({"log_dirs", "quorum", "rights", "topic_configs", "broker_configs", "versions"})
+"""Parts of a cycle without which lag is known all the same."""
+
+
 def why_unknown(errors: Sequence[Mapping[str, Any]]) -> str:
-    """The errors of a cycle as a reason: "broker 3: timed out (commits)"; "" without errors."""
+    """The errors of a cycle as a reason: "broker 3: timed out (commits)"; "" without errors that lag could lack."""
     said = []
-    for error in errors[:2]:
+    for error in [one for one in errors if one.get("part") not in BESIDE_LAG][:2]:
         broker = error.get("broker")
         where = f"broker {broker}: " if broker is not None else ""
         said.append(f"{where}{error.get('reason', 'failed')} ({str(error.get('part', '')).replace('_', ' ')})")
@@ -71,11 +77,10 @@ def cluster_sentence(facts: ClusterFacts, now: float) -> tuple[str, str]:
     if not facts.is_reachable:
         reason = why_unknown(facts.errors)
         return "bad", "Unreachable" + (f": {reason}" if reason else ": no broker answers")
-    down = facts.brokers - facts.brokers_up
     if facts.topics_offline:
         return "bad", f"{words.counted(facts.topics_offline, 'topic')} with partitions that have no leader"
-    if down:
-        return "bad", f"{down} of {words.counted(facts.brokers, 'broker')} not answering" + _under_replicated(facts)
+    if facts.away:
+        return "bad", _away(facts) + _under_replicated(facts)
     if facts.alerts.get("critical"):
         return "bad", f"{words.counted(facts.alerts['critical'], 'critical alert')} firing" + _troubled(facts, "; ")
     if facts.troubled:
@@ -92,7 +97,14 @@ def cluster_sentence(facts: ClusterFacts, now: float) -> tuple[str, str]:
 
 def _under_replicated(facts: ClusterFacts) -> str:
     count = facts.topics_under_replicated
-    return f", {words.counted(count, 'topic')} under-replicated" if count else ""
+    return f", {words.counted(count, 'topic')} under-replicated, none offline" if count else ""
+
+
+def _away(facts: ClusterFacts) -> str:
+    if len(facts.away) == 1:
+        node, reach = facts.away[0]
+        return f"Broker {node} is down" if reach is Reach.DOWN else f"Broker {node} does not answer"
+    return f"{len(facts.away)} of {words.counted(facts.brokers, 'broker')} not answering"
 
 
 def _troubled(facts: ClusterFacts, lead: str) -> str:

@@ -59,6 +59,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
                     "name": pulse.name,
                     "age_seconds": round(pulse.age_seconds, 3),
                     "interval_seconds": pulse.interval_seconds,
+                    "trouble": pulse.trouble,
                 }
                 for pulse in found.late
             ],

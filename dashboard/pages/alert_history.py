@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Prefetch, Q
+from django.db.models import Min, Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
@@ -41,7 +42,7 @@ def history(request: HttpRequest) -> HttpResponse:
     shell = shell_of(request)
     now = timezone.now()
     params = request.GET.copy()
-    params.setdefault("from", "now-24h")
+    params.setdefault("from", _default_start(now))
     span = read_range(params, now=now, history_since=None)
     found = Alert.objects.filter(fired_at__isnull=False, fired_at__lte=span.until).filter(
         Q(resolved_at=None) | Q(resolved_at__gte=span.since)
@@ -79,6 +80,13 @@ def history(request: HttpRequest) -> HttpResponse:
     return page(request, "pages/alert_history.html", context, shell=shell)
 
 
+def _default_start(now: datetime) -> str:
+    """The shortest of a few ranges that holds what fired in the last day: a minute in a day could not be seen."""
+    first = Alert.objects.filter(fired_at__gte=now - timedelta(hours=24)).aggregate(first=Min("fired_at"))["first"]
+    age = timedelta(hours=24) if first is None else now - first
+    return next((text for hours, text in ((1, "now-1h"), (6, "now-6h")) if age < timedelta(hours=hours)), "now-24h")
+
+
 def _line(alert: Alert, span: TimeRange, now: datetime) -> dict[str, Any]:
     end = alert.resolved_at or now
     fired = alert.fired_at or alert.started_at
@@ -96,7 +104,7 @@ def spans(transitions: list[Transition], since: datetime, until: datetime, end: 
     width = (until - since).total_seconds()
     moves = [one for one in transitions if one.new_state in LETTERS or one.new_state in ("resolved", "inactive")]
     out = []
-    for one, following in zip(moves, [*moves[1:], None], strict=True):
+    for one, following in itertools.zip_longest(moves, moves[1:]):
         letter = LETTERS.get(one.new_state)
         stop_at = following.at if following is not None else end
         if letter is None or stop_at <= since or one.at >= until:

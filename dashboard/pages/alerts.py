@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db.models import Prefetch
@@ -20,6 +22,7 @@ from dashboard.alerts import holds, ledger
 from dashboard.live.announce import announce
 from dashboard.models import Alert, Channel, Delivery, Role, Rule, Transition
 
+from .alert_history import Span, spans
 from .shell import page, shell_of
 
 OPEN_SHOWN = 200
@@ -87,6 +90,36 @@ def _answer(request: HttpRequest, pk: int, change: Callable[..., bool]) -> HttpR
     return redirect(safe_next(request, request.POST.get("next") or reverse("alerts")))
 
 
+CHARTS = {
+    # what an alert's subject is drawn by: (chart, title, unit)
+    "group": ("g", "lag", "Lag", "records"),
+    "topic": ("t", "rate", "Messages in", "records/s"),
+    "broker": ("b", "leaders", "Partitions led", "partitions"),
+    "cluster": ("c", "cycles", "Cycle time", "ms"),
+}
+BEFORE = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The range of an open alert's chart: from a while before it began until now, as the chart's address wants it."""
+
+    since: datetime
+    seconds: float
+    is_live: bool = True
+    label: str = "its samples"
+
+    @property
+    def query(self) -> str:
+        return urlencode({"from": round(self.since.timestamp() * 1000), "to": "now"})
+
+
+def _life(alert: Alert, transitions: list[Transition], now: datetime) -> tuple[Around, list[Span]]:
+    since = alert.started_at - BEFORE
+    around = Around(since, (now - since).total_seconds())
+    return around, spans(sorted(transitions, key=lambda one: one.pk), since, now, now)
+
+
 def _held(firing: list[Alert], now: datetime) -> dict[int, holds.Hold]:
     """What is not told now, and why. An alert that was told before its cause began is not held back by it."""
     if not firing:
@@ -102,8 +135,12 @@ def _held(firing: list[Alert], now: datetime) -> dict[int, holds.Hold]:
 
 def _open(alert: Alert, now: datetime) -> dict[str, Any]:
     transitions = list(alert.transitions.all())
+    around, life = _life(alert, transitions, now)
     return {
         "alert": alert,
+        "around": around,
+        "life": life,
+        "chart": CHARTS.get(alert.subject_kind),
         "for_seconds": (now - (alert.fired_at or alert.started_at)).total_seconds(),
         "transitions": transitions[:8],
         "told": [one for one in alert.messages.all() if one.event == "firing"],

@@ -134,6 +134,7 @@ def lines(here: Summary) -> list[Line]:
     """All brokers of a cluster."""
     made = rows.broker_rows(here.cluster, here.now)
     found = [one for one in here.cluster.brokers.filter(gone_at=None) if str(one.node_id) in made]
+    here.sight.without_stale_roles(found)
     grown = _growths(here, [str(one.node_id) for one in found])
     return [Line(one, made[str(one.node_id)], grown.get(str(one.node_id))) for one in found]
 
@@ -187,12 +188,12 @@ def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
     if fragment == "dirs":
         return page(request, "pages/_log_dirs.html", context, shell=shell)
     if row is not None:
+        here.sight.without_stale_roles([found])
         line = Line(found, row, _growths(here, [str(node_id)]).get(str(node_id)))
         context |= {"line": line, "head": _headline(line)}
-    config = configured.of(here.cluster, Configuration.Kind.BROKER, str(node_id))
+    config = configured.of(here.cluster, Configuration.Kind.BROKER, str(node_id), here.sight.why.get("broker_configs"))
     context |= {
-        "config": config,
-        "lines": configured.lines(config.entries) if config is not None else [],
+        **configured.for_page(config),
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,
     }

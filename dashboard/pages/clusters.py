@@ -13,22 +13,26 @@ from collectors.domain import words as plain_words
 from collectors.models import Broker, Cycle
 from dashboard.access.roles import role
 from dashboard.live import rows
-from dashboard.models import Role
+from dashboard.models import Alert, Role
 
 from . import changes, groups, topics
 from .ranges import QUICK, read_range
 from .shell import page, shell_of
 from .sparks import cluster_rate
 from .summaries import Summary
+from .timeline import timeline
 
 GROUP_ROWS = 6
 TOPIC_ROWS = 8
+FIRING_SHOWN = 8
 FRAGMENTS = {
     "top": "pages/_cluster_top.html",
     "brokers": "pages/_brokers.html",
     "groups": "pages/_worst_groups.html",
     "topics": "pages/_busiest_topics.html",
     "changed": "pages/_changed.html",
+    "timeline": "pages/_timeline.html",
+    "firing": "pages/_firing.html",
 }
 _REACH_RANK = {"down": 0, "suspect": 1, "up": 2}
 _MORE_THAN_PART = {
@@ -56,7 +60,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
     assert here is not None
-    fragment = request.GET.get("fragment", "")
+    fragment, now = request.GET.get("fragment", ""), timezone.now()
     context: dict[str, Any] = {"section": "cluster", "here": here, "fragment": fragment}
     if not fragment:
         own = here.cluster.kafka_cluster_id
@@ -74,6 +78,16 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     if fragment in ("", "top"):
         context |= {"evidence": evidence(here), "rate_spark": cluster_rate(here, here.spark_seconds)}
         context["lacks_rights"] = any("not authorised" in one["text"] for one in context["evidence"])
+    span = read_range(request.GET, now=now, history_since=here.history_since)
+    if fragment in ("", "timeline"):
+        context |= {"timeline": timeline(here.cluster, span, now=now), "range": span, "quick": QUICK}
+    if fragment in ("", "firing"):
+        context["firing"] = list(
+            Alert.objects.raised()
+            .filter(cluster=here.cluster)
+            .select_related("rule")
+            .order_by("-fired_at")[:FIRING_SHOWN]
+        )
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
     now = timezone.now()
@@ -83,7 +97,8 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
 
 def _brokers(here: Summary) -> list[BrokerLine]:
     made = rows.broker_rows(here.cluster, here.now)
-    found = here.cluster.brokers.filter(gone_at=None)
+    found = list(here.cluster.brokers.filter(gone_at=None))
+    here.sight.without_stale_roles(found)
     lines = [BrokerLine(broker, made[str(broker.node_id)]) for broker in found if str(broker.node_id) in made]
     return sorted(lines, key=lambda line: (_REACH_RANK.get(line.row["reach"], 3), line.broker.node_id))
 

@@ -27,8 +27,9 @@ def configuration(request: HttpRequest, slug: str) -> HttpResponse:
     every = Configuration.objects.filter(cluster=here.cluster)
     wanted = request.GET.get("q", "").replace("\0", "")[:LONGEST_SEARCH]
     own = every.filter(kind=Configuration.Kind.TOPIC, set_count__gt=0, name__icontains=wanted).order_by("name")
-    brokers = list(every.filter(kind=Configuration.Kind.BROKER))
-    topics = list(own[: TOPICS_SHOWN + 1])
+    off = here.sight.why  # what was read before the right was taken away may no longer be so
+    brokers = [] if "broker_configs" in off else list(every.filter(kind=Configuration.Kind.BROKER))
+    topics = [] if "topic_configs" in off else list(own[: TOPICS_SHOWN + 1])
     context = {
         "section": "configuration",
         "here": here,
@@ -42,6 +43,6 @@ def configuration(request: HttpRequest, slug: str) -> HttpResponse:
         ],
         "has_more": len(topics) > TOPICS_SHOWN,
         "wanted": wanted,
-        "topics_read": every.filter(kind=Configuration.Kind.TOPIC).exists(),
+        "topics_read": "topic_configs" not in off and every.filter(kind=Configuration.Kind.TOPIC).exists(),
     }
     return page(request, "pages/configuration.html", context, shell=shell)

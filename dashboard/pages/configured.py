@@ -19,6 +19,20 @@ SOURCES = {
     Source.OTHER: "",
 }
 
+EACH_ITS_OWN = frozenset(
+    {
+        "advertised.listeners",
+        "broker.id",
+        "broker.rack",
+        "listeners",
+        "log.dir",
+        "log.dirs",
+        "metadata.log.dir",
+        "node.id",
+    }
+)
+"""Keys in which brokers differ by nature."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -32,8 +46,21 @@ class Line:
     differs: str = ""  # which brokers have it otherwise
 
 
-def of(cluster: Cluster, kind: Configuration.Kind, name: str) -> Configuration | None:
+def of(cluster: Cluster, kind: Configuration.Kind, name: str, why_off: str | None) -> Configuration | None:
+    """None where there is none, or where the login may no longer see whether it is still so."""
+    if why_off:
+        return None
     return Configuration.objects.filter(cluster=cluster, kind=kind, name=name).first()
+
+
+def for_page(config: Configuration | None) -> dict[str, Any]:
+    """What `_config_lines.html` shows of one topic or broker: what somebody has set, and the defaults that matter."""
+    every = lines(config.entries) if config is not None else []
+    return {
+        "config": config,
+        "lines_set": [one for one in every if one.is_set],
+        "lines_rest": [one for one in every if not one.is_set],
+    }
 
 
 def lines(entries: Mapping[str, Any]) -> list[Line]:
@@ -77,6 +104,15 @@ def retention(entries: Mapping[str, Any]) -> str:
     return said + (" (and compacted)" if "compact" in policy else "")
 
 
+OWN_TO_EACH = frozenset(
+    {
+        "advertised.listeners", "broker.id", "broker.rack", "listeners", "log.dir", "log.dirs", "metadata.log.dir",
+        "node.id",
+    }
+)  # fmt: skip
+"""What names the broker or its place: that it differs is no news."""
+
+
 def over_brokers(found: Iterable[Configuration]) -> list[Line]:
     """One line a key for all brokers: the value of most, and who has it otherwise."""
     by_key: dict[str, dict[tuple[str | None, str], list[str]]] = {}
@@ -87,10 +123,15 @@ def over_brokers(found: Iterable[Configuration]) -> list[Line]:
     for key, values in by_key.items():
         ranked = sorted(values.items(), key=lambda item: (-len(item[1]), item[1]))
         (value, source), _ = ranked[0]
+        if key in EACH_ITS_OWN and len(ranked) > 1:
+            out.append(Line(key, value, "each broker has its own", SOURCES[Source(source)], True))
+            continue
         others = [
             f"broker {', '.join(sorted(names, key=lambda n: n.zfill(10)))}: {'(secret)' if v is None else v}"
             for (v, _), names in ranked[1:]
             if v != value
         ]
+        if others and key in OWN_TO_EACH:
+            value, others = "its own on each", []
         out.append(_line(key, value, source, "; ".join(others)))
     return sorted(out, key=lambda one: (not one.differs, not one.is_set, one.key))

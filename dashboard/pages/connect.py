@@ -18,7 +18,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from collectors import roster
 from collectors.domain.scope import ALL, LISTS, Scope, ScopeError
-from collectors.kafka.certificates import days_left, expiries
 from collectors.kafka.probe import Outcome, Step, probe, refused_settings
 from collectors.kafka.reading import ReadFile, Reading, read_settings
 from collectors.kafka.settings import MECHANISMS, PROTOCOLS, ConnectionSettings, SettingsError
@@ -29,6 +28,7 @@ from dashboard.access.roles import role
 from dashboard.models import Role
 from dashboard.names import cluster_path
 
+from .rights import certificates_of
 from .shell import page, shell_of
 
 MAX_UPLOAD = 2_000_000
@@ -181,6 +181,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             interval=cluster.interval_seconds if interval is None else interval,
             connection=typed.reading.settings,
             scope=typed.form.scope(),
+            is_meant=True,
         )
     except (roster.RosterError, ScopeError) as error:
         return _panel(request, [], {error.field: str(error)})
@@ -263,7 +264,7 @@ def _form_page(request: HttpRequest, cluster: Cluster | None) -> HttpResponse:
         "protocols": PROTOCOLS,
         "mechanisms": MECHANISMS,
         "stored": stored,
-        "certificates": _certificates(stored) if stored is not None else [],
+        "certificates": certificates_of(stored) if stored is not None else [],
         "patterns": _pattern_fields(cluster),
         "locked": _locked(cluster) if cluster is not None and cluster.managed_by else "",
         "deleted": list(_deleted()) if cluster is None else [],
@@ -295,16 +296,6 @@ def _stored(cluster: Cluster | None) -> ConnectionSettings | None:
         return roster.connection_of(cluster)
     except (SecretUnreadableError, SettingsError):
         return None
-
-
-def _certificates(stored: ConnectionSettings) -> list[tuple[str, str, float]]:
-    """(what it is, whose, days left) of the stored certificates, the first to end first."""
-    now = timezone.now().timestamp()
-    found = []
-    for what, pem in (("client certificate", stored.certificate_pem), ("authority", stored.ca_pem)):
-        if pem:
-            found += [(what, subject, days_left(at, now)) for subject, at in expiries(pem)]
-    return sorted(found, key=lambda one: one[2])[:20]
 
 
 def _told(settings: ConnectionSettings) -> dict[str, Any]:

@@ -67,6 +67,7 @@ def groups(request: HttpRequest, slug: str) -> HttpResponse:
         "lines": lines(here, [one.name for one in listed.rows]),
         "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
         "troubled": [one for one in every if _is_wanted(one, "troubled")],
+        "unknown": sum(one.word == "unknown" for one in every),
     }
     if request.GET.get("fragment") == "rows":
         return rows_page(request, "pages/_groups_rows.html", context | {"oob": True}, shell=shell)

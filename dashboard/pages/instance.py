@@ -13,16 +13,16 @@ import numpy as np
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Min
-from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from collectors.history import forecast, reserve
+from collectors.history import forecast, vacuum
 from collectors.models import CollectorTotals, Cycle, Event, Lease
 from collectors.models.leases import WORKER
 from dashboard import __version__
 from dashboard.access.roles import role
+from dashboard.alerts import heartbeat
 from dashboard.metrics.readiness import readiness
 from dashboard.models import Alert, Delivery, Role
 
@@ -58,12 +58,14 @@ def instance(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     context: dict[str, Any] = {"section": "instance", "ready": readiness(), "now": now}
     if fragment in ("", "loops"):
+        context["pulse"] = heartbeat.pulse(now)
+    if fragment in ("", "loops"):
         context["leases"] = _leases(shell.clusters)
     if fragment in ("", "sampling"):
         context["sampling"] = _sampling(shell.clusters, now)
     if fragment == "history":
         context["stored_of"] = [(one, _history(one)) for one in shell.clusters if one.is_sampled]
-        context["disk"] = reserve.disk()
+        context["disk"] = vacuum.disk()
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
     sampled = [one for one in shell.clusters if one.is_sampled]
@@ -86,7 +88,7 @@ def _leases(clusters: list[Summary]) -> list[dict[str, Any]]:
     """Who runs what, in every process of this instance, by the database's clock."""
     names = {f"cluster:{one.cluster.pk}": one for one in clusters}
     out = []
-    held = set(Lease.objects.filter(expires_at__gt=Now()).exclude(holder="").values_list("name", flat=True))
+    held = set(Lease.objects.in_force().values_list("name", flat=True))
     for lease in Lease.objects.order_by("name"):
         cluster = names.get(lease.name)
         if lease.name.startswith("cluster:") and cluster is None:

@@ -19,6 +19,7 @@ from dashboard.live import rows, wire
 from dashboard.models import Role
 
 from . import changes, words
+from .days import last_days
 from .lights import Light, lights_of
 from .shell import Shell, page, shell_of
 from .sparks import cluster_rate
@@ -69,6 +70,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"section": "overview", "fragment": fragment}
     if fragment in ("", "rows"):
         context |= {"clusters": clusters, "sparks": _sparks(clusters, shell.spark_seconds)}
+        context["days"] = last_days([one.cluster.pk for one in clusters])
     if fragment in ("", "wall", "attention"):
         walls, tally, troubled = _walls(clusters)
         context |= {"walls": walls, "key": _key(tally), "groups_total": sum(tally.values())}

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from collectors import roster
 from collectors.domain import words as plain_words
 from collectors.domain.rights import NOT_ASKED
 from collectors.domain.scope import Scope
+from collectors.kafka.certificates import days_left, expiries
 from collectors.kafka.settings import ConnectionSettings, SettingsError
 from collectors.models import ClusterRight
 from collectors.secrets import SecretUnreadableError
@@ -41,7 +43,7 @@ def rights(request: HttpRequest, slug: str) -> HttpResponse:
     shell = shell_of(request, slug)
     here = shell.cluster
     assert here is not None
-    sight = here.sight
+    sight, connection = here.sight, _connection(here)
     since = dict(ClusterRight.objects.filter(cluster=here.cluster).values_list("key", "since"))
     context = {
         "section": "rights",
@@ -50,7 +52,8 @@ def rights(request: HttpRequest, slug: str) -> HttpResponse:
         "since": since,
         "lines": [(right, since.get(right.key), sight.why.get(right.key, "")) for right in sight.rights],
         "head": _headline(here, sight),
-        "grants": grants(sight, *_login(here)) if shell.is_admin else [],
+        "grants": grants(sight, *_login(connection)) if shell.is_admin else [],
+        "certificates": certificates_of(connection) if connection is not None else [],
         "scope": _patterns(roster.scope_of(here.cluster)),
         "left_out": left_out(here, "topic") + " and " + left_out(here, "group"),
         "not_asked": NOT_ASKED,
@@ -105,13 +108,29 @@ def principal_of(settings: ConnectionSettings) -> str:
     return settings.identity or "ANONYMOUS"
 
 
-def _login(here: Summary) -> tuple[str, str]:
-    """(principal, a bootstrap server); placeholders where the stored settings cannot be read."""
+def certificates_of(connection: ConnectionSettings) -> list[tuple[str, str, float]]:
+    """(what it is, whose, days left) of the stored certificates, the first to end first."""
+    now = timezone.now().timestamp()
+    found = []
+    for what, pem in (("client certificate", connection.certificate_pem), ("authority", connection.ca_pem)):
+        if pem:
+            found += [(what, subject, days_left(at, now)) for subject, at in expiries(pem)]
+    return sorted(found, key=lambda one: one[2])[:20]
+
+
+def _connection(here: Summary) -> ConnectionSettings | None:
+    """None when the stored settings cannot be read."""
     try:
-        settings = roster.connection_of(here.cluster)
+        return roster.connection_of(here.cluster)
     except (SecretUnreadableError, SettingsError):
+        return None
+
+
+def _login(connection: ConnectionSettings | None) -> tuple[str, str]:
+    """(principal, a bootstrap server)."""
+    if connection is None:
         return ANYBODY, BROKERS
-    return principal_of(settings), settings.bootstrap_servers[0]
+    return principal_of(connection), connection.bootstrap_servers[0]
 
 
 def left_out(here: Summary, what: str) -> str:

@@ -35,7 +35,7 @@ SUBJECTS = {
     "g": ("lag", "rates"),
     "t": ("rate", "size"),
     "b": ("disk", "leaders"),
-    "c": ("rate", "lag", "dead_letters", "cycles"),
+    "c": ("rate", "lag", "dead_letters", "cycles", "rates", "lags", "disks"),
 }
 
 
@@ -107,6 +107,19 @@ def _chart(
         return draw_cluster(whole, since, until, **how)
     if subject == "c" and what == "dead_letters":
         return histories.dead_letters(_dead_letters(cluster, since, until, points), since, until, **how)
+    if subject == "c" and what == "rates":
+        busiest = _busiest(cluster)
+        ends = queries.ends_of(cluster.pk, busiest, since, until, points) if busiest else {}
+        return histories.busiest_topics(queries.arrival_history(ends, interval), since, until, **how)
+    if subject == "c" and what == "lags":
+        lags = queries.group_lags(cluster.pk, _furthest_behind(cluster), since, until, points)
+        return histories.worst_lags(lags, since, until, **how)
+    if subject == "c" and what == "disks":
+        found = {
+            node: queries.gauge_history(cluster.pk, queries.Kind.DISK, node, since, until, points)
+            for node in _brokers(cluster)
+        }
+        return histories.disks(found, since, until, marks=how["marks"], explain=explain)
     if subject == "c":
         cycles = queries.cycle_times(cluster.pk, since, until, points)
         return histories.cycles(cycles, since, until, marks=how["marks"], explain=explain)
@@ -151,6 +164,34 @@ def _dead_letters(cluster: Cluster, since: float, until: float, points: int) -> 
         return rolled
     ends = queries.ends_of(cluster.pk, shown, since, until, points) if shown else {}
     return queries.arrival_history(ends, cluster.interval_seconds)
+
+
+LINES = 5
+"""Of a chart of a cluster: more could not be told apart."""
+
+
+def _busiest(cluster: Cluster) -> list[str]:
+    """The topics that get most in the newest cycle; Kafka's own are left out."""
+    now = queries.cluster_at(cluster.pk, cluster.last_cycle) if cluster.last_cycle else None
+    if now is None:
+        return []
+    rates = now.topics.messages_per_second
+    order = np.argsort(np.where(rates.known, rates.values, -1), kind="stable")[::-1]
+    names = [now.topics.names[i] for i in order[: LINES + 10].tolist()]
+    return [name for name in names if not name.startswith("__")][:LINES]
+
+
+def _furthest_behind(cluster: Cluster) -> list[str]:
+    now = queries.cluster_at(cluster.pk, cluster.last_cycle) if cluster.last_cycle else None
+    if now is None:
+        return []
+    order = np.argsort(np.where(now.groups.lag.known, now.groups.lag.values, -1), kind="stable")[::-1]
+    return [now.groups.names[i] for i in order[:LINES].tolist()]
+
+
+def _brokers(cluster: Cluster) -> list[str]:
+    nodes = cluster.brokers.filter(gone_at=None).order_by("node_id").values_list("node_id", flat=True)
+    return [str(node) for node in nodes[: LINES + 2]]
 
 
 def _bad(field: str, message: str, *, status: int = 400) -> JsonResponse:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from collectors.domain import offers
 from collectors.domain.rights import NEEDS, NONE_VISIBLE, NOT_ASKED, NOT_AUTHORISED, NOT_OFFERED, Right
-from collectors.models import Cluster
+from collectors.models import Broker, Cluster
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ class Sight:
     @cached_property
     def not_offered(self) -> list[str]:
         return offers.not_offered(self.version)
+
+    def without_stale_roles(self, brokers: Iterable[Broker]) -> None:
+        """Forget, for this page, who led the quorum before the right to ask went: it may have moved since."""
+        if "quorum" in self.why:
+            for broker in brokers:
+                broker.quorum_role, broker.is_controller = "", False
 
     def _words(self, right: Right) -> str:
         if right.why == NOT_OFFERED:

@@ -172,10 +172,13 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         context["spreading"] = spread.spreading(here, name)
     if fragment == "spread":
         return page(request, "pages/_spread.html", context, shell=shell)
-    config = configured.of(here.cluster, Configuration.Kind.TOPIC, name) if found.gone_at is None else None
+    config = (
+        configured.of(here.cluster, Configuration.Kind.TOPIC, name, here.sight.why.get("topic_configs"))
+        if found.gone_at is None
+        else None
+    )
     context |= {
-        "config": config,
-        "lines": configured.lines(config.entries) if config is not None else [],
+        **configured.for_page(config),
         "retention": configured.retention(config.entries) if config is not None else "",
         "left_out": not roster.scope_of(here.cluster).takes_topic(name),
         "held": _held(row),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +11,7 @@ from urllib.parse import urlencode
 import orjson
 from django import template
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from collectors.domain import words as plain_words
@@ -94,8 +95,19 @@ def spark_tone(state: str | None) -> str:
 
 
 @register.filter
-def get(mapping: dict[str, Any] | None, key: str) -> Any:
+def get(mapping: dict[Any, Any] | None, key: Any) -> Any:
     return (mapping or {}).get(key)
+
+
+@register.filter
+def set_lines(lines: list[Any]) -> list[Any]:
+    """Settings that somebody made, or that are not the same on all brokers."""
+    return [one for one in lines if one.is_set or one.differs]
+
+
+@register.filter
+def default_lines(lines: list[Any]) -> list[Any]:
+    return [one for one in lines if not (one.is_set or one.differs)]
 
 
 @register.filter
@@ -291,6 +303,12 @@ def subject_name(kind: str, name: str, cluster: str) -> str:
     if kind == "broker":
         return f"broker {name}"
     return name if kind in ("group", "topic") and name else cluster if kind == "cluster" or not kind else "(empty name)"
+
+
+@register.filter
+def at_dots(key: str) -> SafeString:
+    """A dotted key that may be broken after its dots, and nowhere else."""
+    return format_html_join(mark_safe("<wbr>"), "{}", ((part,) for part in re.findall(r"[^.]*\.?", key) if part))
 
 
 @register.filter

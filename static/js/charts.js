@@ -239,8 +239,11 @@ function setZoom(range) {
     url.searchParams.set("from", Math.round(range[0] * 1000));
     url.searchParams.set("to", Math.round(range[1] * 1000));
   } else {
-    const original = new URL(charts.values().next().value.figure.dataset.src, location.href).searchParams;
-    for (const name of ["from", "to"]) original.get(name) ? url.searchParams.set(name, original.get(name)) : url.searchParams.delete(name);
+    const menu = document.querySelector(".sg-range"); // what the page was made for; pages without a choice of range have none
+    for (const name of ["from", "to"]) {
+      const made = menu?.querySelector(`[name="${name}"]`)?.value;
+      made ? url.searchParams.set(name, made) : url.searchParams.delete(name);
+    }
   }
   if (url.href !== location.href) history.pushState({ zoom: range }, "", url);
   showZoom(range);
@@ -392,6 +395,7 @@ function toggleTable(chart, button) {
 const seen = new IntersectionObserver(entries => {
   for (const entry of entries) {
     const chart = charts.get(entry.target);
+    if (!chart) continue;
     chart.inView = entry.isIntersecting;
     if (!chart.inView) continue;
     if (chart.data && !chart.isOld) draw(chart);
@@ -399,8 +403,11 @@ const seen = new IntersectionObserver(entries => {
   }
 }, { rootMargin: "100px" });
 
-export function start() {
-  for (const figure of document.querySelectorAll("figure[data-chart]")) {
+/* Charts of a part of the page that is not known yet; those that were taken out are forgotten. */
+export function mount(root = document) {
+  for (const figure of [...charts.keys()]) if (!figure.isConnected) { seen.unobserve(figure); clearInterval(charts.get(figure).timer); charts.delete(figure); }
+  for (const figure of root.querySelectorAll("figure[data-chart]")) {
+    if (charts.has(figure)) continue;
     const box = figure.querySelector(".sg-chart"), plot = document.createElement("div");
     plot.className = "plot";
     box.append(plot);
@@ -410,9 +417,13 @@ export function start() {
     figure.querySelector('[data-do="table"]')?.addEventListener("click", event => toggleTable(chart, event.currentTarget));
     // a chart whose points do not come over the socket fetches itself anew while its range ends now
     const every = Number(figure.dataset.refetch);
-    if (every && figure.dataset.liveRange) setInterval(() => refresh(chart), every * 1000);
+    if (every && figure.dataset.liveRange) chart.timer = setInterval(() => refresh(chart), every * 1000);
     seen.observe(figure);
   }
+}
+
+export function start() {
+  mount();
   document.addEventListener("sg:state", event => {
     for (const chart of charts.values()) {
       const row = event.detail.rows?.[chart.figure.dataset.sub];

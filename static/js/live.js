@@ -293,10 +293,13 @@ function become(state) {
   tick();
 }
 
-function oldest() {
+/* What the age of this page's data is told by: its own cluster, or the freshest where it shows several. That another
+   one is silent is said in that one's row, and makes nothing here old. */
+function freshest() {
+  const own = page.clusters[body.dataset.cluster];
+  if (body.dataset.cluster) return own?.taken_at ? own : null;
   const shown = Object.values(page.clusters).filter(one => one.taken_at);
-  if (!shown.length) return null;
-  return shown.reduce((worst, one) => (late(one) > late(worst) ? one : worst));
+  return shown.length ? shown.reduce((best, one) => (late(one) < late(best) ? one : best)) : null;
 }
 const late = one => (now() - one.taken_at) / (one.interval || 5);
 
@@ -308,7 +311,7 @@ function tick() {
     connect();
     return;
   }
-  const one = oldest(), age = one ? now() - one.taken_at : null;
+  const one = freshest(), age = one ? now() - one.taken_at : null;
   const stale = one !== null && late(one) > LATE_INTERVALS;
   document.documentElement.classList.toggle("sg-stale", stale || page.state === "reconnecting");
   if (button) {

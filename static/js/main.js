@@ -11,8 +11,17 @@ live.start();
 document.addEventListener("htmx:afterSwap", event => {
   spark.mount(event.target.parentElement || document);
   zone.retime(event.target.parentElement || document);
+  drawCharts(document);
 });
-if (document.querySelector("figure[data-chart]")) import("./charts.js").then(charts => charts.start());
+let charts = null;
+async function drawCharts(root) {
+  if (!root.querySelector("figure[data-chart]")) return;
+  if (!charts) {
+    charts = await import("./charts.js");
+    charts.start();
+  } else charts.mount(root);
+}
+drawCharts(document);
 document.addEventListener("sg:reload", () => {
   // more was missed than the server keeps: the lists fetch themselves anew
   for (const element of document.querySelectorAll("[data-hints], [data-on]")) live.hint(element);

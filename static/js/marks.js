@@ -3,7 +3,7 @@ import { icon } from "./format.js";
 import { when, zoned } from "./zone.js";
 
 export const MARGIN = { left: 56, right: 8 };
-const PILE_PIXELS = 14;
+const PILE_PIXELS = 20;
 
 /* Marks closer than their icons are wide are one, with their number and a list: [[mark, ...], ...]. */
 function piles(chart, inside) {

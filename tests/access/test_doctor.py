@@ -61,6 +61,12 @@ def test_what_fits_together_is_not_complained_about(setup: Setup) -> None:
         (replace(SOUND, trusted_origins=["https://*.example.org/x"]), Level.BAD, "no whole origin", "scheme"),
         (replace(PUBLIC, trusted_origins=["http://a.example"]), Level.NOTE, "trusted without TLS", "https"),
         (replace(SOUND, has_redis=True), Level.NOTE, "the database is SQLite", "DATABASE_URL"),
+        (
+            replace(SOUND, is_sqlite=False, has_redis=True),
+            Level.NOTE,
+            "another data folder cannot read",
+            "same STREAMGAUGE_SECRET_KEY",
+        ),
         (replace(SOUND, has_former_keys=True), Level.BAD, "cannot be rotated", "a line each"),
         (replace(SOUND, allowed_networks=["nonsense"]), Level.BAD, "nonsense", "STREAMGAUGE_ALLOWED_NETWORKS"),
     ],
@@ -109,6 +115,22 @@ def test_a_key_file_that_others_read_is_bad(sound: Settings, tmp_path: Path) -> 
     (tmp_path / secrets.KEY_FILE).chmod(0o644)
     said, code = examined()
     assert re.search(r"BAD  the key file .* has mode 0644\n +chmod 600 ", said)
+    assert code == 1
+
+
+def test_clusters_as_code_are_read_as_the_next_start_will_read_them(
+    sound: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREAMGAUGE_CLUSTERS_0_NAME", "Orders")
+    monkeypatch.setenv("STREAMGAUGE_CLUSTERS_0_BOOTSTRAP_SERVERS", "a:9092")
+    (tmp_path / "clusters.yaml").write_text("clusters:\n- {name: Logs, properties: {bootstrap.servers: 'b:9092'}}\n")
+    said, code = examined()
+    assert "2 clusters by" in said
+    assert "nothing reads the variable" not in said
+    assert code == 0
+    (tmp_path / "clusters.yaml").write_text("clusters:\n- {name: Logs, properties: {bootstrap.servers: b}}\n")
+    said, code = examined()
+    assert "BAD  clusters.yaml, line 2: bootstrap.servers 'b': use host:port" in said
     assert code == 1
 
 

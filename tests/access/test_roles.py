@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from dashboard.access.roles import PUBLIC, declared_role
 from dashboard.models import AuditEntry, Person, Role
 
-PUBLIC_NAMES = {"signin", "signin-link", "metrics", "healthz", "readyz"}
+PUBLIC_NAMES = {"signin", "signin-link", "acknowledge-link", "metrics", "healthz", "readyz"}
 
 
 def patterns(resolver: URLResolver) -> Iterator[URLPattern]:
@@ -39,6 +39,7 @@ PRIVATE = [
     "/clusters/x/brokers/", "/clusters/x/brokers/1/", "/clusters/x/dead-letters/", "/clusters/x/events/",
     "/clusters/x/configuration/", "/clusters/x/rights/",
     "/instance/", "/search/", "/alerts/history/", "/alerts/rules/", "/alerts/rules/x/",
+    "/alerts/maintenance/", "/alerts/maintenance/new/", "/alerts/routes/", "/alerts/routes/new/", "/alerts/routes/1/",
     "/alerts/silences/", "/alerts/silences/new/", "/alerts/deliveries/",
     "/clusters/x/series/", "/clusters/add/", "/clusters/x/edit/", "/clusters/x/delete/", "/alerts/",
     "/settings/channels/", "/settings/channels/new/", "/settings/channels/1/",

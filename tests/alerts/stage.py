@@ -27,6 +27,7 @@ class Stage:
         self.recorder = Recorder(slug, interval)
         self.recorder.now = BEGIN + next(_stages) * 1_000_000
         self.monotonic = 1000.0
+        self.metadata_age: float | None = 5.0
         self.ends: dict[str, list[int | None]] = {"orders": [100, 100]}
         self.starts: dict[str, list[int | None]] = {}  # written with a cycle when there are any
         self.commits: dict[str, list[int | None]] = {"payments": [90, 90]}
@@ -70,6 +71,20 @@ class Stage:
             first_seen_at=self.moment,
         )
 
+    def replicas(self, topic: str, *partitions: tuple[list[int], list[int]]) -> None:
+        """What the newest metadata says of a topic: (replicas, in-sync replicas) of each partition."""
+        Topic.objects.update_or_create(
+            cluster=self.recorder.cluster,
+            name=topic,
+            defaults={
+                "partition_count": len(partitions),
+                "replication_factor": len(partitions[0][0]),
+                "under_replicated_count": sum(len(isr) < len(own) for own, isr in partitions),
+                "partitions": [[own[0], 0, own, isr, []] for own, isr in partitions],
+                "first_seen_at": self.moment,
+            },
+        )
+
     def pass_time(self, seconds: float) -> None:
         self.recorder.now += seconds
         self.monotonic += seconds
@@ -103,6 +118,7 @@ class Stage:
             taken_at=at,
             ended_at=at,
             is_reachable=reachable,
+            ages={"metadata": self.metadata_age},
             errors=list(errors),
         )
         Cluster.objects.filter(pk=recorder.id).update(last_cycle=F("last_cycle") + 1)

@@ -9,6 +9,7 @@ import pytest
 from collectors.domain.verdicts import Verdict
 from collectors.domain.words import THIN
 from collectors.models import Group, Member, Topic
+from dashboard.alerts.advice import how_bad, next_step
 from dashboard.alerts.defaults import DEFAULT_RULES, install_default_rules
 from dashboard.models import Delivery, Rule
 
@@ -202,3 +203,13 @@ def test_the_skew_of_kafka_s_own_topics_is_nobody_s_business(stage: Stage) -> No
     flow(stage, 40, arriving=(0, 1000))
     settle(judge)
     assert told() == []
+
+
+@pytest.mark.parametrize("key", DEFAULT_RULES)
+def test_every_default_rule_says_what_to_do_next(key: str) -> None:
+    assert next_step(key, str(DEFAULT_RULES[key]["quantity"])) != next_step("", "")
+
+
+def test_a_message_says_how_bad_a_loss_and_a_skew_are() -> None:
+    assert how_bad({"lost": 1200, "lag": 7}) == f"1{THIN}200 records lost"
+    assert how_bad({"partition": 4, "share": 0.583, "times_even": 3.5}) == f"58{THIN}% in one partition"

@@ -12,6 +12,8 @@ BENCHES = {
     "history": ("history", ()),
     "history_frames": ("history_frames", ()),
     "metrics_page": ("metrics_page", ()),
+    "pages": ("pages", ()),
+    "decide": ("decide", ()),
     "cycle-demo": ("cycle", ("demo",)),
     "cycle-large": ("cycle", ("large",)),
     "served-demo": ("served", ("demo",)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ from collectors.secrets import encrypt
 from dashboard.alerts.judge import Judge
 
 from .history_frames import own_database
+from .large import QUIET
 from .lines import Line, line
 from .stages import STAGES, Stage
 
@@ -133,7 +133,7 @@ def _frame_bytes(at: str) -> Line:
 
 
 def _admin(bootstrap: str) -> AdminClient:
-    return AdminClient({"bootstrap.servers": bootstrap}, logger=logging.getLogger("bench.admin"))
+    return AdminClient({"bootstrap.servers": bootstrap}, logger=QUIET)
 
 
 def _ask_as_admin(admin: AdminClient, groups: Sequence[str]) -> None:

@@ -28,7 +28,9 @@ COMMITTING_A_SECOND = 10
 """Groups that commit all their partitions again."""
 ONE_AT_A_TIME = 50
 
-QUIET = logging.getLogger("bench.large")
+QUIET = logging.getLogger("bench.librdkafka")
+QUIET.addHandler(logging.NullHandler())
+QUIET.propagate = False
 
 
 def topic_name(index: int) -> str:

@@ -41,7 +41,7 @@ class Stage:
 def demo() -> Iterator[Stage]:
     with _kafka() as (nodes, folder):
         create_topics(nodes.bootstrap)
-        with traffic(nodes, folder):
+        with traffic(nodes.bootstrap, folder, marker=nodes.marker):
             wait_for_groups(nodes.bootstrap, {plan.name for plan in GROUPS})
             yield Stage(nodes, "demo", tuple(sorted(plan.name for plan in GROUPS)), "payments", "orders")
 

@@ -35,7 +35,7 @@ LAG = re.compile(r'data-f="lag"[^>]*data-value="(\d+)"')
 
 def test_every_group_of_the_demo_has_the_lag_that_kafka_says(kafka: KafkaCluster, tmp_path: Path) -> None:
     create_topics(kafka.bootstrap)
-    with traffic(kafka, tmp_path) as tell:
+    with traffic(kafka.bootstrap, tmp_path, marker=f"-Dstreamgauge.folder={tmp_path}") as tell:
         commits_of_all = {plan.name for plan in GROUPS}
         wait_for("every group has committed", lambda: commits_of_all <= lags_by_kafka(kafka).keys(), seconds=90)
         tell({"act": FREEZE.name, **FREEZE.order})

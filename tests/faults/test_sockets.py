@@ -14,7 +14,7 @@ import itertools
 import resource
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,8 @@ import pytest
 
 from tests.e2e.served import Served, wait_for
 
+from .conftest import sign_in_by_link
 from .rawsocket import BINARY, CLOSE, PING, PONG, TEXT, Ended, RawSocket, Target, frame
-from .visitor import Visitor
 
 GROWTH_LIMIT = 20_000_000
 CLOSED_WITHIN_SECONDS = 30.0
@@ -35,29 +35,8 @@ MANY_SUBJECTS = [f"g/none/{'x' * 100}{number}" for number in range(200)]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """An instance whose cluster cannot be reached: its cycles come all the same, and nothing else moves the memory."""
-    made = Served(tmp_path_factory.mktemp("sockets"))
-    made.manage("migrate", "-v0")
-    made.manage("addcluster", "None", "--slug", "none", "--interval", "1", "--bootstrap", "127.0.0.1:1")
-    try:
-        made.start()
-        made.wait_alive()
-        yield made
-    finally:
-        made.stop()
-
-
-def sign_in(served: Served, user: str) -> Visitor:
-    visitor = Visitor()
-    visitor.post(served.manage("signinlink", "--user", user, "--port", str(served.port)).splitlines()[-1])
-    assert visitor.get(f"{served.base}/").status == 200
-    return visitor
-
-
-@pytest.fixture(scope="module")
-def target(served: Served) -> Target:
-    return Target(served.port, sign_in(served, "ada").cookie_header(), served.base)
+def served(unreachable: Served) -> Served:
+    return unreachable
 
 
 def greeted(target: Target, **how: int) -> RawSocket:
@@ -338,7 +317,7 @@ def test_an_offender_is_gone_in_time_and_nobody_else_notices(
 
 
 def test_b5_a_sign_out_elsewhere_ends_open_sockets_within_half_a_minute(served: Served) -> None:
-    visitor = sign_in(served, "bea")
+    visitor = sign_in_by_link(served, "bea")
     target = Target(served.port, visitor.cookie_header(), served.base)
     sockets = [greeted(target) for _ in range(20)]
     with ThreadPoolExecutor(len(sockets)) as readers:

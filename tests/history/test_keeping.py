@@ -1,12 +1,10 @@
-"""Retention by setting, the reserve for a full disk, a file that shrinks, the forecast, CSV out and in."""
+"""Retention by setting, a file that shrinks, the forecast, CSV out and in."""
 
 from __future__ import annotations
 
 import io
-import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -14,7 +12,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from collectors.domain.keeping import parse_keep
-from collectors.history import compaction, exchange, forecast, keep, queries, reserve
+from collectors.history import compaction, exchange, forecast, keep, queries, vacuum
 from collectors.history.cache import clear_caches
 from collectors.history.kinds import Kind
 from collectors.models import Block, Frame, Rollup, Span
@@ -51,27 +49,11 @@ def test_each_storey_goes_when_it_is_too_old(stored: Recorder, settings: Setting
     assert queries.cluster_at(stored.id) is not None, "the newest sample stays, however old"
 
 
-def test_the_reserve_is_given_up_on_a_full_disk_and_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    free = {"bytes": 10 * reserve.RESERVE_BYTES}
-    monkeypatch.setattr(reserve, "database_folder", lambda: tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(total=10**12, free=free["bytes"]))
-    assert reserve.look_after()
-    file = tmp_path / reserve.NAME
-    assert file.stat().st_blocks * 512 >= reserve.RESERVE_BYTES, "its blocks are taken, not promised"
-    free["bytes"] = reserve.LOW_BYTES - 1
-    assert not reserve.look_after()
-    assert not file.exists()
-    free["bytes"] = 2 * reserve.RESERVE_BYTES
-    assert not reserve.look_after(), "not yet: the next cycle would fill the disk again"
-    free["bytes"] = 5 * reserve.RESERVE_BYTES
-    assert reserve.look_after()
-
-
 @pytest.mark.django_db(transaction=True)
 def test_a_file_gives_back_what_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("PostgreSQL's tables are vacuumed by itself")
-    monkeypatch.setattr(reserve, "KEPT_FREE_PAGES", 10)
+    monkeypatch.setattr(vacuum, "KEPT_FREE_PAGES", 10)
     before = connection.settings_dict["NAME"]
     connection.close()
     connection.settings_dict["NAME"] = str(tmp_path / "own.sqlite3")
@@ -80,8 +62,8 @@ def test_a_file_gives_back_what_was_deleted(tmp_path: Path, monkeypatch: pytest.
             cursor.execute("CREATE TABLE large (body BLOB)")
             cursor.executemany("INSERT INTO large VALUES (%s)", [(b"x" * 4000,)] * 2000)
             cursor.execute("DELETE FROM large")
-            assert reserve.shrink() > 1000
-            assert reserve._pragma(cursor, "page_count") < 400
+            assert vacuum.shrink() > 1000
+            assert vacuum._pragma(cursor, "page_count") < 400
     finally:
         connection.close()
         connection.settings_dict["NAME"] = before

@@ -97,14 +97,14 @@ def _check_groups(watch: Watch, classic: str, modern: str) -> None:
 
 
 def _check_slow_facts(watch: Watch, topic: str, short: str) -> None:
-    watch.until("sizes and settings", lambda: watch.cluster.configurations.filter(name=topic))
+    watch.until("sizes and settings", lambda: watch.cluster.configurations.filter(name=topic) and watch.off() == {})
+    watch.until("the size", lambda: watch.topic(topic)["size"])
     brokers = list(Broker.objects.filter(cluster=watch.cluster))
     assert {one.version for one in brokers} == {short}
     assert sum(one.quorum_role == "leader" for one in brokers) == 1
     dirs = LogDir.objects.filter(broker__cluster=watch.cluster)
     assert len(dirs) == len(brokers)
     assert all(one.total_bytes and one.usable_bytes for one in dirs)
-    assert watch.topic(topic)["size"] > 0
     assert watch.topic(topic)["partitions"] == 4
     entries = watch.cluster.configurations.get(kind="topic", name=topic).entries
     assert entries["retention.ms"] == ["3600000", "topic"]

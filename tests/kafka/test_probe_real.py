@@ -49,7 +49,9 @@ def test_a_right_one_passes_every_step(secured: SecuredKafka, mechanism: str) ->
     assert {key: step.outcome for key, step in steps.items()} == dict.fromkeys(ORDER, Outcome.OK)
     assert "certificate valid for 36" in steps["tls"].say
     assert "standard" in steps["sign_in"].say
-    assert re.search(r"log ends of (\d+) of \1 partitions, 1 commit of 1 group", steps["first_cycle"].say)
+    assert re.search(
+        r"log ends of (\d+) of \1 partitions, [1-9]\d* commits? of [1-9]\d* groups?", steps["first_cycle"].say
+    )
     assert all(step.seconds is not None for step in steps.values())
 
 
@@ -205,7 +207,8 @@ def test_what_a_login_may_not_see_is_off_with_the_line_that_turns_it_on(secured:
     steps = probed(secured.properties("observer"))
     rights = steps["rights"]
     assert rights.outcome is Outcome.WARN
-    assert "Off: Sizes on disk: not authorised; Controller and quorum: not authorised" in rights.say
+    assert rights.say.endswith("; 2 of 6 things can be shown")
+    assert (False, "Sizes on disk", "not authorised") in rights.marks
     assert any(line.endswith("--allow-principal User:observer --operation Describe --cluster") for line in rights.lines)
     assert any(line.endswith("--operation DescribeConfigs --topic '*'") for line in rights.lines)
     assert steps["first_cycle"].outcome is Outcome.OK

@@ -132,8 +132,7 @@ def test_what_is_hidden_at_a_restart_is_missed_and_not_gone(secured: SecuredKafk
 def test_what_is_left_out_is_not_stored_and_how_much_that_is_is_known(secured: SecuredKafka, waiting: int) -> None:
     scope = Scope.read({"topics_exclude": "live*\n__*", "groups_include": "readers,nobody-*"})
     with watching(secured.properties("standard"), scope=scope) as watch:
-        for _ in range(3):
-            watch.step()
+        watch.until("configurations", watch.cluster.configurations.exists)
         assert [one.name for one in watch.cluster.topics.all()] == ["watched"]
         assert [one.name for one in watch.cluster.groups.all()] == ["readers"]
         assert set(watch.now.topics.index) == {"watched"}
@@ -149,7 +148,7 @@ def test_a_change_of_configuration_is_an_event(secured: SecuredKafka, waiting: i
         watch.until("configurations", lambda: watch.cluster.configurations.count() >= 3)
         before = Configuration.objects.get(cluster=watch.cluster, kind="topic", name=TOPIC)
         assert before.entries["retention.ms"] == ["604800000", "default"]
-        secured.set_topic_config(TOPIC, {"retention.ms": "3600000"})
+        secured.set_topic_config(TOPIC, "retention.ms", "3600000")
         try:
             changed = Event.objects.filter(cluster=watch.cluster, kind="config_changed")
             watch.until("the change", changed.exists)
@@ -157,7 +156,7 @@ def test_a_change_of_configuration_is_an_event(secured: SecuredKafka, waiting: i
             before.refresh_from_db()
             assert before.entries["retention.ms"] == ["3600000", "topic"]
         finally:
-            secured.set_topic_config(TOPIC, {})
+            secured.set_topic_config(TOPIC, "retention.ms", None)
 
 
 def test_an_observer_sees_lag_and_which_panels_are_off(secured: SecuredKafka, waiting: int) -> None:

@@ -25,6 +25,7 @@ class Still:
     name: str
     interval: float
     last_turn: float
+    trouble: str = ""
 
     def run(self, stop: threading.Event) -> None:
         stop.wait()

@@ -9,12 +9,14 @@ from django.test import Client
 from collectors.history.cache import clear_caches
 from dashboard.live import findings, leaders
 from dashboard.models import Person, Role
+from dashboard.pages import days
 
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
     """Empty the caches, since tests reuse ids of clusters and cycles."""
     findings.forget()
+    days.forget()
     leaders.forget()
     clear_caches()
 

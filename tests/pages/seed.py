@@ -48,6 +48,7 @@ class Company:
     freeze_cycles: int = 20
     empty_groups: frozenset[str] = frozenset()
     never_committed: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()  # judged so; their numbers are there all the same
     gap: tuple[int, int] | None = None  # cycles that were not sampled
     down: frozenset[int] = frozenset()
     with_sizes: bool = True
@@ -146,6 +147,8 @@ def _known(values: np.ndarray) -> Numbers:
 
 
 def _verdict(company: Company, name: str, cycle: int) -> int:
+    if name in company.unknown:
+        return int(Verdict.UNKNOWN)
     if name in company.frozen:
         return int(Verdict.NO_PROGRESS)
     if name in company.empty_groups:

@@ -137,6 +137,10 @@ def test_the_days_left_of_stored_certificates_are_shown(admin: Client) -> None:
     content = admin.get("/clusters/orders-eu/edit/").content.decode()
     assert content.index('Client certificate <span class="name">observer</span>: valid for 6 d') < content.index("Ours")
     assert "PRIVATE KEY" not in content
+    rights = admin.get("/clusters/orders-eu/rights/").content.decode()
+    assert rights.index("client certificate") < rights.index("authority")
+    assert "6 d</span>" in rights
+    assert "PRIVATE KEY" not in rights
 
 
 def test_pausing_and_going_on(admin: Client) -> None:

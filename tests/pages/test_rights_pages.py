@@ -14,6 +14,7 @@ from collectors.domain.rights import NEEDS
 from collectors.domain.scope import Scope
 from collectors.kafka.settings import ConnectionSettings
 from collectors.models import Broker, Cluster, ClusterRight, Configuration, LogDir, Topic
+from dashboard.live.sentences import why_unknown
 
 from .seed import Company, make_company
 
@@ -57,7 +58,7 @@ def test_an_admin_sees_the_lines_of_each_kind_of_kafka_for_this_login(admin: Cli
     response = admin.get("/clusters/demo/rights/")
     page = response.content.decode()
     assert "4 things of 6 are off: this login lacks the rights" in page
-    acls = re.findall(r"kafka-acls --bootstrap-server [^<]*", page)
+    acls = re.findall(r"kafka-acls --bootstrap-server [^<\n]*", page)
     assert [line.partition("--allow-principal ")[2] for line in acls] == [
         "User:observer --operation Describe --cluster",
         "User:observer --operation DescribeConfigs --topic &#x27;*&#x27;",
@@ -106,19 +107,35 @@ def test_what_an_older_kafka_does_not_offer_is_said(viewer: Client, version: str
 
 def test_each_panel_that_is_off_says_why_on_its_own_page(viewer: Client) -> None:
     cluster = made(OFF)
+    configure(cluster, "topic", "orders", retention__ms=["3600000", "topic"])  # read before the right went
+    configure(cluster, "broker", "1", num__partitions=["1", "default"])
     LogDir.objects.all().delete()
-    Broker.objects.update(quorum_role="")
+    Broker.objects.update(quorum_role="voter")
     topic = text_of(viewer.get("/clusters/demo/topics/orders/").content)
     assert "Retention and configuration are off This login lacks the right DescribeConfigs on topics" in topic
     assert "off: this login lacks the right Describe on the cluster" in topic  # the size
     broker = text_of(viewer.get("/clusters/demo/brokers/1/").content)
     assert "Sizes on disk are off" in broker
     assert "quorum off: this login lacks the right Describe on the cluster" in broker
+    assert "voter" not in text_of(viewer.get("/clusters/demo/brokers/").content)
     assert "Configuration of brokers is off" in broker
     page = text_of(viewer.get("/clusters/demo/configuration/").content)
     assert "The settings of this cluster are not visible to this login" in page
     ClusterRight.objects.filter(cluster=cluster).update(why="not offered")
     assert "quorum off: not offered by Kafka 4.3" in text_of(viewer.get("/clusters/demo/brokers/1/").content)
+
+
+def test_groups_that_are_not_known_are_not_called_fine(viewer: Client) -> None:
+    make_company(Company(unknown=frozenset({"analytics", "shipping"})))
+    page = text_of(viewer.get("/clusters/demo/groups/").content)
+    assert "2 groups of 3 are unknown; no other stands still or falls behind" in page
+
+
+def test_what_lag_does_not_need_is_no_reason_for_unknown_lag() -> None:
+    lost = {"part": "commits", "reason": "timeout", "broker": 2}
+    off = [{"part": part, "reason": "not authorised", "broker": None} for part in ("quorum", "log_dirs", "rights")]
+    assert why_unknown([*off, lost]) == "broker 2: timeout (commits)"
+    assert why_unknown(off) == ""
 
 
 def test_a_topic_says_how_long_records_stay_and_what_is_set_on_it(viewer: Client) -> None:
@@ -130,9 +147,8 @@ def test_a_topic_says_how_long_records_stay_and_what_is_set_on_it(viewer: Client
     )  # fmt: skip
     response = viewer.get("/clusters/demo/topics/orders/")
     assert response.context["retention"] == "7\u202fd, 1\u202fGB a partition at most"
-    assert [(one.key, one.is_set) for one in response.context["lines"]] == [
-        ("retention.bytes", True), ("cleanup.policy", False), ("retention.ms", False),
-    ]  # fmt: skip
+    assert [one.key for one in response.context["lines_set"]] == ["retention.bytes"]
+    assert [one.key for one in response.context["lines_rest"]] == ["cleanup.policy", "retention.ms"]
     assert "1 set on this topic" in text_of(response.content)
 
 

@@ -41,6 +41,7 @@ class Member:
     environment: dict[str, str]
     log: Path
     process: subprocess.Popen[bytes] | None = None
+    asked: list[subprocess.Popen[bytes] | None] = field(default_factory=list)
 
     def start(self) -> None:
         with self.log.open("ab") as output:
@@ -63,12 +64,18 @@ class Member:
         assert self.process is not None
         self.process.wait(10)
 
+    def ask(self) -> None:
+        """To end; once, for a second time means at once."""
+        if self.process not in self.asked:
+            self.send(signal.SIGCONT)
+            self.send(signal.SIGTERM)
+            self.asked.append(self.process)
+
     def stop(self) -> int:
         """Asked to end; its exit code."""
         assert self.process is not None
         if self.process.poll() is None:
-            self.send(signal.SIGCONT)
-            self.send(signal.SIGTERM)
+            self.ask()
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:
@@ -135,8 +142,7 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         for member in self.members:
             if member.is_running:
-                member.send(signal.SIGCONT)
-                member.send(signal.SIGTERM)
+                member.ask()
         for member in self.members:
             member.stop()
 

@@ -11,7 +11,7 @@ from collectors.demo.nodes import KafkaCluster
 from tests.e2e.served import wait_for
 from tests.servers import Postgres, Redis
 
-from .fleet import DEAD, LIVE, Fleet
+from .fleet import DEAD, LIVE, Fleet, Watcher
 
 pytestmark = pytest.mark.kafka
 
@@ -27,11 +27,14 @@ def test_two_workers_share_five_clusters_and_both_webs_show_them_at_once(
         assert {fleet.status(port, "/readyz") for port in fleet.ports} == {200}
         assert fleet.subscriptions() == len(fleet.webs), "one subscription per process, not per page"
 
-        # toasts: the dead cluster's collector is blind after fifteen seconds
+        # toasts: the collector of the dead address is blind after fifteen seconds; with the rule off that is over
+        wait_for("the alert", lambda: [s for s, _ in fleet.alerts("collector_blind", DEAD)] == ["firing"], seconds=40)
+        fleet.rows("update dashboard_rule set is_enabled = false where key = 'collector_blind' returning key")
         for page in pages:
-            wait_for("the toast", partial(page.toasts, "Collector is blind", "firing"), seconds=40)
+            wait_for("the toast", partial(page.toasts, "Collector blind", "resolved"), seconds=10)
+            wait_for("some cycles", partial(heard_enough, page), seconds=20)
         for page in pages:
-            assert len(page.toasts("Collector is blind", "firing")) == 1
+            assert len(page.toasts("Collector blind", "resolved")) == 1
             page.close()
 
         for slug in LIVE:
@@ -45,7 +48,6 @@ def test_two_workers_share_five_clusters_and_both_webs_show_them_at_once(
             }
             for page in pages:
                 heard = page.when(slug)
-                assert len(heard) >= 5, f"{slug}: {len(heard)} cycles heard"
                 delays = [at - stored[number] for number, at in heard.items() if number in stored]
                 # looking by itself every two seconds, a hub would be a second late half of the time
                 assert statistics.median(delays[1:]) < 0.6, f"{slug}: {sorted(delays)}"
@@ -58,3 +60,7 @@ def test_two_workers_share_five_clusters_and_both_webs_show_them_at_once(
         fleet.assert_whole()
         assert len(fleet.cycles(DEAD)) >= 3
     assert [member.process.returncode for member in fleet.members if member.process] == [0] * 5
+
+
+def heard_enough(page: Watcher) -> bool:
+    return all(len(page.when(slug)) >= 6 for slug in LIVE)

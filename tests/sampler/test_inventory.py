@@ -125,6 +125,8 @@ def test_two_members_fewer_and_what_nobody_owns_then(cluster: Cluster) -> None:
     assert see_groups(cluster, holding(a=[0, 1, 4])) == [
         "Group g rebalanced: 1 member, 1 fewer (b left); 3 partitions unowned"
     ]
+    assert see_groups(cluster, holding()) == ["Group g has no members any more (a left); 3 partitions unowned"]
+    see_groups(cluster, holding(a=[0, 1, 4]))
     assert see_groups(cluster, holding(a=[0, 1, 4, 2, 3, 5])) == [
         "Group g moved partitions between its 1 member; no partition unowned"
     ]

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 class Dying:
     """A loop that cannot run."""
 
-    name, interval, last_turn = "judge", 1.0, 0.0
+    name, interval, last_turn, trouble = "judge", 1.0, 0.0, ""
 
     def run(self, stop: threading.Event) -> None:
         raise RuntimeError("it is broken")

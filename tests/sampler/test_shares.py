@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import settings
 from django.db.models.functions import Now
 
 from collectors.kafka.settings import ConnectionSettings
-from collectors.models import Cluster, Lease
+from collectors.models import Cluster, Cycle, Lease
 from collectors.secrets import encrypt
-from collectors.shares import Standing, free_leases, share
+from collectors.shares import Standing, free_leases, missed, share
 from dashboard import loops
 from dashboard.loops import ResidentLoops
 
@@ -113,7 +114,7 @@ def test_a_worker_that_ends_leaves_all_to_the_others(clusters: list[Cluster]) ->
 def test_what_nobody_takes_comes_back_and_stays(clusters: list[Cluster], monkeypatch: pytest.MonkeyPatch) -> None:
     """The other worker lacks the key, say: no to and fro."""
     first, useless = worker(), worker()
-    monkeypatch.setattr(useless, "_take", lambda cluster: None)
+    monkeypatch.setattr(useless, "_take", lambda cluster, **how: None)
     assert look(first, useless, first, useless)[0] == 3
     Lease.objects.filter(holder="").update(expires_at=Now() - timedelta(seconds=6))
     assert look(first, useless)[0] == 5
@@ -145,3 +146,28 @@ def test_the_row_of_a_killed_worker_is_forgotten() -> None:
     look(here)
     assert Lease.objects.workers() == [here.holder]
     assert not Lease.objects.filter(holder=gone.holder).exists()
+
+
+def test_due_times_that_a_lost_holder_passed_over_are_counted(clusters: list[Cluster]) -> None:
+    cluster = clusters[0]
+    assert missed(cluster, 1_000_000.0) == 0, "before the first cycle nothing was due"
+    at = datetime.fromtimestamp(1_000_000, UTC)
+    Cycle.objects.create(
+        cluster=cluster, number=7, epoch=1, due_at=at, started_at=at, taken_at=at, ended_at=at, is_reachable=True
+    )
+    cluster.last_cycle = 7
+    assert cluster.interval_seconds == 5.0
+    assert missed(cluster, 1_000_005.4) == 0
+    assert missed(cluster, 1_000_013.0) == 2
+    assert missed(cluster, 999_000.0) == 0, "a clock that stepped back"
+
+
+def test_after_an_outage_of_the_database_each_holder_goes_on_with_its_own(clusters: list[Cluster]) -> None:
+    first, second = worker(), worker()
+    look(first, second, first, second)
+    lapse(first)
+    lapse(second)
+    second._back_at = time.monotonic()
+    assert look(second) == [2], "the first one's are left to it for an interval"
+    second._back_at -= 60.0
+    assert look(second) == [5]

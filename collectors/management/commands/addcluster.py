@@ -58,6 +58,8 @@ class Command(BaseCommand):
         for step in probe(reading.settings, notes=reading.notes, taken=reading.taken):
             took = f" ({step.seconds * 1000:.0f} ms)" if step.seconds is not None else ""
             self.stdout.write(f"{step.outcome.upper():5} {step.title}: {step.say}{took}")
+            for is_on, what, note in step.marks:
+                self.stdout.write(f"      {'on ' if is_on else 'off'} {what}{': ' + note if note else ''}")
             for line in (step.fix, *step.lines):
                 if line:
                     self.stdout.write(f"      {line}")

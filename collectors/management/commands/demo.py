@@ -18,12 +18,13 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
-from collectors.demo import jars
-from collectors.demo.acts import ACTS, BROKER
+from collectors.demo import elsewhere, jars
+from collectors.demo.acts import ACTS, BROKER, Act
 from collectors.demo.director import Director
-from collectors.demo.effects import BrokerAway, SamplingCut, ShortRetention
+from collectors.demo.effects import BrokerAway, Deleting, Effect, SamplingCut, ShortRetention
+from collectors.demo.elsewhere import Elsewhere
 from collectors.demo.nodes import KafkaCluster, KafkaFailedError
-from collectors.demo.processes import FolderInUseError, PidFile
+from collectors.demo.processes import FolderInUseError, PidFile, only_user_of
 from collectors.demo.secured import SecuredKafka, write_private
 from collectors.demo.topics import TopicsRefusedError, create_topics
 from collectors.demo.trickle import Trickle
@@ -34,6 +35,7 @@ from collectors.secrets import encrypt
 
 SLUG = "demo"
 SECURED_SLUG = "secured"
+ELSEWHERE_SLUG = "demo-elsewhere"
 SECURED_FOLDER = "kafka-secured"
 
 
@@ -47,7 +49,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--secured", action="store_true", help="also a node with TLS, sign-in and few rights, as a second cluster"
         )
-        parser.add_argument("--act", choices=sorted(ACTS), help="start with this act at once")
+        parser.add_argument("--act", choices=sorted(ACTS), help="start with this act, after half a minute of quiet")
+        parser.add_argument(
+            "--bootstrap",
+            metavar="HOST:PORT",
+            help="play on this test cluster of yours instead: asks first, and removes what it made when it ends",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         os.environ["STREAMGAUGE_DEMO"] = "1"
@@ -56,6 +63,9 @@ class Command(BaseCommand):
         settings.ALLOWED_NETWORKS = sorted({*settings.ALLOWED_NETWORKS, "loopback"})
         signal.signal(signal.SIGTERM, _end)
         folder = Path(settings.DATA_DIR) / "kafka"
+        if options["bootstrap"]:
+            self._elsewhere(options)
+            return
         try:
             with KafkaCluster(folder, cache_dir=settings.CACHE_DIR, say=self._say) as nodes:
                 self._run(nodes, folder, options)
@@ -80,7 +90,8 @@ class Command(BaseCommand):
                 secured = Path(settings.DATA_DIR) / SECURED_FOLDER
                 PidFile(secured / "pids", marker=f"-Dstreamgauge.folder={secured}").end_left_over()
                 Cluster.objects.filter(slug=SECURED_SLUG).update(is_paused=True)
-            tell = beside.enter_context(traffic(nodes, folder))
+            Cluster.objects.filter(slug=ELSEWHERE_SLUG).update(is_paused=True)
+            tell = beside.enter_context(traffic(nodes.bootstrap, folder, marker=nodes.marker))
             director = Director(
                 cluster.pk,
                 tell,
@@ -103,6 +114,65 @@ class Command(BaseCommand):
             finally:
                 director.stop()
                 call_command("signinlink", revoke_reusable=True, stdout=open(os.devnull, "w"))  # noqa: SIM115
+
+    def _elsewhere(self, options: dict[str, Any]) -> None:
+        """The same company on a cluster that is there already; what was made is removed whatever ends the demo."""
+        first = ACTS[options["act"]] if options["act"] else None
+        if options["secured"] or (first is not None and first.effect in ("broker", "sampling")):
+            raise CommandError(
+                "--secured and the acts broker and blind need the demo's own Kafka: leave out --bootstrap."
+            )
+        folder = Path(settings.DATA_DIR) / "elsewhere"
+        try:
+            with only_user_of(folder):
+                found = elsewhere.look(options["bootstrap"])
+                self._say(elsewhere.question(found))
+                if self._answer("Create all this? Type yes: ") != "yes":
+                    self._say("Nothing was created.")
+                    return
+                self._play_elsewhere(found, folder, first, options["port"])
+        except (elsewhere.NotReachedError, FolderInUseError, TopicsRefusedError) as error:
+            raise CommandError(str(error)) from None
+        except KeyboardInterrupt:
+            pass
+
+    def _play_elsewhere(self, found: Elsewhere, folder: Path, first: Act | None, port: int) -> None:
+        call_command("upgrade")
+        Cluster.objects.filter(slug__in=(SLUG, SECURED_SLUG)).update(is_paused=True)
+        connection = ConnectionSettings.from_properties({"bootstrap.servers": found.bootstrap})
+        prefix = elsewhere.PREFIX
+        try:
+            create_topics(found.bootstrap, prefix)
+            cluster = register_as(ELSEWHERE_SLUG, "Demo on a test cluster", connection)
+            marker = f"-Dstreamgauge.folder={folder.absolute()}"
+            with traffic(found.bootstrap, folder, marker=marker, prefix=prefix) as tell:
+                effects: dict[str, Effect] = {"retention": Deleting(found.bootstrap, prefix)}
+                director = Director(cluster.pk, tell, first=first, effects=effects, prefix=prefix)
+                director.start()
+
+                def stop() -> None:
+                    self._say("Stopping ...")
+                    director.stop()
+                    tell.end()
+
+                try:
+                    call_command("serve", port=port, on_ready=self._ready, on_stopping=stop)
+                finally:
+                    director.stop()
+                    call_command("signinlink", revoke_reusable=True, stdout=open(os.devnull, "w"))  # noqa: SIM115
+        finally:
+            Cluster.objects.filter(slug=ELSEWHERE_SLUG).update(is_paused=True)
+            self._say(f"Deleting the topics and groups {prefix}... ")
+            left = elsewhere.remove(found.bootstrap)
+            self._say(
+                "Not deleted:\n  " + "\n  ".join(left) if left else "All that was made is gone. The history stays."
+            )
+
+    def _answer(self, asked: str) -> str:
+        """What is typed, or piped in; "" when there is nobody to ask."""
+        self.stdout.write(asked, ending="")
+        self.stdout.flush()
+        return sys.stdin.readline().strip().lower()
 
     @contextlib.contextmanager
     def _secured(self) -> Iterator[None]:
@@ -161,7 +231,14 @@ def register_as(slug: str, name: str, connection: ConnectionSettings) -> Cluster
     stored = encrypt(connection.to_stored(), settings.INSTANCE_KEY)
     cluster, _ = Cluster.everything.update_or_create(
         slug=slug,
-        defaults={"name": name, "settings_encrypted": stored, "is_paused": False, "deleted_at": None},
+        # its own id is learnt anew: who deletes the folder of the demo's Kafka gets another cluster
+        defaults={
+            "name": name,
+            "settings_encrypted": stored,
+            "is_paused": False,
+            "deleted_at": None,
+            "kafka_cluster_id": "",
+        },
     )
     return cluster
 
@@ -190,14 +267,17 @@ class Tell:
 
 
 @contextlib.contextmanager
-def traffic(nodes: KafkaCluster, folder: Path) -> Iterator[Tell]:
-    """The traffic's process while the block runs; gives what sends it orders."""
-    pids = PidFile(folder / "traffic-pids", marker=nodes.marker)
+def traffic(bootstrap: str, folder: Path, *, marker: str, prefix: str = "") -> Iterator[Tell]:
+    """The traffic's process while the block runs; gives what sends it orders.
+
+    `marker` is a text by which a later start knows it as its own, `prefix` comes before all names of topics and groups.
+    """
+    pids = PidFile(folder / "traffic-pids", marker=marker)
     pids.end_left_over()
     log_file = folder / "logs" / "traffic.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "collectors.demo.traffic"]
-    command += [f"--bootstrap={nodes.bootstrap}", f"--folder={nodes.marker}"]
+    command += [f"--bootstrap={bootstrap}", f"--folder={marker}", f"--prefix={prefix}"]
     with log_file.open("ab") as output:
         process = subprocess.Popen(
             # a session of its own: Ctrl-C in the terminal goes to the command, which ends this in its own order

@@ -76,6 +76,8 @@ def labels_of(payload: Mapping[str, Any]) -> dict[str, str]:
 def alert_of(message: Message, *, now: float) -> dict[str, Any]:
     payload = message.payload
     at = datetime.fromtimestamp(now, UTC)
+    if payload.get("started_at"):  # by the sampler's clock, which may be ahead of this one
+        at = max(at, datetime.fromisoformat(payload["started_at"]))
     is_over = message.event == "resolved"
     ends = payload.get("resolved_at") if is_over else None
     if message.event == "test":

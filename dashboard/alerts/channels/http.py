@@ -67,7 +67,7 @@ def checked_url(typed: str, outside: Outside, *, field: str = "url") -> str:
     except AddressRefusedError as error:
         raise FieldError(field, str(error)) from None
     except AddressUnresolvedError:
-        if "." not in target.host:
+        if "." not in target.host.rstrip("."):
             raise FieldError(field, f"The host {target.host!r} could not be found; is the name complete?") from None
     return url
 

@@ -76,7 +76,7 @@ class Email:
         except AddressRefusedError as error:
             raise FieldError("port" if error.code == "port_not_allowed" else "host", str(error)) from None
         except AddressUnresolvedError:
-            if "." not in host:
+            if "." not in host.rstrip("."):
                 raise FieldError("host", f"The host {host!r} could not be found; is the name complete?") from None
         user, password = typed.get("user", "").strip(), typed.get("password", "")
         if user and not password:

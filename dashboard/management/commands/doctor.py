@@ -20,7 +20,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from collectors import as_code
+from collectors import as_code, storage
 from collectors.domain.words import counted
 from collectors.models import Cycle
 from dashboard import schema
@@ -174,6 +174,12 @@ def database() -> Iterator[Finding]:
         yield Finding(Level.BAD, f"{len(found.waiting)} migrations were not run", "manage.py upgrade, or start serve")
     else:
         yield Finding(Level.OK, f"the database answers and is up to date ({connection.vendor})")
+    if damage := storage.damage():
+        yield Finding(
+            Level.BAD,
+            f"the database file is damaged: {damage}",
+            "stop Streamgauge and put a backup in its place; what still can be read: sqlite3 FILE .recover",
+        )
 
 
 def people() -> Iterator[Finding]:

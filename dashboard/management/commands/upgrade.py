@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from collectors import storage
 from dashboard import schema
 from dashboard.alerts.defaults import install_default_rules
 from dashboard.backups import BackupError
@@ -16,8 +17,11 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:
+        file = storage.database_file()
+        if file is not None and (reason := storage.unusable(file)):
+            raise CommandError(reason, returncode=2)
         try:
             schema.upgrade(self.stdout.write)
         except (schema.SchemaError, BackupError) as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         install_default_rules()

@@ -15,7 +15,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from collectors import storage
 from collectors.as_code import EnvironmentRefusedError, clusters_file, reconcile
+from dashboard import schema
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +47,14 @@ def prepare(say: Callable[[str], object]) -> None:
     from dashboard.static_files import collect
 
     call_command("upgrade")
+    if (folder := storage.database_folder()) is not None:
+        storage.keep_reserve(folder)
     try:
-        for line in reconcile(os.environ, clusters_file(settings.CLUSTERS_FILE, settings.DATA_DIR)):
-            say(line)
-    except EnvironmentRefusedError as error:
-        raise CommandError(str(error)) from None
+        with schema.one_at_a_time(say):
+            for line in reconcile(os.environ, clusters_file(settings.CLUSTERS_FILE, settings.DATA_DIR)):
+                say(line)
+    except (EnvironmentRefusedError, schema.SchemaError) as error:
+        raise CommandError(str(error), returncode=2) from None
     collect()
     # one busy Python thread must not make a page wait 20 times longer
     sys.setswitchinterval(0.0005)
@@ -124,11 +129,13 @@ class WebProcess:
     def _begin(self) -> None:
         import asyncio
 
+        from dashboard.intake import bound
         from dashboard.live.guard import GuardedProtocol
 
         # both factories are made by run(), the first connection comes later
         self.server.ws_factory.protocol = GuardedProtocol
         self.server.http_factory.timeOut = IDLE_SECONDS
+        bound(self.server.http_factory)
         self.hub.start(asyncio.get_event_loop())
         self.start_others()
         threading.Thread(target=self.on_ready, args=(self.port,), name="ready", daemon=True).start()

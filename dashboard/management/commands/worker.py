@@ -31,7 +31,7 @@ class Command(BaseCommand):
         try:
             schema.wait_for_upgrade(self.stdout.write)
         except schema.SchemaError as error:
-            raise CommandError(str(error)) from None
+            raise CommandError(str(error), returncode=2) from None
         from celery.worker import WorkController
 
         from dashboard.celery import app

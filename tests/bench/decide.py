@@ -1,0 +1,70 @@
+"""Bench: what deciding costs without Kafka: verdicts, storing, and the judge, at 30 000 and 105 000 positions."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+from django.db import transaction
+
+from collectors.domain.numbers import Column
+from collectors.domain.topology import GroupType
+from collectors.domain.verdicts import GroupRow, judge_groups
+from collectors.domain.window import LENGTH, Window
+from collectors.history.frames import FrameWriter
+from collectors.history.kinds import Kind
+
+from .history_frames import INTERVAL, Traffic, new_cluster, own_database
+from .lines import Line, line
+
+SIZES = ((30_000, 10, 300), (100_000, 20, 5_000))
+TURNS = 10
+
+
+def run() -> list[Line]:
+    lines = []
+    for partitions, per_topic, groups in SIZES:
+        with own_database():
+            lines += _measure(partitions, per_topic, groups)
+    return lines
+
+
+def _measure(partitions: int, per_topic: int, groups: int) -> list[Line]:
+    traffic = Traffic(partitions, per_topic, groups)
+    positions = len(traffic.commits_layout)
+    size = f"{partitions:,} partitions, {groups:,} groups, {positions:,} commits".replace(",", " ")
+    rows = {name: GroupRow(name, GroupType.CLASSIC, 2) for name in traffic.commits_layout.owners}
+    window = Window()
+    cluster = new_cluster(f"decide-{partitions}")
+    writer = FrameWriter(cluster.pk)
+    began = time.time() - INTERVAL * (LENGTH + 2 * TURNS)
+    columns: dict[Kind, Column] = {}
+
+    def sample(number: int) -> None:
+        nonlocal columns
+        columns = traffic.cycle()
+        window.push(began + INTERVAL * number, columns[Kind.COMMITTED], columns[Kind.END])
+
+    for number in range(LENGTH):
+        sample(number)
+    judging, storing = [], []
+    for number in range(LENGTH, LENGTH + TURNS):
+        sample(number)
+        judging.append(_timed(lambda: judge_groups(window, rows, interval_seconds=INTERVAL)))
+
+        def store(number: int = number) -> None:
+            with transaction.atomic():
+                writer.write(number, began + INTERVAL * number, columns)
+
+        storing.append(_timed(store))
+    return [
+        line(f"verdicts of all groups over 24 samples, {size}", statistics.median(judging), "ms of CPU"),
+        line(f"storing the frames of a cycle, {size}", statistics.median(storing), "ms of CPU"),
+    ]
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.thread_time()
+    work()
+    return (time.thread_time() - began) * 1e3
