@@ -40,7 +40,7 @@ def company(count: int = 3, **changes: object) -> Company:
 # Queries of the first request of a cycle, which computes what the process then keeps, and of each further one.
 QUERIES = {
     "/": (50, 28),
-    "/clusters/demo/": (64, 43),
+    "/clusters/demo/": (65, 44),
     "/clusters/demo/groups/": (42, 27),
     "/clusters/demo/groups/group-0/": (36, 21),
     "/clusters/demo/topics/": (28, 21),
@@ -68,7 +68,7 @@ QUERIES = {
     "/clusters/demo/?fragment=top": (27, 14),
     "/clusters/demo/?fragment=timeline": (22, 15),
     "/clusters/demo/?fragment=firing": (21, 14),
-    "/clusters/demo/?fragment=brokers": (24, 16),
+    "/clusters/demo/?fragment=brokers": (25, 17),
     "/clusters/demo/groups/group-0/?fragment=top": (35, 20),
     "/clusters/demo/topics/topic-0/?fragment=top": (24, 17),
     "/surroundings/side/?section=groups&cluster=demo": (21, 14),
@@ -91,7 +91,7 @@ QUERIES = {
     "/alerts/deliveries/?fragment=rows": (23, 16),
     "/instance/?fragment=loops": (23, 16),
     "/instance/?fragment=sampling": (23, 16),
-    "/instance/?fragment=history": (0, 0),
+    "/instance/?fragment=history": (27, 20),
     "/clusters/demo/dead-letters/?fragment=rows": (47, 40),
     "/clusters/demo/events/?fragment=rows": (21, 14),
 }
