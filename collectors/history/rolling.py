@@ -238,6 +238,7 @@ class _Series:
             values, known = _with_total(*self.table("verdict"), in_total=False)
             each = [((values == verdict) & known)[shown].astype(np.int64) for verdict in range(VERDICTS)]
             shares = np.stack([np.add.reduceat(one, starts, axis=0) for one in each])
+            shares[:, :, -1] = shares[:, :, :-1].sum(axis=2)  # of the whole cluster: samples of all groups
         owners = [*self.index, TOTAL]
         order = np.array(sorted(range(len(owners)), key=owners.__getitem__), dtype=np.int64)
         names = tuple(owners[i] for i in order.tolist())
