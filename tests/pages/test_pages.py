@@ -91,6 +91,7 @@ QUERIES = {
     "/alerts/deliveries/?fragment=rows": (23, 16),
     "/instance/?fragment=loops": (23, 16),
     "/instance/?fragment=sampling": (23, 16),
+    "/instance/?fragment=history": (27, 20),
     "/clusters/demo/dead-letters/?fragment=rows": (47, 40),
     "/clusters/demo/events/?fragment=rows": (21, 14),
 }
