@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import time
 from typing import Any
 
 import plotly.graph_objects as go
@@ -15,7 +16,7 @@ from django.test import Client
 
 from dashboard.access.csp import PLOTLY_STYLE_HASH, policy
 from dashboard.charts.bundle import NAME, bundle_path
-from dashboard.charts.figures import Chart, Gap, Line, Mark, chart_json
+from dashboard.charts.figures import NOTHING_KNOWN, Chart, Gap, Line, Mark, chart_json
 
 from .seed import Company, make_company
 
@@ -97,6 +98,21 @@ def test_a_subject_without_samples_has_an_empty_chart(name: str, viewer: Client)
     assert answer["empty"] is True
 
 
+def test_the_day_before_is_laid_over_a_chart(viewer: Client) -> None:
+    now = time.time()
+    make_company(Company(cycles=60), now=now - 86_400)
+    asked = {"subject": "t", "name": "orders", "what": "rate", "from": "now-6m", "to": "now"}
+    plain = viewer.get(BASE, asked).json()
+    assert plain["empty"] is True
+    compared = viewer.get(BASE, {**asked, "compare": "1d"}).json()
+    line = compared["figure"]["data"][-1]
+    assert line["name"] == "messages in, the day before"
+    assert line["line"]["dash"] == "dot"
+    assert line["x"][-1] / 1000 == pytest.approx(now, abs=30), "at today's hours"
+    assert max(value for value in line["y"] if value is not None) > 0
+    assert viewer.get(BASE, {**asked, "compare": "9y"}).json()["figure"]["data"] == plain["figure"]["data"]
+
+
 def test_points_are_bounded(viewer: Client) -> None:
     make_company(Company(cycles=100))
     answer = viewer.get(BASE, {**FULL, "points": "25"}).json()
@@ -134,3 +150,13 @@ def test_the_policy_allows_exactly_the_style_that_plotly_s_bundle_puts_into_the_
 
 def _bundle() -> str:
     return bundle_path().read_text(encoding="utf-8")
+
+
+def test_a_curve_that_is_never_known_says_so_and_is_not_taken_for_no_samples(viewer: Client) -> None:
+    make_company(Company(never_committed=frozenset({"analytics"})))
+    series = "/clusters/demo/series/?subject=g&what=lag&name="
+    answer = viewer.get(f"{series}analytics&from=now-5m").json()
+    assert answer["empty"]
+    assert answer["notes"] == [NOTHING_KNOWN]
+    assert viewer.get(f"{series}shipping&from=now-5m").json()["notes"] == []
+    assert viewer.get(f"{series}analytics&from=now-9h&to=now-8h").json()["notes"] == []

@@ -40,8 +40,8 @@ def company(count: int = 3, **changes: object) -> Company:
 # Queries of the first request of a cycle, which computes what the process then keeps, and of each further one.
 QUERIES = {
     "/": (50, 28),
-    "/clusters/demo/": (64, 43),
-    "/clusters/demo/groups/": (42, 27),
+    "/clusters/demo/": (65, 44),
+    "/clusters/demo/groups/": (43, 28),
     "/clusters/demo/groups/group-0/": (36, 21),
     "/clusters/demo/topics/": (28, 21),
     "/clusters/demo/topics/topic-0/": (42, 27),
@@ -68,14 +68,14 @@ QUERIES = {
     "/clusters/demo/?fragment=top": (27, 14),
     "/clusters/demo/?fragment=timeline": (22, 15),
     "/clusters/demo/?fragment=firing": (21, 14),
-    "/clusters/demo/?fragment=brokers": (24, 16),
+    "/clusters/demo/?fragment=brokers": (25, 17),
     "/clusters/demo/groups/group-0/?fragment=top": (35, 20),
     "/clusters/demo/topics/topic-0/?fragment=top": (24, 17),
     "/surroundings/side/?section=groups&cluster=demo": (21, 14),
     "/clusters/demo/?fragment=groups": (42, 27),
     "/clusters/demo/?fragment=topics": (28, 21),
     "/clusters/demo/?fragment=changed": (21, 14),
-    "/clusters/demo/groups/?fragment=rows": (42, 27),
+    "/clusters/demo/groups/?fragment=rows": (43, 28),
     "/clusters/demo/topics/?fragment=rows": (28, 21),
     "/clusters/demo/groups/group-0/?fragment=partitions": (33, 18),
     "/clusters/demo/groups/group-0/?fragment=members": (34, 19),
@@ -91,6 +91,7 @@ QUERIES = {
     "/alerts/deliveries/?fragment=rows": (23, 16),
     "/instance/?fragment=loops": (23, 16),
     "/instance/?fragment=sampling": (23, 16),
+    "/instance/?fragment=history": (27, 20),
     "/clusters/demo/dead-letters/?fragment=rows": (47, 40),
     "/clusters/demo/events/?fragment=rows": (21, 14),
 }
@@ -201,6 +202,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(viewer: Cli
     assert counts[300] == QUERIES
 
 
+@pytest.mark.slow
 def test_lists_are_fit_for_ten_thousand_topics_and_groups(viewer: Client) -> None:
     """Sorted, searched and paged: the same queries as with three, and a page of rows in the answer."""
     many = 10_000
