@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow  # processes of their own
+pytestmark = [pytest.mark.sqlite, pytest.mark.slow]  # processes of their own
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = "import django; django.setup()\n"
 
