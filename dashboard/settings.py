@@ -105,7 +105,10 @@ TEMPLATES = [
 SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    "init_command": (
+        "PRAGMA auto_vacuum=INCREMENTAL; "  # counts only before a file has its first page
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
+    ),
 }
 # PostgreSQL: a process that stands still must not keep its locks, and a page must say soon that nothing answers.
 POSTGRES_OPTIONS = {

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from collectors import storage
-from collectors.history import compaction, keep
+from collectors.history import compaction, keep, vacuum
 from dashboard.alerts import retention
 from dashboard.models import Judgement
 
@@ -29,3 +29,4 @@ def forget_old_samples() -> None:
         retention.forget_old(now=timezone.now(), days=settings.ALERT_DAYS)
 
     storage.with_reserve(storage.database_folder(), forget, at_once=keep.SLICE)
+    vacuum.shrink()

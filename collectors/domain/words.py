@@ -20,6 +20,17 @@ def rate(value: float) -> str:
     return f"{value:.1f}/s" if value < 9.95 and value != round(value) else f"{count(value)}/s"
 
 
+def size(value: float) -> str:
+    """Decimal units, three digits at most: "0 B", "14 kB", "1.2 GB"."""
+    amount, units = float(value), ("B", "kB", "MB", "GB", "TB", "PB")
+    for unit in units:
+        if amount < 999.5 or unit == units[-1]:
+            digits = f"{amount:.0f}" if unit == "B" or amount >= 99.5 else f"{amount:.{1 if amount >= 9.95 else 2}f}"
+            return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits}{THIN}{unit}"
+        amount /= 1000
+    raise AssertionError(value)
+
+
 def duration(seconds: float) -> str:
     """Two units at most: "8 s", "1 min 10 s", "3 h 10 min", "2 d 4 h"."""
     whole = max(0, round(seconds))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from collectors.models import Block
 
 from . import matrix
 from .cache import LeastRecent
-from .codec import BadBodyError
+from .codec import BadBodyError, escaped, unescaped
 from .kinds import OF_TOPICS, Kind
 from .matrix import Opened, Pair
 
@@ -29,13 +28,8 @@ NAMES_IN_A_QUERY = 5_000
 
 def owner_key(owner: str) -> int:
     """A signed 64-bit hash of an owner's name: equal in every process."""
-    digest = hashlib.blake2b(json.dumps(owner).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(escaped(owner).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
-
-
-def owner_text(owner: str) -> str:
-    """A name as any database takes it: ASCII, with escapes for NUL and for halves of surrogate pairs."""
-    return json.dumps(owner)
 
 
 def usual_pairs(kind: Kind, owner: str, rows: int) -> list[Pair] | None:
@@ -77,7 +71,7 @@ def fetch(kind: Kind, spans: Iterable[int], owners: Sequence[str]) -> Fetched:
         rows = rows.filter(owner_key__in=[owner_key(owner) for owner in names])
     found: dict[tuple[int, str], list[Part]] = {}
     for pk, span, text, body in rows.order_by("span", "part").values_list("pk", "span_id", "owner", "body"):
-        owner = json.loads(text)
+        owner = unescaped(text)
         if owner not in names:
             continue
         try:

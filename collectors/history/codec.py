@@ -257,6 +257,18 @@ def _runs(references: Sequence[Ints]) -> list[tuple[int, int]]:
     return list(zip(edges, [*edges[1:], len(references)], strict=True))
 
 
+# Names as text that any database and file takes
+
+
+def escaped(name: str) -> str:
+    """A name as JSON: ASCII, with escapes for NUL and for halves of surrogate pairs."""
+    return json.dumps(name)
+
+
+def unescaped(text: str) -> str:
+    return str(json.loads(text))
+
+
 # Layouts: JSON of owners, distinct topics and counts, then the arrays, zstd, checksum in front.
 
 _LAYOUT_HEADER = struct.Struct("<BII")  # version, checksum, bytes of JSON

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from collectors.models import Block, Cluster, Frame, Lease, RollupState, Span
 
-from . import blocks, folding, layouts, matrix, rolling, spans
+from . import blocks, codec, folding, layouts, matrix, rolling, spans
 from .frames import delete_unused_layouts
 from .kinds import Kind
 from .layouts import SEGMENT_POSITIONS
@@ -76,7 +76,7 @@ def run(*, before_cycles: Mapping[int, int]) -> Compacted:
     try:
         for cluster_id in Cluster.everything.values_list("pk", flat=True):
             began = time.monotonic()
-            rolling.roll(cluster_id)
+            rolling.roll(cluster_id, go_on=go_on)
             folding.fold(cluster_id, go_on=go_on)
             one = compact(cluster_id, before_cycle=_waited_for(cluster_id, before_cycles), go_on=go_on)
             done.add(one)
@@ -180,7 +180,7 @@ def _compact_span(cluster_id: int, kind: Kind, heads: Heads, done: Compacted, go
                 span=span,
                 owner_key=blocks.owner_key(owner),
                 part=parts[owner],
-                owner=blocks.owner_text(owner),
+                owner=codec.escaped(owner),
                 body=body,
             )
             made.append((row, own_matrix))

@@ -6,8 +6,7 @@ go when all rollups that they went into are stored.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,10 +15,10 @@ from numpy.typing import NDArray
 
 from collectors.models import Rollup, RollupFrame, RollupState
 
-from . import blocks, layouts, matrix
+from . import blocks, codec, layouts, matrix
 from .codec import BadBodyError
 from .families import Family, Rolled, merged, row_count
-from .slices import ask
+from .slices import GoOn, ask
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -75,7 +74,7 @@ def decode_minute(family: Family, body: bytes, owners: int) -> Rolled:
     return Rolled.of_rows(family, found)
 
 
-def fold(cluster_id: int, *, go_on: Callable[[], bool]) -> int:
+def fold(cluster_id: int, *, go_on: GoOn) -> int:
     """Put minutes that are over, ten at a time, into their owners' rows; returns the rows written."""
     state = RollupState.objects.filter(cluster_id=cluster_id).first()
     if state is None:
@@ -93,7 +92,7 @@ def fold(cluster_id: int, *, go_on: Callable[[], bool]) -> int:
     return written + _coarsen(state, go_on)
 
 
-def _fold_window(cluster_id: int, family: Family, window: int, minutes: list[int], go_on: Callable[[], bool]) -> int:
+def _fold_window(cluster_id: int, family: Family, window: int, minutes: list[int], go_on: GoOn) -> int:
     found = frames_of(cluster_id, family, minutes)
     owners = sorted({owner for names, _ in found.values() for owner in names})
     written = 0
@@ -198,14 +197,14 @@ def _row(cluster_id: int, family: Family, owner: str, resolution: int, start: in
         cluster_id=cluster_id,
         family=family.value,
         owner_key=blocks.owner_key(owner),
-        owner=blocks.owner_text(owner),
+        owner=codec.escaped(owner),
         resolution=resolution,
         start=start,
         body=body,
     )
 
 
-def _upsert(rows: Sequence[Rollup], go_on: Callable[[], bool]) -> None:
+def _upsert(rows: Sequence[Rollup], go_on: GoOn) -> None:
     with transaction.atomic():
         ask(go_on)
         Rollup.objects.bulk_create(
@@ -216,7 +215,7 @@ def _upsert(rows: Sequence[Rollup], go_on: Callable[[], bool]) -> None:
         )
 
 
-def _coarsen(state: RollupState, go_on: Callable[[], bool]) -> int:
+def _coarsen(state: RollupState, go_on: GoOn) -> int:
     """Tens of minutes and hours out of the minutes of two hours that are over."""
     closed = state.minute * 60 - state.minute * 60 % WINDOW
     windows = Rollup.objects.filter(cluster_id=state.cluster_id, resolution=60, start__lt=closed)
@@ -247,7 +246,7 @@ def _coarsen_some(
     family: Family,
     window: int,
     some: Sequence[tuple[int, int, str, bytes | memoryview]],
-    go_on: Callable[[], bool],
+    go_on: GoOn,
 ) -> int:
     written = 0
     for resolution in RESOLUTIONS[1:]:
@@ -275,7 +274,7 @@ def _coarsen_some(
             whole: Filled = (filled, held)
             if (key, start) in kept:
                 whole = overlay(kept[key, start], whole)
-            rows.append(_row(cluster_id, family, json.loads(owner), resolution, start, encode(*whole)))
+            rows.append(_row(cluster_id, family, codec.unescaped(owner), resolution, start, encode(*whole)))
         _upsert(rows, go_on)
         written += len(rows)
     return written

@@ -33,6 +33,7 @@ from .ranges import (
     gauge_history,
     group_history,
     topic_history,
+    worst_verdicts,
 )
 from .reading import Heads, first_segments
 from .selection import Member, Sampled, Selection, by_topic, fetch, members_of
@@ -79,6 +80,7 @@ __all__ = [
     "sparklines",
     "thinned",
     "topic_history",
+    "worst_verdicts",
 ]
 
 

@@ -10,6 +10,8 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from collectors.domain.verdicts import Verdict
+
 from . import arrivals, curves, gauges, histories, strips
 from .arrivals import ArrivalHistory
 from .curves import Band
@@ -308,3 +310,23 @@ def _reduced(points: _Points, since: float, until: float, most: int) -> _Points:
     reduced = curves.Buckets(edges, times[edges[1:] - 1], gap)
     bands = {name: reduced.merged(band) for name, band in points.bands.items()}
     return _Points(reduced.times, gap, bands, points.interval)
+
+
+def worst_verdicts(
+    cluster_id: int, groups: Sequence[str], until: float, *, slots: int = 24, seconds: float = 3600.0
+) -> dict[str, list[Verdict | None]]:
+    """The worst verdict of each group in each slot before a moment, oldest first; None where none was stored.
+
+    UNKNOWN only where nothing else was said. Queries as in `strips.read`.
+    """
+    since = until - slots * seconds
+    found = strips.read(cluster_id, Family.GROUP, list(groups), since, until, RESOLUTIONS[1])
+    out: dict[str, list[Verdict | None]] = {}
+    for group, strip in found.items():
+        worst: list[Verdict | None] = [None] * slots
+        places = np.clip(((strip.starts + strip.lengths / 2 - since) // seconds).astype(np.int64), 0, slots - 1)
+        for verdict in (Verdict.UNKNOWN, *(each for each in Verdict if each is not Verdict.UNKNOWN)):
+            for place in np.unique(places[strip.rolled.shares[verdict] > 0]).tolist():
+                worst[place] = verdict
+        out[group] = worst
+    return out

@@ -20,6 +20,7 @@ from .kinds import EVERY_CYCLE, Kind
 from .layouts import StoredLayout, stored
 from .now import WINDOW_SECONDS, WINDOW_STEPS
 from .reading import Heads, Mark, first_segments
+from .slices import GoOn, always, ask
 
 MINUTE = 60
 MINUTES_AT_ONCE = 30
@@ -31,7 +32,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def roll(cluster_id: int) -> int:
+def roll(cluster_id: int, *, go_on: GoOn = always) -> int:
     """Write the minutes that are over and not yet rolled up; returns how many were written.
 
     A minute that samples came for later (the clock was set back) is written anew while its frames are there.
@@ -41,7 +42,7 @@ def roll(cluster_id: int) -> int:
     while pending := _pending(cluster_id, state.cycle):
         minutes, cycle, open_minute = pending
         for first, last in _runs(minutes):
-            written += _write(cluster_id, first, last)
+            written += _write(cluster_id, first, last, go_on)
         state.cycle, state.minute = cycle, max(state.minute, open_minute)
         earliest = minutes[0] * MINUTE if minutes else state.coarsened
         state.coarsened = min(state.coarsened, earliest - earliest % 7200) if state.coarsened else state.coarsened
@@ -74,11 +75,12 @@ def _runs(minutes: Sequence[int]) -> Iterator[tuple[int, int]]:
             first = after if after is not None else first
 
 
-def _write(cluster_id: int, first: int, last: int) -> int:
+def _write(cluster_id: int, first: int, last: int, go_on: GoOn) -> int:
     made = minutes_of(cluster_id, first, last)
     if not made:
         return 0
     with transaction.atomic():
+        ask(go_on)
         layout_rows: dict[tuple[Family, tuple[str, ...]], int] = {}
         for family, _, owners, _ in made:
             if (family, owners) not in layout_rows:
@@ -236,6 +238,7 @@ class _Series:
             values, known = _with_total(*self.table("verdict"), in_total=False)
             each = [((values == verdict) & known)[shown].astype(np.int64) for verdict in range(VERDICTS)]
             shares = np.stack([np.add.reduceat(one, starts, axis=0) for one in each])
+            shares[:, :, -1] = shares[:, :, :-1].sum(axis=2)  # of the whole cluster: samples of all groups
         owners = [*self.index, TOTAL]
         order = np.array(sorted(range(len(owners)), key=owners.__getitem__), dtype=np.int64)
         names = tuple(owners[i] for i in order.tolist())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from collectors.models import Rollup, RollupFrame, RollupState
 
-from . import blocks, folding
+from . import blocks, codec, folding
 from .codec import BadBodyError
 from .families import Family, Rolled
 from .folding import LONGEST, RESOLUTIONS
@@ -90,7 +89,7 @@ def _rows(
     wanted = set(owners)
     out: dict[str, _Pieces] = {}
     for pk, text, each, start, body in rows.order_by("start").values_list("pk", "owner", "resolution", "start", "body"):
-        owner = json.loads(text)
+        owner = codec.unescaped(text)
         if owner not in wanted:
             continue
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,6 +45,16 @@ def group_rates(
     ]
     gaps = explain(times, breaks, history.arriving.known | history.consumed.known)
     return Chart("Arriving and read", "records/s", since, until, lines, marks, gaps, interval, _step(times, interval))
+
+
+def compared(chart: Chart, before: Chart, back_seconds: float, label: str) -> Chart:
+    """The first line of an earlier chart laid over a later one, dashed and without its band."""
+    if not before.lines:
+        return chart
+    first = before.lines[0]
+    times = [at + back_seconds for at in first.times]
+    other = Line("", f"{first.name}, {label}", "other", times, first.values, dash="dot")
+    return replace(chart, lines=[*chart.lines, other])
 
 
 def cluster_rate(

@@ -1,17 +1,22 @@
-"""The last day of each cluster as a bar: how bad its alerts were, hour by hour, and where nothing was measured."""
+"""The last day as a bar, hour by hour: how bad a cluster's alerts were, what was said of a group, and where nothing was
+measured."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db.models import Count, Q
 
+from collectors.domain.verdicts import Verdict
 from collectors.models import Cycle
 from dashboard.models import Alert
+
+from . import words
 
 SLOTS = 24
 KEPT_SECONDS = 60.0
@@ -36,6 +41,35 @@ class Day:
     def said(self) -> str:
         found = {letter: self.letters.count(letter) for letter in "bwiuo"}
         return "last 24 h: " + ", ".join(f"{count} h {_SAID[letter]}" for letter, count in found.items() if count)
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictDay:
+    """The worst verdict of each hour, the oldest first; None where none was stored."""
+
+    verdicts: Sequence[Verdict | None]
+
+    @property
+    def bars(self) -> list[tuple[int, int, int, str]]:
+        return Day("".join(_VERDICT_LETTERS.get(verdict, "u") for verdict in self.verdicts)).bars
+
+    @property
+    def said(self) -> str:
+        counts = Counter(self.verdicts)
+        worst_first = sorted((verdict for verdict in counts if verdict is not None), reverse=True)
+        parts = [f"{counts[verdict]} h {words.look(verdict.word).word}" for verdict in worst_first]
+        if counts[None]:
+            parts.append(f"{counts[None]} h not measured")
+        return "worst of each of the last 24 h: " + ", ".join(parts)
+
+
+_VERDICT_LETTERS: dict[Verdict | None, str] = {
+    Verdict.OK: "o",
+    Verdict.NOT_COMMITTING: "i",
+    Verdict.NO_MEMBERS: "i",
+    Verdict.FALLING_BEHIND: "w",
+    Verdict.NO_PROGRESS: "b",
+}
 
 
 _lock = threading.Lock()

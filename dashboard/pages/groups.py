@@ -15,6 +15,7 @@ from dashboard.live import details, rows
 from dashboard.models import Alert, Role
 
 from . import changes
+from .days import VerdictDay
 from .lights import Light, lights_of
 from .lists import SPARK, arrange, headings, read_state
 from .ranges import QUICK, read_range
@@ -36,6 +37,7 @@ COLUMNS = (
     ("arriving", "Arriving/s", True, "records written to its partitions per second"),
     ("consumed", "Read/s", True, "records it commits per second"),
     ("members", "Members", True, ""),
+    ("", "Last 24 h", False, "the worst verdict of each hour"),
     (SPARK, "Lag", False, ""),
 )
 
@@ -64,7 +66,7 @@ def groups(request: HttpRequest, slug: str) -> HttpResponse:
         "state": state,
         "listed": listed,
         "headings": headings(state, COLUMNS),
-        "lines": lines(here, [one.name for one in listed.rows]),
+        "lines": with_days(here, lines(here, [one.name for one in listed.rows])),
         "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
         "troubled": [one for one in every if _is_wanted(one, "troubled")],
         "unknown": sum(one.word == "unknown" for one in every),
@@ -94,6 +96,15 @@ def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:
         since, until = spark_range(here.now.taken_at, here.spark_seconds)
         sparks = queries.sparklines(here.cluster.pk, "group_lag", names, since, until)
     return [{"name": name, "row": made[name], "spark": sparks.get(name)} for name in names if name in made]
+
+
+def with_days(here: Summary, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with the worst verdict of each of the last 24 hours."""
+    if here.now is None or not found:
+        return found
+    names = [one["name"] for one in found]
+    verdicts = queries.worst_verdicts(here.cluster.pk, names, here.now.taken_at)
+    return [{**one, "day": VerdictDay(verdicts[one["name"]])} for one in found]
 
 
 def worst(here: Summary, limit: int) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from collectors.history import forecast, vacuum
 from collectors.models import CollectorTotals, Cycle, Event, Lease
 from collectors.models.leases import WORKER
 from dashboard import __version__
@@ -34,7 +35,7 @@ RECENT_CYCLES = 500
 ERRORS_SHOWN = 8
 CHARTS_SHOWN = 6
 PACKAGES = ("django", "channels", "daphne", "celery", "kafka-python", "confluent-kafka", "numpy", "plotly")
-FRAGMENTS = {"loops": "pages/_loops.html", "sampling": "pages/_sampling.html"}
+FRAGMENTS = {"loops": "pages/_loops.html", "sampling": "pages/_sampling.html", "history": "pages/_history.html"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,9 @@ def instance(request: HttpRequest) -> HttpResponse:
         context["leases"] = _leases(shell.clusters)
     if fragment in ("", "sampling"):
         context["sampling"] = _sampling(shell.clusters, now)
+    if fragment == "history":
+        context["stored_of"] = [(one, _history(one)) for one in shell.clusters if one.is_sampled]
+        context["disk"] = vacuum.disk()
     if fragment in FRAGMENTS:
         return page(request, FRAGMENTS[fragment], context, shell=shell)
     sampled = [one for one in shell.clusters if one.is_sampled]
@@ -126,6 +130,17 @@ def _sampling(clusters: list[Summary], now: datetime) -> list[Sampling]:
         more = max(0, len(errors) - ERRORS_SHOWN)
         out.append(Sampling(one, usual, slow, own, errors[:ERRORS_SHOWN], more))
     return out
+
+
+def _history(one: Summary) -> dict[str, Any]:
+    """What a cluster's samples take by storey, and what they will take; None where there is too little to tell."""
+    found = forecast.storeys(one.cluster)
+    return {
+        "storeys": found,
+        "since": min((each.since for each in found if each.since is not None), default=None),
+        "size": sum(each.size for each in found),
+        "full": forecast.total(each.when_full for each in found),
+    }
 
 
 def _versions() -> list[tuple[str, str]]:

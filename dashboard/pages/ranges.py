@@ -37,6 +37,11 @@ QUICK: tuple[tuple[str, str, str], ...] = (
 )
 DEFAULTS = ((300.0, "now-5m"), (900.0, "now-15m"))
 """What a page shows unless its address says otherwise: it grows with the history, also while the page stays open."""
+COMPARISONS: Mapping[str, tuple[float, str]] = {
+    "1d": (86_400.0, "the day before"),
+    "7d": (7 * 86_400.0, "the week before"),
+}
+"""Word in the address -> seconds that the other curve lies back, and its name."""
 _LABELS = {(since, until): label for since, until, label in QUICK}
 
 
@@ -55,6 +60,7 @@ class TimeRange:
     is_default: bool = False
     history_since: datetime | None = None
     errors: Mapping[str, str] = field(default_factory=dict)
+    compare: str = ""  # a key of COMPARISONS
 
     @property
     def is_live(self) -> bool:
@@ -86,10 +92,17 @@ class TimeRange:
     @property
     def query(self) -> str:
         """As parameters for charts: what was typed, or the range shown in its place when that cannot be read."""
+        compared = {"compare": self.compare} if self.compare else {}
         if self.errors:
             since, until = (round(at.timestamp() * 1000) for at in (self.since, self.until))
-            return urlencode({"from": since, "to": until})
-        return urlencode({"from": self.from_text, "to": self.to_text})
+            return urlencode({"from": since, "to": until, **compared})
+        return urlencode({"from": self.from_text, "to": self.to_text, **compared})
+
+    @property
+    def comparisons(self) -> list[tuple[str, str, bool]]:
+        """(key, label, is chosen) of what charts can be compared with."""
+        offered = [("", "nothing"), *((key, label) for key, (_, label) in COMPARISONS.items())]
+        return [(key, label, key == self.compare) for key, label in offered]
 
 
 def parse_bound(text: str, *, now: datetime, is_end: bool = False) -> datetime:
@@ -134,6 +147,7 @@ def read_range(params: Mapping[str, str], *, now: datetime, history_since: datet
         is_default=is_default,
         history_since=history_since,
         errors=errors,
+        compare=params.get("compare", "") if params.get("compare") in COMPARISONS else "",
     )
 
 

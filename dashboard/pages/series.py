@@ -24,7 +24,7 @@ from dashboard.models import Role
 
 from . import deadletters
 from .marks import marks_of
-from .ranges import RangeError, parse_bound
+from .ranges import COMPARISONS, RangeError, parse_bound
 from .shell import json_answer
 
 MOST_POINTS = 2000
@@ -72,6 +72,10 @@ def series(request: HttpRequest, slug: str) -> HttpResponse:
     points = params.get("points", "")
     count = min(MOST_POINTS, max(20, int(points))) if points.isascii() and points.isdigit() else USUAL_POINTS
     chart = _chart(cluster, subject, what, name, since, until, count, now=now.timestamp())
+    if params.get("compare") in COMPARISONS:
+        back, label = COMPARISONS[params["compare"]]
+        before = _chart(cluster, subject, what, name, since - back, until - back, count, now=now.timestamp())
+        chart = histories.compared(chart, before, back, label)
     return json_answer(chart_json(chart))
 
 

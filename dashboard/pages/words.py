@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from collectors.domain import words
 from collectors.domain.words import THIN
+from collectors.domain.words import size as size
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +119,6 @@ def percent(share: float) -> str:
         return f"under 0.01{THIN}%"
     text = number(value) if value >= 9.95 else f"{value:.2f}".rstrip("0").rstrip(".")
     return f"{text}{THIN}%"
-
-
-def size(value: float) -> str:
-    """Decimal units, three digits at most: "0 B", "14 kB", "1.2 GB"."""
-    amount, units = float(value), ("B", "kB", "MB", "GB", "TB", "PB")
-    for unit in units:
-        if amount < 999.5 or unit == units[-1]:
-            digits = f"{amount:.0f}" if unit == "B" or amount >= 99.5 else f"{amount:.{1 if amount >= 9.95 else 2}f}"
-            return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits}{THIN}{unit}"
-        amount /= 1000
-    raise AssertionError(value)
 
 
 def short(value: float) -> str:

@@ -337,7 +337,7 @@ function grow() {
   label.closest("summary")?.setAttribute("aria-label", `Time range: ${said}`);
   const field = document.querySelector('.sg-range [name="from"]');
   if (field) field.value = from;
-  for (const link of document.querySelectorAll(".sg-range .quick a")) {
+  for (const link of document.querySelectorAll(".sg-range .quick:not(.compare) a")) {
     const params = new URL(link.href).searchParams;
     if (params.get("from") === from && params.get("to") === "now") link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");

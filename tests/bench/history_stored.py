@@ -148,7 +148,7 @@ def day() -> dict[str, Any]:
     from collectors.history.frames import FrameWriter
     from collectors.history.kinds import Kind
     from collectors.history.slices import always
-    from collectors.models import Block, Frame, Rollup, RollupFrame, Span
+    from collectors.models import Block, Frame, Span
 
     from .history_frames import SampleRow
 
@@ -208,9 +208,7 @@ def day() -> dict[str, Any]:
         if connection.vendor == "postgresql":
             cursor.execute("CHECKPOINT")
     out["block_bytes"] = table_bytes(Block, Span) / done.samples
-    out["rollup_bytes_an_owner_day"] = (
-        table_bytes(Rollup, RollupFrame) / (len(traffic.names) + 1) * DAY / (until - begin)
-    )
+    out["minute_row"] = row_bytes(one.pk, 60)
     end = begin + DAY
     out["chart_ms"] = milliseconds(lambda: queries.topic_history(one.pk, "topic-00004", begin, end))
     out["samples_ms"] = milliseconds(lambda: queries.topic_history(one.pk, "topic-00004", begin, end, 2000))
@@ -270,7 +268,7 @@ def compact() -> dict[str, Any]:
 
 
 def month() -> dict[str, Any]:
-    """30 days of a group and its topic at 5 min, rolled up by the program: what a chart of them takes."""
+    """30 days of a group and its topic at 30 min, rolled up by the program: what a chart of them takes."""
     from django.db import transaction
 
     from collectors.domain.numbers import Column, Layout, Numbers
@@ -278,7 +276,7 @@ def month() -> dict[str, Any]:
     from collectors.history.frames import FrameWriter
     from collectors.history.kinds import Kind
 
-    interval = 300.0
+    interval = 1800.0
     traffic, one = Traffic(100, 10, interval), cluster("month", interval)
     writer = FrameWriter(one.pk)
     members = list(zip(traffic.layout.topics, traffic.layout.partitions.tolist(), strict=True))

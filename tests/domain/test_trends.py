@@ -116,6 +116,14 @@ def test_a_group_that_keeps_up_is_never_called_anything_else(commit_seconds: flo
     assert calm.sentence.startswith(("Keeps up", "Caught up"))
 
 
+@pytest.mark.parametrize(("commit_seconds", "offset"), [(5.0, 0.25), (5.0, 2.0), (5.0, 4.0), (5.5, 1.0)])
+def test_who_reads_the_whole_rush_does_not_fall_behind(commit_seconds: float, offset: float) -> None:
+    """Eight times the records lie between two commits, and all of them are read."""
+    quick = Play(capacity=1e6, commit_seconds=commit_seconds, offset=offset)
+    for seconds, arriving in ((100, 120), (180, 960), (100, 120)):
+        assert set(quick.run(seconds, arriving)[1:]) == {Verdict.OK}
+
+
 def test_a_backlog_that_does_not_shrink_has_no_end() -> None:
     full = Play(capacity=100)
     full.run(60, 150)

@@ -119,6 +119,8 @@ def test_k19_a_group_that_rebalances_without_end_keeps_its_lag(
     timeouts = {"max.poll.interval.ms": 20_000, "session.timeout.ms": 20_000}
     first = consumer_of(kafka, group, topic, **timeouts)
     first.commit(offsets=[TopicPartition(topic, 0, 3), TopicPartition(topic, 1, 0)], asynchronous=False)
+    watch.look()
+    assert watch.lag(group) == 7
     stop = threading.Event()
     second = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": group, **timeouts}, logger=SILENT)
     second.subscribe([topic])
@@ -185,8 +187,8 @@ def test_t3_groups_with_names_of_any_kind_have_pages_and_lag(
     stamp = uuid.uuid4().hex[:6]
     groups = {f"{name}{stamp}" if len(name) < 500 else name[:-6] + stamp: place for place, name in enumerate(NAMES)}
     for name, place in groups.items():
-        commit(kafka, name, {(topic, 0): place})
-    commit(kafka, "w" * 5000 + stamp, {(topic, 0): 1})
+        commit_raw(kafka, name, topic, place)
+    commit_raw(kafka, "w" * 5000 + stamp, topic, 1)
     cycle = watch.look()
     watch.cycle()
     listed = viewer.get("/clusters/real/groups/?q=" + stamp).content.decode()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from collectors.domain.verdicts import Verdict
 from collectors.history import compaction, curves, folding, histories, queries, ranges, rolling, strips
 from collectors.history.cache import clear_caches
 from collectors.history.families import MILLI, TOTAL, Family
 from collectors.history.kinds import Kind
 from collectors.models import Rollup, RollupFrame, RollupState
+from dashboard.pages.days import VerdictDay
 
 from .recording import Recorder, column, singles, topics
 from .test_blocks import flat, living
@@ -218,6 +220,17 @@ def test_reads_take_as_many_queries_however_many_owners_there_are(
     settle(recorder)
     with django_assert_max_num_queries(6):  # type: ignore[operator]  # a fixture
         strips.read(recorder.id, Family.GROUP, ["g", "h", "nobody"], 0, recorder.now, 600)
+
+
+def test_the_worst_verdict_of_each_hour_is_told(recorder: Recorder) -> None:
+    hours(recorder, 4)
+    settle(recorder)
+    found = queries.worst_verdicts(recorder.id, ["g", "h", "nobody"], recorder.now, slots=6)
+    assert found["nobody"] == [None] * 6
+    assert found["h"] == [None, None, *[Verdict.OK] * 4]
+    assert found["g"] == [None, None, *[Verdict.NO_PROGRESS] * 4]
+    assert VerdictDay(found["g"]).said.endswith("4 h no progress, 2 h not measured")
+    assert [letter for *_, letter in VerdictDay(found["h"]).bars] == [*"uuoooo"]
 
 
 def test_curves_of_many_owners_are_those_of_each() -> None:

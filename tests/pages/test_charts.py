@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import time
 from typing import Any
 
 import plotly.graph_objects as go
@@ -95,6 +96,21 @@ def test_a_subject_without_samples_has_an_empty_chart(name: str, viewer: Client)
     make_company(Company(cycles=3))
     answer = viewer.get(BASE, {**FULL, "name": name}).json()
     assert answer["empty"] is True
+
+
+def test_the_day_before_is_laid_over_a_chart(viewer: Client) -> None:
+    now = time.time()
+    make_company(Company(cycles=60), now=now - 86_400)
+    asked = {"subject": "t", "name": "orders", "what": "rate", "from": "now-6m", "to": "now"}
+    plain = viewer.get(BASE, asked).json()
+    assert plain["empty"] is True
+    compared = viewer.get(BASE, {**asked, "compare": "1d"}).json()
+    line = compared["figure"]["data"][-1]
+    assert line["name"] == "messages in, the day before"
+    assert line["line"]["dash"] == "dot"
+    assert line["x"][-1] / 1000 == pytest.approx(now, abs=30), "at today's hours"
+    assert max(value for value in line["y"] if value is not None) > 0
+    assert viewer.get(BASE, {**asked, "compare": "9y"}).json()["figure"]["data"] == plain["figure"]["data"]
 
 
 def test_points_are_bounded(viewer: Client) -> None:

@@ -41,7 +41,7 @@ def company(count: int = 3, **changes: object) -> Company:
 QUERIES = {
     "/": (50, 28),
     "/clusters/demo/": (65, 44),
-    "/clusters/demo/groups/": (42, 27),
+    "/clusters/demo/groups/": (43, 28),
     "/clusters/demo/groups/group-0/": (36, 21),
     "/clusters/demo/topics/": (28, 21),
     "/clusters/demo/topics/topic-0/": (42, 27),
@@ -75,7 +75,7 @@ QUERIES = {
     "/clusters/demo/?fragment=groups": (42, 27),
     "/clusters/demo/?fragment=topics": (28, 21),
     "/clusters/demo/?fragment=changed": (21, 14),
-    "/clusters/demo/groups/?fragment=rows": (42, 27),
+    "/clusters/demo/groups/?fragment=rows": (43, 28),
     "/clusters/demo/topics/?fragment=rows": (28, 21),
     "/clusters/demo/groups/group-0/?fragment=partitions": (33, 18),
     "/clusters/demo/groups/group-0/?fragment=members": (34, 19),
@@ -91,6 +91,7 @@ QUERIES = {
     "/alerts/deliveries/?fragment=rows": (23, 16),
     "/instance/?fragment=loops": (23, 16),
     "/instance/?fragment=sampling": (23, 16),
+    "/instance/?fragment=history": (27, 20),
     "/clusters/demo/dead-letters/?fragment=rows": (47, 40),
     "/clusters/demo/events/?fragment=rows": (21, 14),
 }

@@ -20,6 +20,7 @@ import pytest
 
 from tests.servers import create_database
 
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).resolve().parent
 pytestmark = pytest.mark.slow  # commands in processes of their own
 ROOT = HERE.parents[1]
