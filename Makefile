@@ -40,12 +40,13 @@ lint: install
 	$(RUN) manage.py makemigrations --check --dry-run
 
 # What needs no other program beside: in parallel. The rest shares one Kafka and one browser: one after the other.
+# `make check` leaves out those that take seconds.
 UNIT := not kafka and not brokers and not browser and not served and not promtool and not long
 PARALLEL := -n 2 --dist worksteal
 ON_POSTGRES := $(RUN) -m tests.servers
 
 check: lint
-	$(BIN)/pytest -q $(PARALLEL) -m "$(UNIT)" $(ARGS)
+	$(BIN)/pytest -q $(PARALLEL) -m "$(UNIT) and not slow" $(ARGS)
 
 # Each of the three runs, whatever became of the one before; all have to be green.
 test: lint

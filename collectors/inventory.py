@@ -263,9 +263,8 @@ class Inventory:
             parts = [f"{', '.join(names[:3])} {verb}" for names, verb in ((left, "left"), (joined, "joined")) if names]
             more = len(new) - len(old)
             change = f"{abs(more)} {'more' if more > 0 else 'fewer'}" if more else "as many as before"
-            text = (
-                f"Group {group.name} rebalanced: {counted(len(new), 'member')}, {change} ({'; '.join(parts)}); {owned}"
-            )
+            has = f"rebalanced: {counted(len(new), 'member')}, {change}" if new else "has no members any more"
+            text = f"Group {group.name} {has} ({'; '.join(parts)}); {owned}"
         else:
             text = f"Group {group.name} moved partitions between its {counted(len(new), 'member')}; {owned}"
         data = {"old": len(old), "new": len(new), "unowned": len(unowned), "joined": joined[:20], "left": left[:20]}

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections, conn
 
 from . import storage
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
-from .domain.rights import NOT_AUTHORISED, rights_of
+from .domain.rights import NOT_AUTHORISED, NOT_OFFERED, rights_of
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
 from .domain.verdicts import GroupRow, Verdict, judge_groups, stood_since
 from .domain.window import LENGTH, Window
@@ -26,6 +26,7 @@ from .history.frames import FrameWriter
 from .history.kinds import Kind
 from .insight import Insight
 from .inventory import Changes, Inventory
+from .kafka.exchange import BrokerReach
 from .kafka.session import CommitsAnswer, PartError, Session
 from .kafka.survey import LASTING, Survey, SurveyState
 from .models import Cluster, CollectorTotals, Configuration, Cycle, Event, Lease
@@ -276,8 +277,10 @@ class Sampler:
 
         A failure of the database is raised, and the cycle stored by a later call, with its own time.
         """
+        # in this order: a broker that is let go of between the two is told by the cluster's list already
+        met = self.session.reach()
         state = self._of_this_cluster(self.survey.newest())
-        seen = self._ask(state)
+        seen = self._ask(state, met)
         self._observed = state
         if Kind.COMMITTED in seen.columns and Kind.END in seen.columns:
             self._window.push(seen.taken_at, seen.columns[Kind.COMMITTED], seen.columns[Kind.END])
@@ -358,10 +361,11 @@ class Sampler:
         verdicts = seen.columns.get(Kind.VERDICT)
         return verdicts is not None and bool((verdicts.numbers.values >= int(Verdict.NO_MEMBERS)).any())
 
-    def _ask(self, state: SurveyState) -> Observation:
+    def _ask(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> Observation:
         started_at = self.clock()
         budget = budget_seconds(self.interval)
-        errors: list[PartError] = list(state.errors)
+        # what this Kafka does not offer is no error; the rights say so
+        errors = [error for error in state.errors if error.reason != NOT_OFFERED]
         columns: dict[Kind, Column] = {}
         groups = {g.name: _group_row(g) for g in state.groups or ()}
         taken_at = self.clock()
@@ -386,7 +390,7 @@ class Sampler:
             columns[Kind.DISK] = _disk_column(state.log_dirs, state.log_dirs_answered)
         if state.metadata is not None and (self._observed is None or state.metadata is not self._observed.metadata):
             columns[Kind.LEADERS] = _leaders_column(state.metadata)
-        reach = self._reach(state)
+        reach = self._reach(state, met_before)
         columns[Kind.BROKER] = _broker_column(reach)
         asked = [columns[k].numbers.known for k in (Kind.END, Kind.COMMITTED) if k in columns]
         total = sum(len(known) for known in asked)
@@ -404,11 +408,15 @@ class Sampler:
             completeness=sum(int(known.sum()) for known in asked) / total if total else 0.0,
         )
 
-    def _reach(self, state: SurveyState) -> dict[int, tuple[Reach, str]]:
-        """Who answers: the connections say suspect at once, the cluster's own list says down."""
-        met = self.session.reach()
+    def _reach(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> dict[int, tuple[Reach, str]]:
+        """Who answers: the connections say suspect at once, the cluster's own list says down.
+
+        `met_before`: how the connections stood when the cycle began. One that was closed since, because a newer list
+        than that of this cycle lacks its broker, is no broker that answers again.
+        """
         if any(error.part == OTHER_CLUSTER for error in state.errors):
             return {}  # its brokers are not ours, though they have the same numbers
+        met = {**met_before, **self.session.reach()}
         if state.metadata is None:
             return {node: (max(Reach.SUSPECT, r.state), r.reason) for node, r in met.items() if r.state is not Reach.UP}
         listed = {node.node_id for node in state.metadata.brokers}
@@ -490,11 +498,13 @@ class Sampler:
     def _plan_insight(self, changes: Changes, state: SurveyState, now: float) -> None:
         """What this login may see, and how things are set."""
         rows, old = self._insights(), self._seen
-        if state.metadata is not None and (old is None or state.asked != old.asked or state.errors != old.errors):
+        if state.metadata is not None and (old is None or _bears_on_rights(state) != _bears_on_rights(old)):
             refused = {error.part: error.reason for error in state.errors if error.reason in LASTING}
             hidden = state.metadata.hidden
             groups = state.groups or ()
-            refused = {k: why for k, why in refused.items() if k not in ("metadata", "groups")}
+            # metadata and groups are refused by name, topic by topic; configurations of some topics may be
+            partly = {"topic_configs"} if state.topic_configs else set()
+            refused = {k: why for k, why in refused.items() if k not in {"metadata", "groups"} | partly}
             rights = rights_of(
                 state.sight,
                 asked=state.asked,
@@ -503,6 +513,7 @@ class Sampler:
                 groups=len(groups) - len(state.hidden_groups) + state.groups_left_out,
                 hidden_topics=len(hidden),
                 hidden_groups=len(state.hidden_groups),
+                partly=partly & {error.part for error in state.errors if error.reason == NOT_AUTHORISED},
             )
             rows.plan_rights(changes, rights, now=now)
         if old is None or state.topic_configs is not old.topic_configs:
@@ -627,6 +638,12 @@ class _ExpectedCommits:
 
 def _group_row(group: Group) -> GroupRow:
     return GroupRow(group.name, group.type, len(group.members) if group.error is None else None)
+
+
+def _bears_on_rights(state: SurveyState) -> tuple[object, ...]:
+    """What has to differ for the rights to be judged anew; metadata is another object with each answer."""
+    seen = (id(state.metadata), id(state.groups), id(state.sight), state.groups_left_out, state.hidden_groups)
+    return (*seen, bool(state.topic_configs), state.asked, state.errors)
 
 
 def _is_reached(answered: int, asked: int, reach: dict[int, tuple[Reach, str]], errors: Iterable[PartError]) -> bool:

@@ -106,10 +106,10 @@ class ResidentLoops:
                     close_old_connections()
                     self._keep_permanent()
                     self._say_present()
-                    self._keep_samplers()
                     if self._failures >= AWAY_FAILURES:
-                        self._back_at = time.monotonic()
+                        self._back_at = time.monotonic()  # before samplers are looked at: see _may_come_back
                     self._failures = 0
+                    self._keep_samplers()
                 except (DatabaseError, InterfaceError) as error:
                     self._failures += 1
                     if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …

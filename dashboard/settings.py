@@ -134,8 +134,17 @@ else:
     _default["OPTIONS"] = {**POSTGRES_OPTIONS, **_default.get("OPTIONS", {})}
     _default["CONN_HEALTH_CHECKS"] = True  # after a restart of PostgreSQL nobody gets a dead connection
 DATABASES = {"default": _default}
-# Several lines a second while PostgreSQL is away; who needs it says so, counted.
-LOGGING = {"version": 1, "disable_existing_loggers": False, "loggers": {"psycopg.pool": {"level": "ERROR"}}}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"seldom": {"()": "dashboard.logs.Seldom"}},
+    "loggers": {
+        # several lines a second while PostgreSQL is away; who needs it says so, counted
+        "psycopg.pool": {"level": "ERROR"},
+        # a traceback a second while Redis is away
+        "channels_redis.pubsub": {"filters": ["seldom"]},
+    },
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 PASSWORD_HASHERS = ["dashboard.access.hashing.BoundedArgon2Hasher"]

@@ -21,12 +21,16 @@ from collectors.demo.secured import SecuredKafka
 from tests.servers import Postgres, Redis, ServerMissingError
 
 _LOG = logging.getLogger("tests.kafka")
+SQLITE = "django.db.backends.sqlite3"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who asks for a served instance is no unit test."""
+    """Who asks for a served instance is no unit test; what is about SQLite does not run on another database."""
+    other = bool(os.environ.get("DATABASE_URL")) and settings.DATABASES["default"]["ENGINE"] != SQLITE
     for item in items:
+        if other and item.get_closest_marker("sqlite"):
+            item.add_marker(pytest.mark.skip(reason="about SQLite"))
         if {"served", "unreachable", "proxied", "postgres", "redis_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.served)
 

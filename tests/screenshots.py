@@ -1,4 +1,4 @@
-"""Makes pictures of a running demo, in both themes and at 390 px.
+"""Makes pictures of a running demo, in both themes at 390 and at 1920 px.
 
 Without arguments: docs/screenshot.png, the page of the group that stands still, as soon as its alert fires; start
 `make demo ARGS="--act freeze"` first. With a folder: every page. The sign-in link is made by `manage.py signinlink`
@@ -28,12 +28,16 @@ PAGES = {
     "broker": "/clusters/demo/brokers/1/",
     "deadletters": "/clusters/demo/dead-letters/",
     "events": "/clusters/demo/events/",
+    "configuration": "/clusters/demo/configuration/",
+    "rights": "/clusters/demo/rights/",
     "kiosk": "/?kiosk=1",
     "instance": "/instance/",
     "alerts": "/alerts/",
     "alert-history": "/alerts/history/",
     "rules": "/alerts/rules/",
     "silences": "/alerts/silences/",
+    "maintenance": "/alerts/maintenance/",
+    "routes": "/alerts/routes/",
     "deliveries": "/alerts/deliveries/",
     "channels": "/settings/channels/",
 }
@@ -41,6 +45,7 @@ LOOKS: dict[str, tuple[int, int, Literal["dark", "light"]]] = {
     "dark": (1440, 1000, "dark"),
     "light": (1440, 1000, "light"),
     "phone": (390, 844, "dark"),
+    "wide": (1920, 1080, "dark"),
 }
 
 BROWSER_ARGUMENTS = [

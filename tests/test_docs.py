@@ -8,8 +8,12 @@ import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 
+from collectors.demo import jars
+from collectors.domain.rights import NEEDS
+from collectors.kafka.settings import MECHANISMS
 from collectors.models import Cluster
 from dashboard import __version__
+from dashboard.alerts.channels.kinds import KINDS
 from dashboard.alerts.messages import payload_of
 from dashboard.metrics.registry import readme_table
 from dashboard.models import Alert, Rule
@@ -52,3 +56,82 @@ def test_every_variable_that_is_read_is_in_the_configuration_table_and_no_other(
         for name in VARIABLE.findall(line)
     }
     assert documented == read
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """The cells of the first table of a section, without its head."""
+    section = README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:]]
+
+
+def test_the_rights_are_those_that_the_program_asks_for() -> None:
+    assert rows_of("Rights") == [[need.shows, need.operation, need.resource] for need in NEEDS]
+
+
+REAL, STAND_IN, NEVER = "run against the real thing", "against a stand-in", "never run"
+TOUCHES = {
+    "Apache Kafka 4.3.1, three": "mark.kafka",
+    "Apache Kafka 3.7.2": "mark.brokers",
+    "SASL": "SecuredKafka",
+    "OAUTHBEARER": "OAUTHBEARER",
+    "SQLite": "django_db|db: None",
+    "PostgreSQL 15": "Postgres|processes",
+    "Redis": "redis",
+    "Chromium": "playwright",
+    "nginx": "nginx",
+    "Webhook": "receiver|Receiver",
+    "E-mail": "smtp|Smtp",
+    "Slack": "standins|stand",
+    "Other services by apprise": "apprise",
+    "Prometheus 2.42": "promtool",
+    "The image": "venv|virtual",
+    "The compose file": "docker-compose",
+}
+"""By the beginning of what was tried: a word of the tests that only those have which touch it."""
+
+
+def test_what_was_tried_names_tests_that_touch_it() -> None:
+    rows = rows_of("Tried")
+    assert len(rows) > 15
+    for what, how, by in rows:
+        claim = next((known for known in (REAL, STAND_IN, NEVER) if how.startswith(known)), None)
+        assert claim, f"{what}: {how!r}"
+        named = re.findall(r"`(tests/[\w/]+\.py)`", by)
+        assert bool(named) == (claim != NEVER), f"{what} is {how}, by {by!r}"
+        texts = [(ROOT / name).read_text(encoding="utf-8") for name in named]
+        assert all("def test_" in text for text in texts), what
+        if texts:
+            (word,) = [word for begin, word in TOUCHES.items() if what.startswith(begin)]
+            assert any(re.search(word, text) for text in texts), f"{what}: no test named says {word}"
+
+
+def test_what_was_tried_leaves_out_nothing_that_is_offered() -> None:
+    tried = " ".join(what for what, _, _ in rows_of("Tried"))
+    channels = {
+        "webhook": "Webhook",
+        "email": "E-mail",
+        "slack": "Slack",
+        "slack_webhook": "Slack (both)",
+        "pagerduty": "PagerDuty",
+        "alertmanager": "Alertmanager",
+        "teams": "Teams",
+        "apprise": "apprise",
+    }
+    assert channels.keys() == KINDS.keys()
+    offered = [
+        *MECHANISMS,
+        *channels.values(),
+        jars.KAFKA_VERSION,
+        *jars.OLDER,
+        "SQLite",
+        "PostgreSQL",
+        "Valkey",
+        "Redis",
+    ]
+    assert [one for one in offered if one not in tried] == []
+
+
+def test_the_files_that_the_readme_names_are_there() -> None:
+    named = re.findall(r"`((?:tests|docs|docker|collectors|dashboard)/[\w./-]+)`", README)
+    assert [name for name in named if not (ROOT / name).exists()] == []

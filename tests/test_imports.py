@@ -38,6 +38,7 @@ FLOORS = {
     "dashboard.apps": 0,
     "dashboard.settings": 1,
     "dashboard.names": 0,
+    "dashboard.logs": 0,
     "dashboard.reach": 0,
     "dashboard.subpath": 0,
     "dashboard.models": 2,

@@ -146,23 +146,32 @@ class Director:
         coming = self._after(_Ended.TIME, act)
         self._mark(act, "begin", f"Demo: {act.title}", self.clock() + act.seconds, coming)
         effect = self.effects.get(act.effect)
-        ended: Wish | _Ended = _Ended.STOP
+        if effect is not None and not self._managed(act, effect.begin):
+            self._managed(act, lambda: effect.end(stopping=self._stop.is_set()))
+            self._mark(act, "end", f"Demo: could not be played: {act.title}", self.clock(), coming)
+            return _Ended.STOP if self._stop.is_set() else _Ended.TIME
         self.tell({"act": act.name, **act.order})
-        try:
-            if effect is not None:
-                effect.begin()
-            ended = self._wait(act.seconds)
-        finally:
-            if effect is not None:
-                effect.end(stopping=ended is _Ended.STOP)
-            if ended is not _Ended.STOP:
-                self.tell({"act": CALM.name})
+        ended = self._wait(act.seconds)
+        stopping = ended is _Ended.STOP
+        if effect is not None:
+            self._managed(act, lambda: effect.end(stopping=stopping))
+        if not stopping:
+            self.tell({"act": CALM.name})
         if ended is _Ended.TIME and act.recovery_seconds:
             self._mark(act, "mend", f"Demo: {act.recovering}", self.clock() + act.recovery_seconds, coming)
             ended = self._wait(act.recovery_seconds)
         how = "over" if ended is _Ended.TIME else "cut short"
         self._mark(act, "end", f"Demo: {how}: {act.title}", self.clock(), coming)
         return ended
+
+    def _managed(self, act: Act, change: Callable[[], None]) -> bool:
+        """Break or mend something; False when that failed. The other acts go on: Kafka has its own bad moments."""
+        try:
+            change()
+        except Exception:
+            log.exception("act %s: what it breaks could not be changed", act.name)
+            return False
+        return True
 
     def _wait(self, seconds: float | None) -> Wish | _Ended:
         """Until the time is over (None: never), somebody wishes something, or it is told to stop."""

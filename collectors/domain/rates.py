@@ -23,6 +23,22 @@ def rate_per_second(
         return Numbers.unknown(count, np.float64)
     if valid_from is not None:
         known = known & (values >= valid_from)
+    # nearly all counters: nothing missing, no step backwards; the first and the newest sample say all
+    plain: NDArray[np.bool_] = np.logical_and.reduce(known) & np.logical_and.reduce(values[1:] >= values[:-1])
+    if not (times[1:] > times[:-1]).all():
+        plain[:] = False
+    rates = (values[-1] - values[0]) / (times[-1] - times[0]) if plain.any() else np.zeros(count)
+    if plain.all():
+        return Numbers(rates, plain)
+    others = np.flatnonzero(~plain)
+    stepped = _step_by_step(times, values[:, others], known[:, others])
+    rates[others] = stepped.values
+    plain[others] = stepped.known
+    return Numbers(rates, plain)
+
+
+def _step_by_step(times: NDArray[np.float64], values: NDArray[np.int64], known: NDArray[np.bool_]) -> Numbers:
+    count = values.shape[1]
     rows = np.where(known, np.arange(len(times))[:, None], -1)
     previous = np.maximum.accumulate(rows, axis=0)[:-1]  # newest known row before each row
     there = known[1:] & (previous >= 0)

@@ -120,12 +120,13 @@ def rights_of(
     groups: int,
     hidden_topics: int = 0,
     hidden_groups: int = 0,
+    partly: Collection[str] = (),
 ) -> tuple[Right, ...]:
     """Each need with whether it is met.
 
     `asked` are the parts of the survey that were asked at least once, `refused` the reasons of those that were
     refused for lasting (a right, or an API that this Kafka does not offer). Numbers are what is visible; hidden
-    ones were seen before and are now refused by name.
+    ones were seen before and are now refused by name. Parts in `partly` were refused for some subjects only.
     """
     found = []
     is_open = sight is not None and sight.is_open
@@ -146,6 +147,8 @@ def rights_of(
             elif not groups and not why:
                 why = NONE_VISIBLE
             caution = _hidden(hidden_groups, "group") or "only groups that this login may describe are listed"
+        elif need.part in partly:
+            caution = "some topics are refused to this login"
         elif need.key == "topic_configs" and not topics and not why:
             why = NOT_AUTHORISED if hidden_topics else NOTHING_TO_ASK
         found.append(Right(need, why, "" if why else caution))

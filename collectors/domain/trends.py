@@ -17,13 +17,13 @@ TREND_SAMPLES = 9
 TREND_SECONDS = 30.0
 UNREAD_SHARE = 0.04
 """Of what arrived in the window this share stayed unread, or the lag does not climb (the arrivals swing)."""
-SURGE_SHARE = 0.2
-"""The same over the newest TREND_SAMPLES alone: seen within half a minute, so it has to be far beyond chance."""
 BEAT_SECONDS = 5.0
 """Commits and samples of nearly the same interval beat: the lag seen drifts through all that arrives in one commit
 interval (Kafka's default) without anybody falling behind. A climb of less than that is no climb."""
-TURN_STEPS = 3
-"""So many steps down in a row, and further than the beat reaches, are no sawtooth."""
+RUN_STEPS = 3
+"""So many steps up or down in a row, and further than the beat reaches, are no sawtooth."""
+RUN_DEVIATIONS = 5.0
+"""And no chance: standard deviations of a Poisson count of what arrived meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,11 +36,6 @@ class Curves:
     whole: Bools
     arrived_since: Ints
     moved: Bools
-
-    def newest(self, first: int) -> Curves:
-        return Curves(
-            self.times[first:], self.lag[first:], self.whole[first:], self.arrived_since[first:], self.moved[first:]
-        )
 
 
 def curves_of(window: Window) -> Curves:
@@ -72,33 +67,42 @@ def curves_of(window: Window) -> Curves:
 def trends(window: Window) -> tuple[Bools, Bools]:
     """Groups (by owner) whose lag climbs, and those whose lag falls; never both.
 
-    A window is cut in thirds: climbing means that the lowest lag of the last third lies above the highest of the
-    first by more than a typical step between samples. It is looked at as a whole, and its newest samples alone, which
-    tell a sudden rise early. A lag that has come down for some steps in a row is no longer climbing.
+    The window is cut in thirds: climbing means that the lowest lag of the last third lies above the highest of the
+    first by more than a typical step between samples. That is slow to see; a run of steps in one direction among the
+    newest samples tells a rush, and its end, within three samples. The newer of the two runs counts.
     """
     if not window.samples:
         nothing = np.zeros(len(window.layout.owners), dtype=np.bool_)
         return nothing, nothing
     curves = curves_of(window)
-    climbs, falls = _between_thirds(curves, UNREAD_SHARE)
-    recent = curves.newest(recent_rows(curves.times))
-    surges, sinks = _between_thirds(recent, SURGE_SHARE)
-    turned = has_turned(curves)
-    climbs = (climbs | surges) & ~turned & ~sinks
-    return climbs, (falls | sinks | turned) & ~climbs
+    climbs, falls = _between_thirds(curves)
+    rose, fell = runs(curves)
+    climbs = (climbs | (rose >= 0)) & ~(fell > rose)
+    return climbs, (falls | (fell >= 0)) & ~climbs
 
 
-def has_turned(curves: Curves) -> Bools:
-    """(g,) whether the lag came down in each of the newest TURN_STEPS steps, by more than commits and samples that
-    beat can feign. Catching up is seen so within three samples."""
-    if len(curves.times) <= TURN_STEPS:
-        return np.zeros(curves.lag.shape[1], dtype=np.bool_)
-    newest = curves.newest(len(curves.times) - TURN_STEPS - 1)
-    seconds = newest.times[-1] - newest.times[0]
-    fallen = newest.lag[0] - newest.lag[-1]
-    beyond = fallen > newest.arrived_since[0] * BEAT_SECONDS / max(seconds, 1e-9)
-    down: Bools = newest.whole.all(axis=0) & (np.diff(newest.lag, axis=0) < 0).all(axis=0) & beyond
-    return down
+def runs(curves: Curves) -> tuple[Ints, Ints]:
+    """(g,) the row at which the newest run of RUN_STEPS steps up, and down, ended; -1 where there is none.
+
+    Only runs within the newest TREND_SAMPLES, further than commits and samples that beat can feign, and not undone
+    since. A run up needs commits in each step: who commits seldom rises just as steadily.
+    """
+    times, lag, whole = curves.times, curves.lag, curves.whole
+    count = lag.shape[1]
+    rose, fell = np.full(count, -1, dtype=np.int64), np.full(count, -1, dtype=np.int64)
+    step = np.diff(lag, axis=0)
+    came = curves.arrived_since[:-1] - curves.arrived_since[1:]
+    for last in range(max(RUN_STEPS, len(times) - TREND_SAMPLES), len(times)):
+        steps = slice(last - RUN_STEPS, last)
+        known = whole[last - RUN_STEPS : last + 1].all(axis=0) & whole[-1]
+        fastest = (came[steps] / np.maximum(np.diff(times)[steps, None], 1e-9)).max(axis=0)
+        far = np.maximum(fastest * BEAT_SECONDS, RUN_DEVIATIONS * np.sqrt(np.maximum(came[steps].sum(axis=0), 0)))
+        moved = lag[last] - lag[last - RUN_STEPS]
+        up = known & (step[steps] > 0).all(axis=0) & (moved > far) & curves.moved[steps].all(axis=0)
+        down = known & (step[steps] < 0).all(axis=0) & (-moved > far)
+        rose[up & (lag[-1] > lag[last] - far)] = last
+        fell[down & (lag[-1] < lag[last] + far)] = last
+    return rose, fell
 
 
 def recent_rows(times: NDArray[np.float64]) -> int:
@@ -107,7 +111,7 @@ def recent_rows(times: NDArray[np.float64]) -> int:
     return max(0, min(len(times) - TREND_SAMPLES, enough))
 
 
-def _between_thirds(curves: Curves, unread_share: float) -> tuple[Bools, Bools]:
+def _between_thirds(curves: Curves) -> tuple[Bools, Bools]:
     times, lag, whole = curves.times, curves.lag, curves.whole
     count = lag.shape[1]
     nothing = np.zeros(count, dtype=np.bool_)
@@ -123,13 +127,28 @@ def _between_thirds(curves: Curves, unread_share: float) -> tuple[Bools, Bools]:
     last_high = np.where(whole[last], lag[last], low).max(axis=0)
     step_known = whole[1:] & whole[:-1]
     steps = np.where(step_known, np.abs(np.diff(lag, axis=0)), 0).sum(axis=0) / np.maximum(step_known.sum(axis=0), 1)
+    # what arrived from the first sample on at which all was known: a part that is not known would make it too little
+    known_from = np.argmax(whole, axis=0)
+    seconds = np.maximum(times[-1] - times[known_from], 1e-9)
+    per_second = curves.arrived_since[known_from, np.arange(count)] / seconds
+    arrived = per_second * (times[-1] - times[0])
+    # the lag between two commits is that of the newest arrivals: a rush makes it more, and nobody falls behind by that
+    late_from = len(times) - third + np.argmax(whole[last], axis=0)
+    late_seconds = np.maximum(times[-1] - times[late_from], 1e-9)
+    late = curves.arrived_since[late_from, np.arange(count)] / late_seconds
+    left_unread = _mean(lag[last], whole[last]) - _mean(lag[first], whole[first])
     # a swing of the arrivals swings the lag that lies between two commits: that is not falling behind
-    arrived = curves.arrived_since[0]
-    left_unread = lag[last].mean(axis=0) - lag[first].mean(axis=0)
     # compared, not subtracted: the sentinels of groups that are not `enough` would overflow
-    tolerated = steps + arrived * BEAT_SECONDS / (times[-1] - times[0])
-    climbs = enough & (last_low > np.where(enough, first_high, 0) + tolerated) & (left_unread > unread_share * arrived)
+    tolerated = steps + np.maximum(per_second, late) * BEAT_SECONDS
+    climbs = enough & (last_low > np.where(enough, first_high, 0) + tolerated)
+    climbs &= left_unread > UNREAD_SHARE * arrived
     # a group that read nothing until a moment ago stood still: whether it falls behind now is not to be seen yet
     climbs &= curves.moved[: len(times) - third].any(axis=0)
     falls = enough & (last_high < np.where(enough, first_low, 0) - tolerated)
     return climbs, falls
+
+
+def _mean(lag: Ints, whole: Bools) -> NDArray[np.float64]:
+    """(g,) mean of the samples at which all of a group was known; 0 where there is none."""
+    mean: NDArray[np.float64] = np.where(whole, lag, 0).sum(axis=0) / np.maximum(whole.sum(axis=0), 1)
+    return mean

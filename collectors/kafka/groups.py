@@ -22,6 +22,8 @@ from .reasons import Tally, reason_of_code
 
 GROUPS_A_DESCRIBE = 200
 _GROUP_REFUSED = 30
+_GROUP_NOT_FOUND = 69
+_NONE: frozenset[str] = frozenset()
 MAX_ASSIGNED = 1_000_000
 """More partitions than a cluster has: an assignment that claims them is damaged."""
 
@@ -92,39 +94,51 @@ def ask_groups(
                 why = f"its coordinator, broker {group.coordinator}, does not answer: {reason}"
                 groups[name] = replace(group, members=(), error=why)
     missed = {name: g for name, g in previous.items() if name not in groups and scope.takes_group(name)}
-    hidden = _refused(exchange, link, missed, deadline, tally) if missed else frozenset()
+    hidden, unknown = _look_up(exchange, link, brokers, missed, deadline, tally) if missed else (_NONE, _NONE)
     for name in hidden:
         groups[name] = replace(previous[name], members=(), error=NOT_AUTHORISED)
+    for name in unknown:
+        groups[name] = replace(
+            previous[name], members=(), error="listed by no broker, and its coordinator is not there"
+        )
     found = tuple(_within(groups[name], scope) for name in sorted(groups))
     left_out = len(found_all) - len(listed)
     return Answered(ListedGroups(found, not silent, hidden, left_out), asked_at, tally.errors())
 
 
-def _refused(
-    exchange: Exchange, link: Link, missed: Mapping[str, Group], deadline: float, tally: Tally
-) -> frozenset[str]:
-    """Those of the groups that are not gone but refused, as far as is known: no answer says nothing."""
-    refused: set[str] = set()
+def _look_up(
+    exchange: Exchange, link: Link, brokers: Iterable[int], missed: Iterable[str], deadline: float, tally: Tally
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Of groups that nobody lists any more: those that are refused by name, and those of which nothing is known.
+
+    The others are gone: only a group's coordinator says so. While the coordinator of a group moves or loads, no broker
+    lists the group, and all of them answer.
+    """
     names = sorted(missed)
-    for start in range(0, len(names), GROUPS_A_DESCRIBE):
-        some = names[start : start + GROUPS_A_DESCRIBE]
-
-        def make(some: list[str] = some) -> Request:
-            return Request(DescribeGroupsRequest(groups=some, include_authorized_operations=False))
-
-        answer = exchange.ask_any(link, "groups", make, deadline, Tally())
+    suspects = exchange.suspects()
+    batches = [names[start : start + GROUPS_A_DESCRIBE] for start in range(0, len(names), GROUPS_A_DESCRIBE)]
+    asked = [
+        (node, "groups", Request(DescribeGroupsRequest(groups=some, include_authorized_operations=False)), None)
+        for node in brokers
+        if node not in suspects
+        for some in batches
+    ]
+    refused: set[str] = set()
+    gone: set[str] = set()
+    for call in exchange.gather(link, asked, deadline):
         try:
-            described = answer.decode().groups if answer is not None else None
+            described = call.answer.decode().groups if call.answer is not None else ()
         except (ValueError, IndexError, struct.error):
-            described = None
-        if described is None:
-            tally.add("groups", "groups that are no longer listed were not looked up", None, len(some))
-            refused |= set(some)
             continue
-        denied = {one.group_id for one in described if one.error_code == _GROUP_REFUSED}
-        tally.add("groups", NOT_AUTHORISED, None, len(denied))
-        refused |= denied
-    return frozenset(refused)
+        for one in described:
+            if one.error_code == _GROUP_REFUSED:
+                refused.add(one.group_id)
+            elif one.error_code == _GROUP_NOT_FOUND or (one.error_code == 0 and one.group_state == "Dead"):
+                gone.add(one.group_id)
+    unknown = set(names) - refused - gone
+    tally.add("groups", NOT_AUTHORISED, None, len(refused))
+    tally.add("groups", "groups that are no longer listed have no coordinator that answers", None, len(unknown))
+    return frozenset(refused), frozenset(unknown)
 
 
 def _within(group: Group, scope: Scope) -> Group:

@@ -30,17 +30,19 @@ def next_step(rule_key: str, quantity: str) -> str:
 
 def how_bad(numbers: Mapping[str, Any]) -> str:
     """The size of it in a few words; "" where the numbers say none."""
-    if (lost := _number(numbers, "lost")) is not None:
-        return f"{words.counted(lost, 'record')} lost"
     if (share := _number(numbers, "share")) is not None:
         return f"{100 * share:.0f}{words.THIN}% in one partition"
     lag, up, brokers = (_number(numbers, name) for name in ("lag", "brokers_up", "brokers"))
+    if (lost := _number(numbers, "lost")) is not None:
+        return f"{words.counted(lost, 'record')} lost"
     if lag is not None:
         return f"{words.counted(lag, 'record')} behind"
     if up is not None and brokers is not None:
         return f"{words.count(up)} of {words.counted(brokers, 'broker')} up"
     if (behind := _number(numbers, "partitions_behind")) is not None:
         return f"{words.counted(behind, 'partition')} with a copy too few"
+    if (share := _number(numbers, "share")) is not None:
+        return f"one partition gets {share:.0%} of all"
     if (arrived := _number(numbers, "arrived")) is not None:
         held = _number(numbers, "held")
         return f"{words.counted(arrived, 'record')} came" + (f", {words.count(held)} held" if held is not None else "")
@@ -54,7 +56,7 @@ def trend(numbers: Mapping[str, Any]) -> str:
     arriving, consumed = _number(numbers, "arriving_per_second"), _number(numbers, "consumed_per_second")
     if arriving is None or consumed is None:
         return ""
-    rates = f"{words.rate(arriving)} records/s arrive, {words.rate(consumed)} are read"
+    rates = f"{words.rate(arriving)} arrive, {words.rate(consumed)} are read"
     step = arriving - consumed
     if abs(step) < max(0.05, 0.02 * arriving):
         return f"the lag stays as it is: {rates}"

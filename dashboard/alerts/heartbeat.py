@@ -57,7 +57,9 @@ class HeartbeatLoop:
                 except (DatabaseError, InterfaceError) as error:
                     self.trouble = storage.why(error)
                     log.warning("the heartbeat cannot use the database: %s", error)
-                self.last_turn = time.monotonic()
+                else:
+                    self.trouble = ""
+                    self.last_turn = time.monotonic()
                 stop.wait(self.interval)
         finally:
             connection.close()

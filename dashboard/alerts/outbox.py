@@ -37,7 +37,16 @@ def network_policy() -> tuple[addresses.Network, ...]:
 
 def outside(*, seconds: float = SEND_SECONDS) -> Outside:
     """What a check or an attempt may use of the world now."""
-    return Outside(network_policy(), time.time(), seconds)
+    return Outside(network_policy(), time.time(), seconds, own=_own_addresses())
+
+
+def _own_addresses() -> tuple[str, ...]:
+    """Where this instance is reached, as its settings say."""
+    own = [f"http://{settings.HOST.lower()}:{settings.PORT}"]
+    if settings.PUBLIC.origin:
+        target = addresses.parse_url(settings.PUBLIC.origin + "/")
+        own.append(f"{target.scheme}://{target.host.lower()}:{target.port}")
+    return tuple(own)
 
 
 def store_settings(channel: Channel, stored: Stored) -> Channel:

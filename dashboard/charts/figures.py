@@ -17,6 +17,7 @@ Json = dict[str, Any]
 
 BAND_OPACITY = 0.18
 TICK_FONT = 10.5
+NOTHING_KNOWN = "It was sampled, but the value is not known at any moment of this range."
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,10 @@ class Chart:
 
 def chart_json(chart: Chart) -> Json:
     """What the page's script asks for: the figure, and beside it the marks, gaps and what a point means."""
+    is_empty = not any(value is not None for line in chart.lines for value in line.values)
+    notes = list(chart.notes)
+    if is_empty and not notes and any(len(line.times) for line in chart.lines):
+        notes.append(NOTHING_KNOWN)
     return {
         "title": chart.title,
         "unit": chart.unit,
@@ -79,8 +84,8 @@ def chart_json(chart: Chart) -> Json:
         "resolution": "; ".join((resolution(chart), *chart.notes)),
         "marks": [{"t": m.at, "text": m.text, "icon": m.icon, "tone": m.tone} for m in chart.marks],
         "gaps": [{"from": g.since, "to": g.until, "why": g.why} for g in chart.gaps],
-        "empty": not any(value is not None for line in chart.lines for value in line.values),
-        "notes": list(chart.notes),
+        "empty": is_empty,
+        "notes": notes,
         "figure": figure(chart),
     }
 
@@ -166,7 +171,10 @@ def _layout(chart: Chart) -> Json:
         }
         for mark in chart.marks
     ]
-    annotations: list[Json] = []
+    annotations: list[Json] = [
+        {"xref": "paper", "yref": "paper", "x": 0, "y": 1, "text": chart.unit, "showarrow": False, "yanchor": "bottom",
+         "xanchor": "left", "font": tick_font, "name": "unit"}
+    ]  # fmt: skip
     if chart.threshold is not None:
         level, said = chart.threshold
         shapes.append(
@@ -187,7 +195,7 @@ def _layout(chart: Chart) -> Json:
              "xanchor": "left", "font": tick_font}
         )  # fmt: skip
     return {
-        "margin": {"l": 56, "r": 8, "t": 8, "b": 28},
+        "margin": {"l": 56, "r": 8, "t": 20, "b": 28},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "showlegend": False,  # the panel's own legend carries the newest values

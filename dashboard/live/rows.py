@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Max, Q, Sum
 
+from collectors.domain import words
 from collectors.domain.explanations import Finding
 from collectors.domain.numbers import Numbers
 from collectors.domain.topology import Reach
@@ -248,13 +249,15 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
         .annotate(count=Count("pk"))
     )
     alerts: dict[int, dict[str, int]] = {}
-    for pk, severity, count in (
+    only: dict[int, str] = {}
+    for pk, severity, count, rule, subject in (
         Alert.objects.filter(cluster__in=ids, state__in=OPEN_ALERTS)
         .order_by()
         .values_list("cluster_id", "severity")
-        .annotate(count=Count("pk"))
+        .annotate(count=Count("pk"), rule_name=Max("rule__name"), one=Max("subject"))
     ):
         alerts.setdefault(pk, {})[severity] = count
+        only[pk] = f"{rule}: {words.visible(subject)}" if count == 1 and subject and pk not in only else ""
     topics = {
         pk: counted
         for pk, *counted in Topic.objects.filter(cluster__in=ids, gone_at=None)
@@ -294,6 +297,7 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             worst_group=worst,
             worst_verdict=_worst_verdict(now, worst),
             alerts=alerts.get(cluster.pk, {}),
+            only_alert=only.get(cluster.pk, ""),
         )
         verdict, sentence = cluster_sentence(facts, moment)
         rate = _total_known(now.topics.messages_per_second) if now and facts.is_reachable else None

@@ -39,6 +39,7 @@ class ClusterFacts:
     worst_group: str
     worst_verdict: Verdict
     alerts: Mapping[str, int] = field(default_factory=dict)  # open alerts by severity
+    only_alert: str = ""  # when there is one alone: "Dead letters arriving: orders-dlt"
 
 
 def waiting_sentence(cluster: HasCycles, taken_at: float | None, now: float) -> str:
@@ -88,7 +89,7 @@ def cluster_sentence(facts: ClusterFacts, now: float) -> tuple[str, str]:
     if facts.topics_under_replicated:
         return "warn", f"{words.counted(facts.topics_under_replicated, 'topic')} under-replicated"
     if facts.alerts:
-        return "warn", f"{words.counted(sum(facts.alerts.values()), 'alert')} firing"
+        return "warn", facts.only_alert or f"{words.counted(sum(facts.alerts.values()), 'alert')} firing"
     if facts.groups == 0:
         return "ok", f"All {words.counted(facts.brokers, 'broker')} answer; no consumer group yet"
     groups = words.counted(facts.groups, "group")

@@ -14,8 +14,10 @@ from dashboard.access.roles import public
 from .negotiate import OPENMETRICS_TYPE, TEXT_TYPE, accepts_gzip, prefers_openmetrics
 from .page import MetricsPage, own_registry
 from .readiness import readiness
+from .warm import Warmer
 
 page = MetricsPage(own_registry())
+warmer = Warmer(lambda: page)
 
 
 @public
@@ -32,9 +34,11 @@ def metrics(request: HttpRequest) -> HttpResponse:
     openmetrics = prefers_openmetrics(request.headers.get("Accept", ""))
     built = page.build(time.time(), openmetrics=openmetrics)
     headers = {"Cache-Control": "no-store", "Vary": "Accept, Accept-Encoding"}
-    if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+    is_zipped = accepts_gzip(request.headers.get("Accept-Encoding", ""))
+    if is_zipped:
         headers["Content-Encoding"] = "gzip"
-    body = built.gzipped() if "Content-Encoding" in headers else built.plain()
+    body = built.gzipped() if is_zipped else built.plain()
+    warmer.scraped(openmetrics=openmetrics, is_zipped=is_zipped)
     return HttpResponse(body, content_type=OPENMETRICS_TYPE if openmetrics else TEXT_TYPE, headers=headers)
 
 

@@ -39,7 +39,7 @@ def alerts(request: HttpRequest) -> HttpResponse:
         .select_related("rule", "cluster")
         .prefetch_related(
             Prefetch("transitions", Transition.objects.order_by("-id")),
-            Prefetch("messages", Delivery.objects.select_related("channel").order_by("id")),
+            Prefetch("messages", Delivery.objects.select_related("channel").defer("payload", "receipt").order_by("id")),
         )[:OPEN_SHOWN]
     )
     firing = [one for one in still_open if one.state in (Alert.State.FIRING, Alert.State.RECOVERING)]

@@ -164,6 +164,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
         messages.success(request, f"Deleted {name}.")
         return redirect("channels")
     context = {"section": "channels", "channel": channel, "count": channel.deliveries.count()}
+    context["routes"] = list(channel.routes.filter(is_enabled=True))
     return page(request, "pages/channel_delete.html", context, shell=shell_of(request))
 
 

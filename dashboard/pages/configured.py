@@ -54,13 +54,8 @@ def of(cluster: Cluster, kind: Configuration.Kind, name: str, why_off: str | Non
 
 
 def for_page(config: Configuration | None) -> dict[str, Any]:
-    """What `_config_lines.html` shows of one topic or broker: what somebody has set, and the defaults that matter."""
-    every = lines(config.entries) if config is not None else []
-    return {
-        "config": config,
-        "lines_set": [one for one in every if one.is_set],
-        "lines_rest": [one for one in every if not one.is_set],
-    }
+    """What the panel of one topic or broker shows."""
+    return {"config": config, "lines": lines(config.entries) if config is not None else []}
 
 
 def lines(entries: Mapping[str, Any]) -> list[Line]:

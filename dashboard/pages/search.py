@@ -30,6 +30,8 @@ PAGES: tuple[tuple[str, str, str, str, Role], ...] = (
     ("alerts history past", "Alert history", "/alerts/history/", "i-clock", Role.VIEWER),
     ("alerts rules thresholds", "Alert rules", "/alerts/rules/", "i-sliders", Role.VIEWER),
     ("alerts silences mute", "Silences", "/alerts/silences/", "i-mute", Role.VIEWER),
+    ("alerts maintenance windows planned", "Maintenance", "/alerts/maintenance/", "i-clock", Role.VIEWER),
+    ("alerts routes who is told hours", "Routes", "/alerts/routes/", "i-send", Role.VIEWER),
     ("alerts deliveries messages sent log", "Deliveries", "/alerts/deliveries/", "i-send", Role.VIEWER),
     ("notification channels webhook settings", "Notification channels", "/settings/channels/", "i-send", Role.ADMIN),
     ("this instance loops version database health", "This instance", "/instance/", "i-gauge", Role.VIEWER),

@@ -11,7 +11,9 @@ from collectors.history import queries
 from . import words
 from .summaries import Summary
 
-LOOK_BACK_SECONDS = 900.0
+LOOK_BACK_SECONDS = 120.0
+"""As long as a rule about skew holds by default: what was long ago hides what is now."""
+EVEN_UNTIL = 1.5
 SHOWN = 24
 
 
@@ -30,7 +32,7 @@ class Spreading:
 
 
 def spreading(here: Summary, topic: str) -> Spreading:
-    """What came to each partition between the first and the newest sample of the last 15 minutes."""
+    """What came to each partition between the first and the newest sample of the last two minutes."""
     if here.now is None or here.now.end.layout.owner_index(topic) is None:
         return Spreading("Needs two samples", "is-unknown", None, None)
     until = here.now.taken_at
@@ -60,4 +62,5 @@ def _sentence(found: Spread) -> tuple[str, str]:
         said = f"Partition {top.partition} is hot: {share} of the records, {top.times_even:.1f} times its even share"
         return (said if many == 1 else f"{said}; {words.number(many)} partitions are hot"), "is-warn"
     idle = f"; {plain_words.counted(found.idle, 'partition')} got nothing" if found.idle else ""
-    return f"Evenly spread: the busiest partition gets {top.times_even:.1f} times its even share{idle}", "is-ok"
+    said = "Evenly spread" if top.times_even < EVEN_UNTIL else "No partition is hot"
+    return f"{said}: the busiest gets {top.times_even:.1f} times its even share{idle}", "is-ok"

@@ -3,7 +3,7 @@
 import { formats, short } from "./format.js";
 import { isPaused, now } from "./live.js";
 import { MARGIN, linesOf, marks } from "./marks.js";
-import { clock, dateTime, shifted, unshifted, zoneLabel } from "./zone.js";
+import { axisMoment, axisText, clock, dateTime, zoneLabel } from "./zone.js";
 
 const MOST_POINTS = 700;
 const charts = new Map(); // figure element -> chart
@@ -67,7 +67,7 @@ async function load(chart) {
   if (label) label.textContent = `${answer.unit}, ${answer.resolution}`;
   if (answer.empty && !chart.lines().some(line => line.y.some(v => v !== null))) {
     const waits = chart.wait?.querySelector("[data-f=waiting]")?.textContent; // the first minute says what it waits for
-    wait(chart, waits || "No samples in this range.");
+    wait(chart, waits || answer.notes[0] || "No samples in this range.");
   }
   if (!chart.begun) first(chart);
   draw(chart);
@@ -105,7 +105,7 @@ function first(chart) {
   g.scale(scale, scale);
   const high = Math.max(...values) || 1, from = chart.data.from * 1000, to = chart.data.to * 1000;
   const x = t => MARGIN.left + ((t - from) / (to - from)) * (width - MARGIN.left - MARGIN.right);
-  const y = v => height - 28 - (v / high) * (height - 40);
+  const y = v => height - 28 - (v / high) * (height - 48);
   for (const line of chart.lines()) {
     g.strokeStyle = colour(line.line.color);
     g.lineWidth = 1.5;
@@ -154,19 +154,24 @@ async function paint(library_, chart) {
 async function picture(library_, chart) {
   const { figure } = chart.data, some = chart.lines().some(line => line.y.some(v => v !== null));
   legend(chart);
+  if (chart.twin && !some) table(chart); // nothing to draw is said in the table, too
   if (!some && !chart.drawn) return;
   if (chart.wait && some) chart.wait.hidden = true;
   const data = figure.data.map(trace => {
     const hidden = chart.solo && trace.meta.key !== chart.solo || chart.off.has(trace.meta.key);
-    return { ...coloured({ ...trace, x: null, y: null }), x: trace.x.map(shifted), y: trace.y, visible: !hidden };
+    return { ...coloured({ ...trace, x: null, y: null }), x: trace.x.map(axisText), y: trace.y, visible: !hidden };
   });
   const layout = coloured(figure.layout);
   layout.font.family = getComputedStyle(document.body).fontFamily;
-  layout.xaxis.range = [shifted(chart.data.from * 1000), shifted(chart.data.to * 1000)];
+  layout.xaxis.range = [axisText(chart.data.from * 1000), axisText(chart.data.to * 1000)];
   layout.height = heightOf(chart);
   const lines = linesOf(chart);
   layout.shapes = layout.shapes.filter(shape => shape.name !== "mark" || lines.delete(shape.x0));
-  for (const shape of layout.shapes) if (shape.xref === "x") { shape.x0 = shifted(shape.x0); shape.x1 = shifted(shape.x1); }
+  for (const shape of layout.shapes) if (shape.xref === "x") { shape.x0 = axisText(shape.x0); shape.x1 = axisText(shape.x1); }
+  layout.annotations.push({
+    xref: "paper", yref: "paper", x: 1, y: 1, xanchor: "right", yanchor: "bottom", showarrow: false, name: "zone",
+    text: zoneLabel, font: layout.annotations[0].font,
+  });
   layout.uirevision = zoom ? zoom.join() : "live"; // else Plotly keeps the range that was dragged, for ever
   if (!chart.begun) chart.plot.replaceChildren(); // the first picture goes
   chart.begun = true;
@@ -218,14 +223,11 @@ function say(chart, at) {
 
 // --- zoom and crosshair -----------------------------------------------------------------------------------
 
-/* Unix milliseconds of a place on a time axis, which Plotly says as a number or as text. */
-const moment = value => unshifted(typeof value === "number" ? value : Date.parse(`${value.replace(" ", "T")}Z`));
-
 function listen(chart) {
   chart.plot.on("plotly_relayout", change => {
     const from = change["xaxis.range[0]"], to = change["xaxis.range[1]"];
     if (from === undefined || to === undefined || chart.setting) return;
-    setZoom([moment(from) / 1000, moment(to) / 1000]);
+    setZoom([axisMoment(from) / 1000, axisMoment(to) / 1000]);
   });
   chart.plot.on("plotly_doubleclick", () => setZoom(null));
   chart.plot.on("plotly_hover", event => cross(chart, event.xvals?.[0] ?? event.points?.[0]?.x));
@@ -264,7 +266,7 @@ function showZoom(range) {
 }
 
 function cross(source, x) {
-  const at = x === null || x === undefined ? null : moment(x);
+  const at = x === null || x === undefined ? null : axisMoment(x);
   for (const chart of charts.values()) {
     if (chart.drawn) say(chart, at);
     if (!chart.drawn || chart === source) continue;

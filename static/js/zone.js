@@ -10,8 +10,8 @@ const browsers = (() => {
 })();
 const served = document.body.dataset.zone || "UTC";
 const wantsUtc = cookie("sg_utc") === "1";
-const isNew = !wantsUtc && decodeURIComponent(cookie("sg_zone")) !== browsers;
-if (isNew) put("sg_zone", encodeURIComponent(browsers), YEAR);
+const isNew = !wantsUtc && cookie("sg_zone") !== browsers;
+if (isNew) put("sg_zone", browsers, YEAR); // letters, "/", "_", "+" and "-": fit for a cookie as they are
 /* What this page's times are in: the server knows no zone that it could not find, then its UTC stands. */
 export const zone = isNew ? browsers : served;
 export const zoneLabel = zone.replaceAll("_", " ");
@@ -33,9 +33,12 @@ function offset(ms) {
   }
   return offsets.get(key);
 }
-/* Plotly draws the numbers of a time axis as UTC: shifted, they read as the zone's clock. */
-export const shifted = ms => ms + offset(ms);
-export const unshifted = ms => ms - offset(ms - offset(ms));
+const shifted = ms => ms + offset(ms);
+const unshifted = ms => ms - offset(ms - offset(ms));
+/* Plotly takes numbers on a time axis for the browser's own zone, text for what it says: so it only ever gets text,
+   the zone's clock, and what it tells is read back as that. */
+export const axisText = ms => new Date(shifted(ms)).toISOString().slice(0, 23).replace("T", " ");
+export const axisMoment = value => unshifted(typeof value === "number" ? value : Date.parse(`${value.replace(" ", "T")}Z`));
 
 export const clock = ms => new Date(shifted(ms)).toISOString().slice(11, 19);
 export const dateTime = ms => new Date(shifted(ms)).toISOString().slice(0, 19).replace("T", " ");

@@ -33,6 +33,7 @@ class Slack:
     token: str = "xoxb-1111-2222-abcdefgh"
     channels: dict[str, str] = field(default_factory=lambda: {"#on-call": "C01", "C01": "C01"})
     shown: dict[str, dict[str, Any]] = field(default_factory=dict)  # ts -> the message as it stands
+    replies: list[str] = field(default_factory=list)
     edits: int = 0
 
     def __call__(self, handler: BaseHTTPRequestHandler, request: Received) -> None:
@@ -49,6 +50,11 @@ class Slack:
             return
         assert method in ("chat.postMessage", "chat.update")
         self._within_limits(body)
+        if "thread_ts" in body:
+            assert body["thread_ts"] in self.shown
+            self.replies.append(body["text"])
+            said_json(handler, {"ok": True, "channel": "C01", "ts": f"18000000{len(self.replies):02d}.000100"}, 200)
+            return
         if method == "chat.postMessage":
             ts = f"17000000{len(self.shown):02d}.000100"
         else:

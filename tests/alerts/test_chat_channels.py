@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from dashboard.alerts.judge import Judge
 from dashboard.alerts.sender import Sender
 from dashboard.alerts.telling import send_test
 from dashboard.models import Channel, Delivery
+from dashboard.reach import parse_public_url
 
 from .receiver import Receiver, drive, due_now, listening, said_json, state_of, status
 from .stage import Stage, only_alert, settle
@@ -102,6 +104,27 @@ def test_slack_has_one_message_that_is_edited_through_its_life(slack: Slack) -> 
     assert shown["attachments"][0]["color"] == "#2e8540"
     assert "Acknowledge&gt;" not in json.dumps(shown)
     assert slack.edits == 3
+
+
+def test_a_further_alert_of_the_cause_edits_the_message_and_is_said_in_its_thread(slack: Slack) -> None:
+    stage, sender = Stage(), Sender()
+    judge = stage.judge()
+    down(stage, judge, "1")
+    drive(sender, all_sent)
+    down(stage, judge, "2")
+    due_now()
+    drive(sender, all_sent)
+    [shown] = slack.shown.values()
+    assert "2 alerts of one cause, 2 still firing" in json.dumps(shown).replace("\\u202f", " ")
+    assert [reply.partition("\n")[2].partition(";")[0] for reply in slack.replies] == [
+        "Broker 2 is down: the cluster no longer lists it"
+    ]
+    up(stage, judge, "1")
+    up(stage, judge, "2")
+    due_now()
+    drive(sender, all_sent)
+    assert next(iter(slack.shown.values()))["text"].startswith("Over: ")
+    assert len(slack.replies) == 1
 
 
 def test_slack_posts_anew_when_the_message_is_gone(slack: Slack) -> None:
@@ -342,6 +365,15 @@ def test_what_is_wrong_is_said_of_its_field(kind: str, typed: dict[str, str], fi
         KINDS[kind].check({**defaults, **typed}, public)
     assert caught.value.field == field
     assert words in str(caught.value)
+
+
+def test_a_message_to_this_instance_itself_is_refused(settings: Any) -> None:
+    settings.PUBLIC = parse_public_url("https://Streamgauge.example.org/kafka")
+    out = replace(outbox.outside(), resolver=lambda host, port: ["127.0.0.1"])
+    for url in (f"http://{settings.HOST}:{settings.PORT}/x", "https://streamgauge.EXAMPLE.org:443/kafka/x"):
+        with pytest.raises(FieldError, match="this instance itself"):
+            KINDS["webhook"].check({"url": url, "secret": ""}, out)
+    assert KINDS["webhook"].check({"url": "https://streamgauge.example.org:8443/", "secret": ""}, out)
 
 
 def test_a_message_waits_for_the_first_of_its_thread(slack: Slack, receiver: Receiver) -> None:

@@ -460,6 +460,7 @@ def ledger() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.slow
 def test_a_kill_at_any_statement_loses_and_doubles_nothing() -> None:
     """The judge dies before its 1st, 2nd, 3rd ... statement; a new one goes on, and the ledger is always the same."""
     stage = Stage()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
 from typing import Any
@@ -90,6 +91,18 @@ def test_a_redirect_is_not_followed(receiver: Receiver, monkeypatch: pytest.Monk
     answer = KINDS["apprise"].send({"url": DISCORD, "scheme": "discord"}, message(), outside(4.0))
     assert answer.outcome is not Outcome.DELIVERED
     assert {one.path for one in receiver.received} == {"/hook/4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js"}
+
+
+def test_no_log_holds_the_token(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(NotifyTelegram, "notify_url", receiver.url.replace("/hook", "/bot"))
+    for code in (200, 500):
+        receiver.otherwise = lambda handler, _request, code=code: status(code, b"{}")(handler)
+        KINDS["apprise"].send({"url": TELEGRAM, "scheme": "tgram"}, message(), outside(4.0))
+    assert receiver.received
+    assert "AAEhBP0av28oXX_mm2I8TTlcOdIyNUiuHPE" not in caplog.text
 
 
 @pytest.mark.parametrize("scheme", SERVICES)

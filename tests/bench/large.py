@@ -14,9 +14,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its stubs re-export nothing
 
 TOPICS, PER_TOPIC = 300, 10
@@ -27,6 +26,7 @@ RECORDS_A_SECOND = 100
 COMMITTING_A_SECOND = 10
 """Groups that commit all their partitions again."""
 ONE_AT_A_TIME = 50
+COMMIT_SECONDS = 60.0
 
 QUIET = logging.getLogger("bench.librdkafka")
 QUIET.addHandler(logging.NullHandler())
@@ -71,14 +71,27 @@ def make(bootstrap: str) -> None:
 
 
 def commit(admin: AdminClient, groups: Sequence[int], offset: int) -> None:
-    """Commits of whole groups, without joining one."""
-    futures: list[Any] = []
-    for group in groups:
-        places = [TopicPartition(topic, p, offset) for topic, p in partitions_of(group)]
-        asked = [ConsumerGroupTopicPartitions(group_name(group), places)]
-        futures += admin.alter_consumer_group_offsets(asked).values()
-    for future in futures:
-        future.result(60)
+    """Commits of whole groups, without joining one; those that a coordinator was not ready for are tried again."""
+    deadline, left = time.monotonic() + COMMIT_SECONDS, list(groups)
+    while left:
+        asked = {}
+        for group in left:
+            places = [TopicPartition(topic, p, offset) for topic, p in partitions_of(group)]
+            asked[group] = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group_name(group), places)])
+        left, why = [], ""
+        for group, futures in asked.items():
+            for future in futures.values():
+                try:
+                    failed = [place.error for place in future.result(60).topic_partitions if place.error is not None]
+                except KafkaException as error:
+                    failed = [error]
+                if failed:
+                    left.append(group)
+                    why = str(failed[0])
+        if left and time.monotonic() > deadline:
+            raise RuntimeError(f"{len(left)} groups could not commit: {why}")
+        if left:
+            time.sleep(0.5)
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ ALONE_SECONDS = 30.0
 WATCHED_SECONDS = 60.0
 PAGE_FETCHES = 40
 SCRAPES = 20
+SCRAPE_REST_SECONDS = 0.73  # beats with the cycles: scrapes come at all distances from the newest one
 CROWDS = (1, 100, 500)
 CROWD_SECONDS = 20.0
 PROCESS_GOAL_MB = 250
@@ -107,11 +108,11 @@ def _pages(stage: Stage, visitor: Visitor) -> list[Line]:
 def _metrics(stage: Stage, visitor: Visitor) -> list[Line]:
     _, body = visitor.fetch("/metrics", encoding="identity")
     lag_rows = body.count(b"\nstreamgauge_group_lag_messages{")
-    median, slow, _ = visitor.times("/metrics", SCRAPES, rest_seconds=0.25)
+    median, slow, _ = visitor.times("/metrics", SCRAPES, rest_seconds=SCRAPE_REST_SECONDS)
     what = f"{stage.title}: /metrics over HTTP, gzip, {lag_rows} lag rows, {len(body) / 1e6:.2f} MB plain"
     return [
         at_most(f"{what}: median", median, "ms", METRICS_GOAL_MS),
-        line(f"{stage.title}: /metrics: 95th percentile (a new cycle is rendered in it)", slow, "ms"),
+        line(f"{stage.title}: /metrics: 95th percentile", slow, "ms"),
     ]
 
 

@@ -1,7 +1,7 @@
 """Runs the demo for an hour (or `--minutes`) and says whether memory, descriptors, threads and cycle time stay flat.
 
 `python -m tests.bench.soak --minutes 60`: one row a minute, then a line a quantity with its slope, written to
-`<data folder>/bench/soak.json`. The demo gets a data folder of its own, which is left for a look when asked.
+`<data folder>/bench/soak.json`. The demo gets a temporary data folder of its own.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ class Look:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between two looks")
     parser.add_argument("--act", default=None, help="an act of the demo (default: its loop of acts)")
     parser.add_argument("--output", type=Path, default=None, help="where the figures go (<data folder>/bench)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        looks = soak(Path(name), options.minutes, options.act)
+        looks = soak(Path(name), options.minutes, options.every, options.act)
     lines = judge(looks)
     print(table(f"soak, {options.minutes:g} minutes", lines))
     folder = options.output or Path(os.environ.get("STREAMGAUGE_DATA_DIR", ROOT / "var")) / "bench"
@@ -66,8 +67,8 @@ def main() -> None:
     (folder / "soak.json").write_text(json.dumps(lines, indent=1))
 
 
-def soak(folder: Path, minutes: float, act: str | None) -> list[Look]:
-    """One look a minute at a demo with two readers: one who opens pages, and a scraper."""
+def soak(folder: Path, minutes: float, every: float, act: str | None) -> list[Look]:
+    """A look every so many seconds at a demo with two readers: one who opens pages, and a scraper."""
     port = free_port()
     environment = {**os.environ, "STREAMGAUGE_DATA_DIR": str(folder), "STREAMGAUGE_PORT": str(port)}
     command = [sys.executable, "manage.py", "demo", *(["--act", act] if act else [])]
@@ -84,7 +85,7 @@ def soak(folder: Path, minutes: float, act: str | None) -> list[Look]:
         wait_for("the first cycles", lambda: len(_cycles(database, 0)[0]) > 3, seconds=60)
         reader = threading.Thread(target=_read_pages, args=(port, environment, ended), daemon=True)
         reader.start()
-        return _look(process, database, minutes)
+        return _look(process, database, minutes, every)
     finally:
         ended.set()
         process.send_signal(signal.SIGTERM)
@@ -95,12 +96,12 @@ def soak(folder: Path, minutes: float, act: str | None) -> list[Look]:
             process.wait(5)
 
 
-def _look(process: subprocess.Popen[bytes], database: Path, minutes: float) -> list[Look]:
+def _look(process: subprocess.Popen[bytes], database: Path, minutes: float, every: float) -> list[Look]:
     looks: list[Look] = []
     began, last, before = time.monotonic(), 0, (time.monotonic(), cpu_seconds(process.pid))
     print("minute  memory MB  descriptors  threads  cycle ms  CPU %  database MB", flush=True)
     while (at := (time.monotonic() - began) / 60) < minutes:
-        time.sleep(min(60.0, max(1.0, 60 * (minutes - at))))
+        time.sleep(min(every, max(1.0, 60 * (minutes - at))))
         if process.poll() is not None:
             raise RuntimeError(f"the demo ended with {process.returncode}")
         found, last = _cycles(database, last)
@@ -127,7 +128,7 @@ def _look(process: subprocess.Popen[bytes], database: Path, minutes: float) -> l
 def judge(looks: Sequence[Look]) -> list[Line]:
     """A line a quantity: its median in the last quarter against that in the second, and the slope after the first."""
     if len(looks) < 8:
-        raise RuntimeError(f"{len(looks)} looks say nothing about a slope: give it eight minutes or more")
+        raise RuntimeError(f"{len(looks)} looks say nothing about a slope: give it more minutes")
     steady = looks[int(len(looks) * WARM_SHARE) :]
     quarter = max(1, len(looks) // 4)
     lines = [

@@ -28,6 +28,9 @@ class Time:
             self.director.wish(self.wishes.pop(0)[1])
         return self.now >= self.stop_at
 
+    def is_set(self) -> bool:
+        return self.now >= self.stop_at
+
     def set(self) -> None:
         self.stop_at = 0.0
 

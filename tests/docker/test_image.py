@@ -48,7 +48,9 @@ def test_the_images_steps_make_a_program_that_serves_and_writes_only_its_data_fo
         "VIRTUAL_ENV": "",
     }
     for step in steps():
-        done = subprocess.run(["sh", "-ec", step], env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["sh", "-ec", step], cwd=app, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{step}\n{done.stdout}\n{done.stderr}"
     python = tmp_path / "venv" / "bin" / "python"
     packages = subprocess.run(

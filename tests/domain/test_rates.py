@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,22 @@ def test_a_clock_that_stands_still_gives_no_rate() -> None:
 
 def test_the_first_commit_of_a_group_is_not_consumption() -> None:
     assert rate([NO_COMMIT, 90_000, 90_050], valid_from=0) == 10.0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_counters_side_by_side_run_as_each_does_alone(seed: int) -> None:
+    """Whole ones are reckoned from two samples, those with holes and steps back from step to step."""
+    random = np.random.default_rng(seed)
+    rows, count = int(random.integers(2, 9)), 40
+    times = np.cumsum(random.choice([1.0, 5.0, 7.5], rows))
+    values = np.cumsum(random.integers(0, 50, (rows, count)), axis=0)
+    values[-1, ::7] = 0  # made anew
+    known = random.random((rows, count)) < np.where(np.arange(count) % 2, 1.0, 0.7)
+    together = rate_per_second(times, values, known)
+    for i in range(count):
+        seen = [row for row in range(rows) if known[row, i]]
+        steps = [(a, b) for a, b in pairwise(seen) if values[b, i] >= values[a, i]]
+        span = sum(times[b] - times[a] for a, b in steps)
+        moved = sum(values[b, i] - values[a, i] for a, b in steps)
+        expected = moved / span if span else None
+        assert together.at(i) == (expected if expected is None else pytest.approx(expected)), (i, values[:, i])

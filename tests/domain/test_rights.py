@@ -27,6 +27,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, str], set[str]]] = [
     ("some topics are hidden: on, with a caution", {"sight": CLUSTER, "hidden_topics": 1}, {}, {"topics"}),
     ("a part was refused", {"sight": CLUSTER, "refused": {"log_dirs": "not authorised"}},
      {"log_dirs": "not authorised"}, {"topics"}),
+    ("a part was refused for some topics only: on, with a caution", {"sight": OPEN, "partly": {"topic_configs"}}, {},
+     {"topic_configs"}),
     ("a part is not offered", {"sight": OPEN, "refused": {"quorum": "not offered"}}, {"quorum": "not offered"}, set()),
     ("a part was not asked yet", {"sight": OPEN, "asked": ASKED - {"log_dirs"}}, {"log_dirs": NOT_ASKED}, set()),
 ]  # fmt: skip

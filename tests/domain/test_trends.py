@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from collectors.domain.drain import drain
@@ -23,11 +24,14 @@ class Play:
         self.capacity, self.commit_seconds = capacity, commit_seconds
         self.at, self.end, self.read, self.committed = offset, 0.0, 0.0, 0.0
         self.sampled = 0.0
+        self.is_known = True
         self.window = Window()
         self.verdicts: list[Verdict] = []
 
-    def run(self, seconds: float, arriving: float, *, reads: bool = True) -> list[Verdict]:
-        """The verdicts of the samples taken meanwhile."""
+    def run(self, seconds: float, arriving: float, *, reads: bool = True, known: bool = True) -> list[Verdict]:
+        """The verdicts of the samples taken meanwhile; `known` False: a broker is away, two partitions of three are not
+        answered."""
+        self.is_known = known
         before = len(self.verdicts)
         step = 0.25
         for _ in range(round(seconds / step)):
@@ -43,12 +47,16 @@ class Play:
         return self.verdicts[before:]
 
     def _sample(self) -> None:
-        group, topic = Layout.build({"g": [("t", 0)]}), Layout.of_topics({"t": [0]})
-        committed = Column(group, Numbers.of([int(self.committed)]))
-        self.window.push(self.at, committed, Column(topic, Numbers.of([int(self.end)])))
+        group, topic = Layout.build({"g": [("t", 0), ("t", 1), ("t", 2)]}), Layout.of_topics({"t": [0, 1, 2]})
+        committed = Column(group, self._spread(self.committed))
+        self.window.push(self.at, committed, Column(topic, self._spread(self.end)))
         self.verdicts.append(
             Verdict(int(judge_groups(self.window, {"g": ROW}, interval_seconds=INTERVAL).numbers.values[0]))
         )
+
+    def _spread(self, total: float) -> Numbers:
+        each = [int(total) // 3 + (number < int(total) % 3) for number in range(3)]
+        return Numbers.of([count if number == 0 or self.is_known else None for number, count in enumerate(each)])
 
     @property
     def sentence(self) -> str:
@@ -108,7 +116,36 @@ def test_a_group_that_keeps_up_is_never_called_anything_else(commit_seconds: flo
     assert calm.sentence.startswith(("Keeps up", "Caught up"))
 
 
+@pytest.mark.parametrize(("commit_seconds", "offset"), [(5.0, 0.25), (5.0, 2.0), (5.0, 4.0), (5.5, 1.0)])
+def test_who_reads_the_whole_rush_does_not_fall_behind(commit_seconds: float, offset: float) -> None:
+    """Eight times the records lie between two commits, and all of them are read."""
+    quick = Play(capacity=1e6, commit_seconds=commit_seconds, offset=offset)
+    for seconds, arriving in ((100, 120), (180, 960), (100, 120)):
+        assert set(quick.run(seconds, arriving)[1:]) == {Verdict.OK}
+
+
 def test_a_backlog_that_does_not_shrink_has_no_end() -> None:
     full = Play(capacity=100)
     full.run(60, 150)
     assert full.drain_seconds() is None
+
+
+@pytest.mark.parametrize("per_second", [1.3, 4.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_chance_alone_is_never_called_falling_behind(per_second: float, seed: int) -> None:
+    """Poisson arrivals and commits of each 5 s: ten minutes without a wrong word."""
+    random = np.random.default_rng(seed)
+    calm = Play(capacity=1e9, commit_seconds=5.0, offset=float(random.random()) * 5)
+    for _ in range(600):
+        calm.run(1.0, float(random.poisson(per_second)))
+    assert Verdict.FALLING_BEHIND not in calm.verdicts
+
+
+@pytest.mark.parametrize("shift", [1.0, 2.0, 3.0, 4.0])
+def test_a_first_sample_that_was_not_answered_makes_nobody_fall_behind(shift: float) -> None:
+    """After a start or a gap not all is known at first; then the sampler's beat moves against that of the commits."""
+    calm = Play(capacity=1e6, commit_seconds=5.0, offset=0.5)
+    calm.run(5, 140, known=False)
+    calm.run(40, 140)
+    calm.sampled += shift - INTERVAL
+    assert Verdict.FALLING_BEHIND not in calm.run(180, 140)

@@ -58,10 +58,10 @@ class Demo(Served):
         self._browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
         self._token = ""
 
-    def start(self, *, typed: str = "") -> None:
+    def start(self, command: str = "demo", *, typed: str = "") -> None:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-u", "manage.py", "demo", "--port", str(self.port), *self.arguments],
+                [sys.executable, "-u", "manage.py", command, "--port", str(self.port), *self.arguments],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.PIPE,

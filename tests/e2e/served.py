@@ -25,6 +25,11 @@ from tests.servers import create_database, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
+JULIANDAY = """
+CREATE FUNCTION julianday(timestamptz) RETURNS double precision LANGUAGE sql IMMUTABLE
+AS 'SELECT extract(epoch FROM $1)::double precision / 86400 + 2440587.5'
+"""
+"""SQLite's function, so that a test's question is the same for both databases."""
 
 
 def wait_for(what: str, look: Callable[[], T | None], *, seconds: float) -> T:
@@ -49,6 +54,8 @@ class Served:
         # a PostgreSQL of the whole test run: a database of one's own on it
         shared = os.environ.get("DATABASE_URL", "")
         self.database_url = create_database(shared, f"served_{uuid.uuid4().hex}") if shared else ""
+        if self.database_url:
+            self.change(JULIANDAY)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -75,10 +82,10 @@ class Served:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
-    def start(self) -> None:
+    def start(self, command: str = "serve") -> None:
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve", "--port", str(self.port)],
+                [sys.executable, "manage.py", command, "--port", str(self.port)],
                 cwd=ROOT,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -185,6 +185,7 @@ def newer_schema(folder: Path) -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "words"),
     [

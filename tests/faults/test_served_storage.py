@@ -179,6 +179,7 @@ def script(served: Served, text: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_d7_a_database_that_is_deleted_ends_the_process(served: Served) -> None:
     begin(served)
     for file in (served.folder / "data").glob("streamgauge.sqlite3*"):

@@ -34,6 +34,7 @@ def fail_cycles(sampler: Sampler, clock: Clock, count: int, text: str) -> list[f
     return taken
 
 
+@pytest.mark.django_db(transaction=True)
 def test_d1_what_could_not_be_stored_is_stored_later_with_its_own_time() -> None:
     cluster, clock, kafka = make_cluster(), Clock(), shop()
     sampler = sampler_of(cluster, kafka, clock)
@@ -85,6 +86,7 @@ def test_d1_a_sampler_that_is_told_to_end_takes_no_lease() -> None:
     assert Lease.objects.get().holder == ""
 
 
+@pytest.mark.django_db(transaction=True)
 def test_d1_what_waits_is_bounded_and_what_is_dropped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampler_module, "WAITING_CYCLES", 4)
     cluster, clock, kafka = make_cluster(), Clock(), shop()
@@ -112,6 +114,7 @@ def test_a_backlog_keeps_the_newest_within_its_bounds(weights: list[int], kept: 
     assert backlog.oldest == len(weights) - kept
 
 
+@pytest.mark.sqlite
 @pytest.mark.django_db(transaction=True)
 def test_d3_a_full_database_is_said_and_what_waits_is_stored_when_there_is_room() -> None:
     cluster, clock, kafka = make_cluster(), Clock(), shop()
@@ -156,6 +159,7 @@ def test_a_failure_that_is_no_failure_of_the_database_is_raised_and_forgets_what
     assert Cycle.objects.count() == 3
 
 
+@pytest.mark.sqlite
 def test_the_reserve_is_made_where_there_is_room_and_given_up_on_a_full_disk(tmp_path: Path) -> None:
     assert storage.keep_reserve(tmp_path, size=5000)
     assert (tmp_path / storage.RESERVE_FILE).stat().st_size == 5000

@@ -14,6 +14,7 @@ from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 
 from collectors.domain.topology import Group, GroupType
 from collectors.kafka import groups
+from collectors.kafka.reasons import Tally
 from collectors.kafka.versions import version_of, version_of_level
 
 assignments = st.dictionaries(
@@ -139,3 +140,32 @@ def test_a_version_follows_from_the_metadata_level(level: int, version: str) -> 
     assert version_of_level(level) == version
     feature = SimpleNamespace(name="metadata.version", max_version=level)
     assert version_of(SimpleNamespace(supported_features=[feature], api_keys=[])) == version
+
+
+@pytest.mark.parametrize(
+    ("answers", "refused", "unknown"),
+    [
+        ([(16, ""), (69, "")], False, False),  # its coordinator knows no such group: it is gone
+        ([(16, ""), (0, "Dead")], False, False),  # as brokers before 3.8 say it
+        ([(16, ""), (16, "")], False, True),  # nobody coordinates it: its partition has no leader just now
+        ([(16, ""), (14, "")], False, True),  # its coordinator still loads
+        ([(16, ""), (15, "")], False, True),
+        ([(0, "Stable")], False, True),  # there again
+        ([None, (16, "")], False, True),
+        ([], False, True),
+        ([(30, ""), (16, "")], True, False),
+    ],
+)
+def test_a_group_that_nobody_lists_is_gone_only_when_its_coordinator_says_so(
+    answers: list[tuple[int, str] | None], refused: bool, unknown: bool
+) -> None:
+    def call(said: tuple[int, str] | None) -> SimpleNamespace:
+        if said is None:
+            return SimpleNamespace(answer=None)
+        one = SimpleNamespace(group_id="g", error_code=said[0], group_state=said[1])
+        return SimpleNamespace(answer=SimpleNamespace(decode=lambda: SimpleNamespace(groups=[one])))
+
+    exchange: Any = SimpleNamespace(suspects=dict, gather=lambda *_: [call(said) for said in answers])
+    link: Any = None
+    found = groups._look_up(exchange, link, range(len(answers)), ["g"], 0.0, Tally())
+    assert found == (frozenset("g" * refused), frozenset("g" * unknown))

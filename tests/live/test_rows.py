@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from collectors.domain.verdicts import Verdict
 from collectors.history import queries
@@ -12,6 +13,7 @@ from collectors.models import Cluster, Group
 from dashboard.live import details, findings, leaders, rows
 from dashboard.live.reading import DatabaseReader
 from dashboard.live.wire import parse_subject
+from dashboard.models import Alert, Rule
 from tests.pages.seed import Company, make_cluster, make_company
 
 pytestmark = pytest.mark.django_db
@@ -164,3 +166,19 @@ def test_the_database_reader_gives_a_row_for_each_subject_and_prints_for_lists()
     Group.objects.filter(cluster=cluster, name="analytics").update(verdict=int(Verdict.NO_MEMBERS))
     assert reader.update(head, subjects).fingerprints["g/demo"] != update.fingerprints["g/demo"]
     assert Cluster.objects.count() == 1
+
+
+def test_an_alert_that_is_alone_is_named_and_several_are_counted() -> None:
+    cluster = make_company(Company())
+    rule = Rule.objects.create(key="dead", name="Dead letters arriving", quantity="x", threshold=0, severity="warning")
+    now = timezone.now()
+
+    def sentence_with(subject: str) -> str:
+        Alert.objects.create(
+            rule=rule, cluster=cluster, subject_kind="topic", subject=subject, state="firing", severity="warning",
+            sentence="x", started_at=now, fired_at=now, changed_at=now,
+        )  # fmt: skip
+        return str(rows.cluster_row(cluster, queries.cluster_at(cluster.pk))["sentence"])
+
+    assert sentence_with("orders-dlt") == "Dead letters arriving: orders-dlt"
+    assert sentence_with("more-dlt") == "2 alerts firing"

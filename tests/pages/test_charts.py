@@ -16,7 +16,7 @@ from django.test import Client
 
 from dashboard.access.csp import PLOTLY_STYLE_HASH, policy
 from dashboard.charts.bundle import NAME, bundle_path
-from dashboard.charts.figures import Chart, Gap, Line, Mark, chart_json
+from dashboard.charts.figures import NOTHING_KNOWN, Chart, Gap, Line, Mark, chart_json
 
 from .seed import Company, make_company
 
@@ -150,3 +150,13 @@ def test_the_policy_allows_exactly_the_style_that_plotly_s_bundle_puts_into_the_
 
 def _bundle() -> str:
     return bundle_path().read_text(encoding="utf-8")
+
+
+def test_a_curve_that_is_never_known_says_so_and_is_not_taken_for_no_samples(viewer: Client) -> None:
+    make_company(Company(never_committed=frozenset({"analytics"})))
+    series = "/clusters/demo/series/?subject=g&what=lag&name="
+    answer = viewer.get(f"{series}analytics&from=now-5m").json()
+    assert answer["empty"]
+    assert answer["notes"] == [NOTHING_KNOWN]
+    assert viewer.get(f"{series}shipping&from=now-5m").json()["notes"] == []
+    assert viewer.get(f"{series}analytics&from=now-9h&to=now-8h").json()["notes"] == []

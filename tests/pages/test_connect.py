@@ -16,6 +16,7 @@ from collectors import roster
 from collectors.demo.pki import Authority
 from collectors.history import keep
 from collectors.kafka.settings import ConnectionSettings
+from collectors.management.commands import addcluster
 from collectors.models import Cluster
 from dashboard.models import AuditEntry
 
@@ -190,3 +191,21 @@ def test_the_command_takes_a_file_and_files_that_it_names(tmp_path: Any) -> None
     properties.write_text(f"{TEXT}\nssl.truststore.location={tmp_path / 'none.pem'}")
     with pytest.raises(CommandError, match=r"none\.pem' cannot be read: No such file"):
         call_command("addcluster", "Other", properties=str(properties))
+
+
+def test_the_command_takes_single_properties_and_asks_for_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def getpass(prompt: str) -> str:
+        asked.append(prompt)
+        return SECRET
+
+    monkeypatch.setattr(addcluster, "getpass", getpass)
+    single = ["security.protocol=SASL_SSL", "sasl.mechanism=SCRAM-SHA-512", "sasl.username=observer"]
+    call_command("addcluster", "Orders", bootstrap="kafka.example.org:9093", set=single, secret=["sasl.password"])
+    assert roster.connection_of(Cluster.objects.get()) == ConnectionSettings.from_properties(TEXT)
+    assert asked == ["sasl.password: "]
+    with pytest.raises(CommandError, match="use KEY=VALUE"):
+        call_command("addcluster", "Other", bootstrap="a:1", set=["sasl.mechanism"])
+    with pytest.raises(CommandError, match="go with --bootstrap"):
+        call_command("addcluster", "Other", properties="x", set=single)

@@ -147,8 +147,9 @@ def test_a_topic_says_how_long_records_stay_and_what_is_set_on_it(viewer: Client
     )  # fmt: skip
     response = viewer.get("/clusters/demo/topics/orders/")
     assert response.context["retention"] == "7\u202fd, 1\u202fGB a partition at most"
-    assert [one.key for one in response.context["lines_set"]] == ["retention.bytes"]
-    assert [one.key for one in response.context["lines_rest"]] == ["cleanup.policy", "retention.ms"]
+    assert [(one.key, one.is_set) for one in response.context["lines"]] == [
+        ("retention.bytes", True), ("cleanup.policy", False), ("retention.ms", False),
+    ]  # fmt: skip
     assert "1 set on this topic" in text_of(response.content)
 
 

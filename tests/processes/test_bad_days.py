@@ -122,7 +122,7 @@ def test_with_redis_away_for_a_minute_everything_goes_on_and_pages_look_for_them
         wait_for("over", partial(receiver.told, "resolved", slug), seconds=60)
     for page in pages:
         late = [d for slug in LIVE for d in delays(fleet, slug, page.when(slug), back, time.time())]
-        assert statistics.median(late) < 0.6, f"hints make pages fast again: {late}"
+        assert statistics.median(late) < 0.8, f"hints make pages fast again: {late}"
         page.close()
     receiver.close()
     fleet.assert_whole()

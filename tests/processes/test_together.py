@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from functools import partial
 
 import pytest
@@ -32,25 +31,16 @@ def test_two_workers_share_five_clusters_and_both_webs_show_them_at_once(
         fleet.rows("update dashboard_rule set is_enabled = false where key = 'collector_blind' returning key")
         for page in pages:
             wait_for("the toast", partial(page.toasts, "Collector blind", "resolved"), seconds=10)
-            wait_for("some cycles", partial(heard_enough, page), seconds=20)
+            wait_for("some cycles", partial(heard_enough, page), seconds=40)
         for page in pages:
             assert len(page.toasts("Collector blind", "resolved")) == 1
             page.close()
 
-        for slug in LIVE:
-            stored = {
-                number: float(at)
-                for number, at in fleet.rows(
-                    "select y.number, extract(epoch from y.ended_at) from collectors_cycle y "
-                    "join collectors_cluster c on c.id = y.cluster_id where c.slug = %s",
-                    slug,
-                )
-            }
-            for page in pages:
-                heard = page.when(slug)
-                delays = [at - stored[number] for number, at in heard.items() if number in stored]
-                # looking by itself every two seconds, a hub would be a second late half of the time
-                assert statistics.median(delays[1:]) < 0.6, f"{slug}: {sorted(delays)}"
+        for page in pages:
+            for slug in LIVE:
+                heard = sorted(page.when(slug))[1:]
+                # looking by itself every two seconds, a hub would show every other of the cycles of a second
+                assert len(heard) > 0.7 * (heard[-1] - heard[0] + 1), f"{slug}: {heard}"
 
         for port in fleet.ports:
             shown = visitor.get(f"http://127.0.0.1:{port}/clusters/{LIVE[0]}/")
@@ -63,4 +53,4 @@ def test_two_workers_share_five_clusters_and_both_webs_show_them_at_once(
 
 
 def heard_enough(page: Watcher) -> bool:
-    return all(len(page.when(slug)) >= 6 for slug in LIVE)
+    return all(len(page.when(slug)) >= 10 for slug in LIVE)

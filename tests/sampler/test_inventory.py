@@ -13,6 +13,7 @@ from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from collectors.domain.words import is_storable
 from collectors.inventory import EVENTS_OF_A_KIND_AT_ONCE, Changes, Inventory
+from collectors.kafka.exchange import BrokerReach
 from collectors.kafka.session import PartError, Session
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import Survey, SurveyState
@@ -278,8 +279,18 @@ def test_controllers_of_their_own_are_no_brokers_that_are_down(cluster: Cluster)
     brokers = tuple(topology.BrokerNode(node, "127.0.0.1", 9092, None) for node in (1, 2))
     seen = topology.Metadata("id", brokers, (topic("t"),), NOW)  # its replicas are on 1, 2 and 3
     quorum = topology.Quorum(100, 1, 1, (100, 101, 102), (1, 2), NOW)
-    reach = {node: state for node, (state, _) in sampler._reach(SurveyState(metadata=seen, quorum=quorum)).items()}
+    reach = {node: state for node, (state, _) in sampler._reach(SurveyState(metadata=seen, quorum=quorum), {}).items()}
     assert reach == {1: Reach.UP, 2: Reach.UP, 3: Reach.DOWN}
+
+
+def test_a_broker_that_a_newer_list_lacks_by_now_does_not_answer_again(cluster: Cluster) -> None:
+    """Its connection is closed in the middle of a cycle that began with the old list."""
+    session = Session(ConnectionSettings.from_properties({"bootstrap.servers": "127.0.0.1:1"}))
+    sampler = Sampler(cluster, session, Survey(session), holder="h", epoch=1, announce=lambda kind, data: None)
+    brokers = tuple(topology.BrokerNode(node, "127.0.0.1", 9092, None) for node in (1, 2, 3))
+    state = SurveyState(metadata=topology.Metadata("id", brokers, (topic("t"),), NOW))
+    refused = BrokerReach(Reach.SUSPECT, "refused", NOW)
+    assert sampler._reach(state, {3: refused}) == {1: (Reach.UP, ""), 2: (Reach.UP, ""), 3: (Reach.SUSPECT, "refused")}
 
 
 def test_a_cluster_with_samples_can_be_deleted() -> None:

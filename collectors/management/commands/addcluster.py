@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
+from getpass import getpass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,22 @@ class Command(BaseCommand):
         parser.add_argument("--slug", help="part of the address; made from the name by default")
         parser.add_argument("--bootstrap", metavar="HOST:PORT[,HOST:PORT]")
         parser.add_argument("--properties", metavar="FILE", help="a client.properties file, - for standard input")
+        parser.add_argument(
+            "--set",
+            metavar="KEY=VALUE",
+            action="append",
+            default=[],
+            help="a single client property beside --bootstrap, like security.protocol=SASL_SSL; may be repeated",
+        )
+        parser.add_argument(
+            "--secret",
+            metavar="KEY",
+            action="append",
+            default=[],
+            help="a property whose value is asked for and not shown, like sasl.password; may be repeated",
+        )
         parser.add_argument("--test", action="store_true", help="connect first, and add it only when that works")
         parser.add_argument("--interval", type=float, default=5.0, help="seconds between cycles, 1 to 300 (default 5)")
-
         for field in LISTS:
             what, which = field.split("_")
             help_text = f"globs of {what} to {which}, separated by commas"
@@ -35,6 +49,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if bool(options["bootstrap"]) == bool(options["properties"]):
             raise CommandError("give either --bootstrap HOST:PORT or --properties FILE")
+        if options["properties"] and (options.get("set") or options.get("secret")):
+            raise CommandError("--set and --secret go with --bootstrap; a file holds all keys")
         try:
             reading = read_settings(self._properties(options), read_file=read_any_file)
             if options["test"]:
@@ -70,10 +86,23 @@ class Command(BaseCommand):
 
     def _properties(self, options: dict[str, Any]) -> str | dict[str, str]:
         if options["bootstrap"]:
-            return {"bootstrap.servers": options["bootstrap"]}
+            return {"bootstrap.servers": options["bootstrap"], **self._single(options)}
         if options["properties"] == "-":
             return sys.stdin.read()
         path = Path(options["properties"])
         if not path.is_file():
             raise CommandError(f"there is no file {str(path)!r}")
         return path.read_text(encoding="utf-8")
+
+    def _single(self, options: dict[str, Any]) -> dict[str, str]:
+        """The properties given one by one."""
+        found: dict[str, str] = {}
+        for given in options.get("set") or []:
+            key, equals, value = given.partition("=")
+            if not equals or not key.strip():
+                # nothing of it is quoted but its beginning: it may hold a password
+                raise CommandError(f"--set {given[:20]!r}: use KEY=VALUE, like security.protocol=SASL_SSL")
+            found[key.strip()] = value
+        for key in options.get("secret") or []:
+            found[key] = getpass(f"{key}: ")
+        return found

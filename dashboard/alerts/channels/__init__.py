@@ -56,6 +56,7 @@ class Outside:
     now: float = 0.0  # unix seconds
     seconds: float = SEND_SECONDS
     resolver: Resolver = addresses.look_up
+    own: tuple[str, ...] = ()  # addresses of this instance, like "https://example.org:443": a message must not loop
 
 
 class Stored(dict[str, str]):

@@ -69,6 +69,8 @@ def checked_url(typed: str, outside: Outside, *, field: str = "url") -> str:
     except AddressUnresolvedError:
         if "." not in target.host.rstrip("."):
             raise FieldError(field, f"The host {target.host!r} could not be found; is the name complete?") from None
+    if f"{target.scheme}://{target.host.lower()}:{target.port}" in outside.own:
+        raise FieldError(field, "This is the address of this instance itself: a message to it would tell nobody.")
     return url
 
 

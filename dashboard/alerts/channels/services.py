@@ -7,6 +7,7 @@ switch certificates off.
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Mapping
@@ -116,6 +117,8 @@ def _plugin(url: str) -> Any:
     """apprise's plug-in for the address, which keeps nothing on disk and follows no redirect; None: unreadable."""
     import apprise  # 20 MB and a tenth of a second that only those pay who use it
 
+    for name in ("apprise", "urllib3"):  # at DEBUG both write whole addresses, tokens included
+        logging.getLogger(name).setLevel(logging.INFO)
     asset = apprise.AppriseAsset(
         app_id="Streamgauge", app_desc="Streamgauge", app_url="", storage_mode=apprise.PersistentStoreMode.MEMORY,
         image_url_mask="", image_url_logo="", image_path_mask="", secure_logging=True,

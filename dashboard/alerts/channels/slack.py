@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,6 +78,11 @@ class SlackBot:
         ts, channel = message.receipt.get("ts"), message.receipt.get("channel")
         if ts and channel:
             answer, error = self._call(settings, "chat.update", {**body, "channel": channel, "ts": ts}, outside)
+            if answer.outcome is Outcome.DELIVERED and message.event == "firing":
+                # an edit rings nobody's bell, and something more went wrong
+                reply = {"channel": channel, "thread_ts": ts, "reply_broadcast": True, "text": body["text"]}
+                said, _ = self._call(settings, "chat.postMessage", reply, outside)
+                return replace(said, receipt=answer.receipt)
             if error not in _CANNOT_EDIT:
                 return answer
         answer, _ = self._call(settings, "chat.postMessage", {**body, "channel": settings["channel"]}, outside)

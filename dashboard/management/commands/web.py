@@ -101,7 +101,9 @@ class WebProcess:
         from dashboard.asgi import application
         from dashboard.live.guard import MAX_MESSAGE_BYTES
         from dashboard.live.hub import get_hub
+        from dashboard.metrics.views import warmer
 
+        self.warmer = warmer
         self.reactor = reactor
         self.server = Server(
             application,
@@ -119,6 +121,7 @@ class WebProcess:
         others = threading.Thread(target=self.on_stopping, name="stopping", daemon=True)
         others.start()
         self.hub.stop()
+        self.warmer.stop()
         has_stopped = self.stop_others()
         others.join(OTHERS_STOP_SECONDS)
         if not has_stopped:
@@ -137,6 +140,7 @@ class WebProcess:
         self.server.http_factory.timeOut = IDLE_SECONDS
         bound(self.server.http_factory)
         self.hub.start(asyncio.get_event_loop())
+        self.warmer.start()
         self.start_others()
         threading.Thread(target=self.on_ready, args=(self.port,), name="ready", daemon=True).start()
 
