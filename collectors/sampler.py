@@ -32,6 +32,7 @@ from .kafka.survey import LASTING, Survey, SurveyState
 from .models import Cluster, CollectorTotals, Configuration, Cycle, Event, Lease
 from .models import Group as GroupLine
 from .models import Topic as TopicLine
+from .past import Past
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ LONGEST_BUDGET_SECONDS = 10.0
 EARLY_CYCLE_AFTER_SECONDS = 1.0
 """When brokers change, the next cycle comes at once, but never sooner than this after the last one."""
 LOOK_SECONDS = 0.25
+PAST_BUDGET_SECONDS, PAST_SHARE = 2.0, 0.2
+"""What a step into the past of a new cluster may take, in seconds and of the interval."""
 OTHER_CLUSTER = "cluster"
 """The part of a cycle's errors that says that the address leads to another cluster."""
 UNREAD_STARTS_SECONDS = 12.0
@@ -142,6 +145,7 @@ class Sampler:
         self._inventory: Inventory | None = None
         self._insight: Insight | None = None
         self._began = clock()
+        self._past = Past(cluster.pk)
         self._observed: SurveyState | None = None  # of the newest cycle that was seen
         self._seen: SurveyState | None = None  # of the newest cycle that was stored
         self._expected_groups = _ExpectedCommits()
@@ -199,6 +203,7 @@ class Sampler:
             else:
                 self.trouble, self._failures = "", 0
                 self.last_turn = self.monotonic()
+                self._look_back()
             finally:
                 close_old_connections()  # back to the pool: it holds fewer than there may be clusters
             done = self.monotonic()
@@ -217,6 +222,20 @@ class Sampler:
                 offset += drift
                 due, skipped = self.monotonic(), 0
                 self._window = Window()
+
+    def _look_back(self) -> None:
+        """One step into the past of a new cluster; what goes wrong there costs no cycle."""
+        state = self._observed
+        if self._past.is_done or state is None or state.layout is None or state.metadata is None:
+            return
+        first = queries.first_taken_at(self.cluster.pk)
+        if first is None:
+            return
+        budget = min(PAST_BUDGET_SECONDS, PAST_SHARE * self.interval)
+        try:
+            self._past.step(self.session, state.layout, state.metadata, first_sample=first, budget_seconds=budget)
+        except (DatabaseError, InterfaceError) as error:
+            log.info("past not stored cluster=%s reason=%s", self.cluster.slug, storage.why(error))
 
     def _note_trouble(self, error: Exception) -> None:
         """The database fails: what was seen waits, and people are told by what does not need the database."""

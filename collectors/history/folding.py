@@ -278,3 +278,22 @@ def _coarsen_some(
         _upsert(rows, go_on)
         written += len(rows)
     return written
+
+
+def put_rows(
+    cluster_id: int, family: Family, resolution: int, rolled: Mapping[tuple[str, int], Filled], go_on: GoOn
+) -> None:
+    """Store stretches by (owner, start) where nothing is stored yet: what is there was measured, and stays."""
+    places = list(rolled)
+    for at in range(0, len(places), OWNERS_AT_ONCE):
+        some = places[at : at + OWNERS_AT_ONCE]
+        keys, starts = {blocks.owner_key(owner) for owner, _ in some}, {start for _, start in some}
+        kept = _stored(cluster_id, family, resolution, keys, starts)
+        rows = []
+        for owner, start in some:
+            whole = rolled[owner, start]
+            before = kept.get((blocks.owner_key(owner), start))
+            if before is not None:
+                whole = overlay(whole, before)
+            rows.append(_row(cluster_id, family, owner, resolution, start, encode(*whole)))
+        _upsert(rows, go_on)

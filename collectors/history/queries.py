@@ -25,6 +25,7 @@ from .kinds import EVERY_CYCLE, Kind
 from .layouts import StoredLayout
 from .losses import lost_between, lost_since
 from .now import BrokersNow, ClusterNow, GroupsNow, TopicsNow, cluster_at
+from .past import reconstructed_before
 from .ranges import (
     ClusterHistory,
     arrival_rates,
@@ -76,6 +77,7 @@ __all__ = [
     "newest_arrivals",
     "newest_cycle",
     "recent_columns",
+    "reconstructed_before",
     "series",
     "sparklines",
     "thinned",

@@ -51,10 +51,10 @@ def read(
 ) -> dict[str, Strip]:
     """Stretches that begin in [since, until), of `resolution` seconds where there are, at the end finer ones (what is
     not yet coarsened), before the oldest coarser ones. Three queries, however many owners."""
-    state = RollupState.objects.filter(cluster_id=cluster_id).values_list("coarsened", "minute").first()
+    state = RollupState.objects.filter(cluster_id=cluster_id).values_list("coarsened", "measured_since").first()
     if state is None:
         return {owner: Strip.empty(family) for owner in owners}
-    coarsened = state[0]
+    coarsened = max(state)  # hours before the first sample are coarse from the beginning
     pieces = _rows(cluster_id, family, owners, since, until, resolution, coarsened)
     minutes = _minutes(cluster_id, family, owners, since, until)
     return {

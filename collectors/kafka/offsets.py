@@ -80,6 +80,13 @@ class OffsetPlans:
         column = Column(layout, Numbers(values, known))
         return OffsetsAnswer(column, asked_at, self._exchange.requests - before, tally.errors())
 
+    def ask_once(self, part: str, timestamp: int, layout: Layout, metadata: Metadata, deadline: float) -> OffsetsAnswer:
+        """The same for a moment that is not asked for again: its plan is not kept."""
+        try:
+            return self.ask(part, timestamp, layout, metadata, deadline)
+        finally:
+            self._plans.pop(timestamp, None)
+
     def _fill(
         self,
         part: str,

@@ -68,6 +68,13 @@ class Session:
         deadline = _deadline(budget_seconds)
         return self._offsets.ask("start_offsets", wire.EARLIEST, layout, metadata, deadline)
 
+    def ask_offsets_at(
+        self, moment: float, layout: Layout, metadata: Metadata, *, budget_seconds: float
+    ) -> OffsetsAnswer:
+        """Offset of the first record at or after a moment (unix seconds); not known where there is none, without an
+        error then."""
+        return self._offsets.ask_once("past_offsets", round(moment * 1000), layout, metadata, _deadline(budget_seconds))
+
     def ask_commits(self, groups: Sequence[str], *, budget_seconds: float) -> CommitsAnswer:
         """Committed offsets of the groups, all their coordinators asked at once."""
         return self._commits.ask(groups, _deadline(budget_seconds))

@@ -130,6 +130,8 @@ class RollupState(models.Model):
     cycle = models.BigIntegerField(default=0)  # samples up to here are in minutes
     minute = models.BigIntegerField(default=0)  # the minute after the newest closed one, unix minutes
     coarsened = models.BigIntegerField(default=0)  # up to here (unix seconds) minutes are in tens and hours too
+    measured_since = models.BigIntegerField(default=0)  # hours (unix seconds) before it were reconstructed, if any are
+    past_done = models.BooleanField(default=False)  # nothing more is reconstructed
 
     def __str__(self) -> str:
         return f"rollups of cluster {self.cluster_id} to cycle {self.cycle}"

@@ -81,7 +81,7 @@ def chart_json(chart: Chart) -> Json:
         "to": chart.until,
         "interval": chart.interval_seconds,
         "step": chart.step_seconds,
-        "resolution": resolution(chart),
+        "resolution": "; ".join((resolution(chart), *chart.notes)),
         "marks": [{"t": m.at, "text": m.text, "icon": m.icon, "tone": m.tone} for m in chart.marks],
         "gaps": [{"from": g.since, "to": g.until, "why": g.why} for g in chart.gaps],
         "empty": is_empty,

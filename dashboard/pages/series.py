@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
@@ -72,6 +73,12 @@ def series(request: HttpRequest, slug: str) -> HttpResponse:
     points = params.get("points", "")
     count = min(MOST_POINTS, max(20, int(points))) if points.isascii() and points.isdigit() else USUAL_POINTS
     chart = _chart(cluster, subject, what, name, since, until, count, now=now.timestamp())
+    measured_since = queries.reconstructed_before(cluster.pk) if what == "rate" and subject in "tc" else None
+    if measured_since is not None and since < measured_since:
+        at = f"{datetime.fromtimestamp(measured_since, timezone.get_current_timezone()):%b %d %H:%M}"
+        said = f"reconstructed before {at}, hour by hour, from log offsets"
+        mark = Mark(float(measured_since), f"Measured from here, {said}", "i-clock")
+        chart = replace(chart, notes=[*chart.notes, said], marks=[mark, *chart.marks])
     if params.get("compare") in COMPARISONS:
         back, label = COMPARISONS[params["compare"]]
         before = _chart(cluster, subject, what, name, since - back, until - back, count, now=now.timestamp())
