@@ -25,8 +25,8 @@ FIRST_RECORDS = 20
 RECORDS_A_SECOND = 100
 COMMITTING_A_SECOND = 10
 """Groups that commit all their partitions again."""
-ONE_AT_A_TIME = 50
-COMMIT_SECONDS = 60.0
+ONE_AT_A_TIME = 25
+COMMIT_SECONDS = 180.0
 
 QUIET = logging.getLogger("bench.librdkafka")
 QUIET.addHandler(logging.NullHandler())
@@ -77,7 +77,8 @@ def commit(admin: AdminClient, groups: Sequence[int], offset: int) -> None:
         asked = {}
         for group in left:
             places = [TopicPartition(topic, p, offset) for topic, p in partitions_of(group)]
-            asked[group] = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group_name(group), places)])
+            wanted = [ConsumerGroupTopicPartitions(group_name(group), places)]
+            asked[group] = admin.alter_consumer_group_offsets(wanted, request_timeout=20)
         left, why = [], ""
         for group, futures in asked.items():
             for future in futures.values():
