@@ -61,6 +61,7 @@ def stored(part: str, folder: Path, *, url: str = "") -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.bench.history_stored", part]
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, timeout=PART_SECONDS, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{part}{' on PostgreSQL' if url else ''}: {found}", file=sys.stderr, flush=True)
     return found
 
 

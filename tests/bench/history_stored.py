@@ -107,7 +107,7 @@ def table_bytes(*models: Any) -> int:
     names = [model._meta.db_table for model in models]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SELECT sum(pg_total_relation_size(to_regclass(n))) FROM unnest(%s) n", [names])
+            cursor.execute("SELECT sum(pg_total_relation_size(to_regclass(n))) FROM unnest(%s::text[]) n", [names])
             return int(cursor.fetchone()[0])
         places = ",".join(["%s"] * len(names))
         cursor.execute(f"SELECT name FROM sqlite_master WHERE tbl_name IN ({places})", names)
