@@ -216,6 +216,7 @@ def main(command: Sequence[str]) -> int:
     except ServerMissingError as error:
         print(f"\n*** NOT RUN on PostgreSQL: {error} is not installed ***\n", file=sys.stderr)
         return int(os.environ.get("STREAMGAUGE_REQUIRE_SYSTEM") == "1")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else the server would outlive us
     # a test's transaction stays open while it waits, which no page's may
     limits = quote("-c lock_timeout=60s")
     with server:

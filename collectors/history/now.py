@@ -101,8 +101,10 @@ class ClusterNow:
     window_samples: int  # that rates come from: with fewer than 2 there are none
 
 
+# Weighed with a large constant, else a small cluster's results of the last hours would fill the memory: nobody asks
+# for the old ones again.
 _results: LeastRecent[tuple[object, ...], ClusterNow] = LeastRecent(
-    3_000_000, lambda now: 4 * (len(now.committed.layout) + len(now.end.layout)) + 1_000
+    3_000_000, lambda now: 4 * (len(now.committed.layout) + len(now.end.layout)) + 40_000
 )
 _turns: dict[int, threading.Lock] = {}
 

@@ -368,7 +368,8 @@ class _Decoded:
 
 
 _ColumnKey = tuple[int, str, _Key]
-_columns: LeastRecent[_ColumnKey, _Decoded] = LeastRecent(6_000_000, lambda kept: 2 * len(kept.column.layout) + 500)
+# The constant is large, so that a small cluster keeps its window and not the columns of hours.
+_columns: LeastRecent[_ColumnKey, _Decoded] = LeastRecent(6_000_000, lambda kept: 2 * len(kept.column.layout) + 5_000)
 
 
 def columns(

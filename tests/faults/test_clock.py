@@ -64,7 +64,7 @@ def run_across_a_step(cluster: Cluster, kafka: Pretend, seconds: float) -> tuple
     return sampler, list(Cycle.objects.order_by("number"))
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR, 60.0, -60.0])
 def test_c1_c2_a_clock_that_steps_is_an_event_and_cycles_go_on(seconds: float) -> None:
     cluster, kafka = make_cluster(), shop()

@@ -25,6 +25,7 @@ from tests.e2e.served import ROOT, Served, wait_for
 from .conftest import sign_in_by_link
 from .visitor import Visitor
 
+pytestmark = pytest.mark.sqlite
 PAGES = ("/", "/clusters/none/", "/clusters/none/groups/", "/alerts/", "/instance/", "/metrics")
 Start = Callable[..., Served]
 

@@ -264,7 +264,12 @@ def never_says_hello(target: Target) -> Ended:
 def never_ends_the_handshake(target: Target) -> Ended:
     socket = RawSocket(target)
     socket.socket.sendall(b"GET /ws/ HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
-    return socket.ended()
+    said = b""
+    with contextlib.suppress(OSError):
+        while part := socket.socket.recv(4096):
+            said += part
+    status = int(said.split(b" ", 2)[1]) if said.startswith(b"HTTP/1.1 ") else None
+    return Ended(status, "", time.monotonic() - socket.began)
 
 
 FAST = [
@@ -279,7 +284,7 @@ SLOW = [
     Attack("W13 B2 never reads", never_reads, (None,)),
     Attack("B2 never acknowledges", never_acknowledges, (4008,)),
     Attack("never says hello", never_says_hello, (4008,)),
-    Attack("a handshake that never ends", never_ends_the_handshake, (None,)),
+    Attack("a handshake that never ends", never_ends_the_handshake, (None, 408)),
 ]
 ROUNDS = [[attack] for attack in FAST] + [SLOW]  # the slow ones together: each of them only waits
 

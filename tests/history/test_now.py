@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import tracemalloc
 from itertools import pairwise
 from typing import Any
 
@@ -403,3 +405,22 @@ def test_the_answer_is_kept_and_its_queries_do_not_grow(
     write(11)
     with django_assert_num_queries(6):  # two to find, one per kind with a new frame
         assert now_at(recorder) is not first
+
+
+def test_a_small_cluster_s_cycles_do_not_pile_up_in_memory(recorder: Recorder) -> None:
+    """A process that looked at each of an hour's cycles is no larger for it than one that looked at a few."""
+
+    def look(count: int) -> int:
+        for _ in range(count):
+            ends = topics({"a": [100 + recorder.cycle, 50]})
+            recorder.write({Kind.END: ends, Kind.COMMITTED: column({"g": {("a", 0): 90, ("a", 1): 45}})})
+            now_at(recorder)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        early, late = look(120), look(120)
+    finally:
+        tracemalloc.stop()
+    assert late - early < 1_000_000  # a result and its columns are some 30 kB

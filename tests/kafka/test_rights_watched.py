@@ -19,7 +19,7 @@ TOPIC, GROUP = "lively", "lively-readers"
 NUMBERS = {
     "topic": ("rate", "size", "partitions"),
     "group": ("consumed", "arriving", "members"),
-    "overall": ("rate", "topics", "partitions", "groups", "brokers", "brokers_up"),
+    "overall": ("rate", "topics", "partitions", "groups", "brokers"),
 }
 """What is above zero all the while."""
 LOST = {"topic_deleted", "topic_recreated", "topic_created", "group_gone", "group_new"}

@@ -90,7 +90,7 @@ def watching(
     """The cluster of these properties, sampled from now on; `cluster` goes on with one that is there."""
     settings = ConnectionSettings.from_properties(properties)
     clear_caches()
-    one = cluster or roster.add(name=slug, slug=slug, connection=settings, interval=1.0, scope=scope)
+    one = cluster or roster.add(name=slug, slug=slug, connection=settings, interval=5.0, scope=scope)
     epoch = Lease.objects.acquire(f"cluster:{one.pk}", holder=HOLDER, seconds=600)
     assert epoch is not None
     session = Session(settings, scope=scope)
