@@ -16,6 +16,7 @@ help:
 	@echo "make test-long    what does not fit into make test, then everything on PostgreSQL"
 	@echo "make up           docker/compose.yaml: web, worker, beat, PostgreSQL, Valkey, a demo Kafka, Prometheus, Grafana"
 	@echo "make bench        measures, prints tables, writes var/bench/*.json"
+	@echo "make bench-history  of these, what history costs and how fast it is read"
 	@echo "make screenshots  makes the pictures of the README from a running demo"
 
 install:

@@ -216,9 +216,11 @@ def _reads(
 
     hundred = f"topic of 100 partitions, 24 h at {INTERVAL:g} s, HTTP to bytes"
     return [
-        compared(f"{hundred}: chart of 600 points, Prometheus every sample", served["chart"], "rate", 5),
-        compared(f"{hundred}: chart of 600 points, Prometheus 600 points", served["chart"], "chart", None),
-        compared(f"{hundred}: every sample read, 2 000 points, Prometheus sum()", served["samples"], "sum", None),
+        compared(f"{hundred}: rate in 600 points from both", served["chart"], "chart", 5),
+        compared(f"{hundred}: rate in 600 points, Prometheus in 5 760", served["chart"], "rate", None),
+        compared(
+            f"{hundred}: every sample read, 2 000 points, Prometheus sum() in 5 760", served["samples"], "sum", None
+        ),
         line(
             "the same in the program, without HTTP: chart / every sample",
             sqlite["chart_ms"],
