@@ -99,7 +99,11 @@ def picture_for_readme(browser: Browser, link: str, base: str) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 1000}, color_scheme="dark")
     page = watched(context)
     sign_in(page, link)
-    page.goto(base + PAGES["group"])
+    for _ in range(30):  # a demo that has just begun does not know its groups yet
+        answer = page.goto(base + PAGES["group"])
+        if answer is not None and answer.ok:
+            break
+        page.wait_for_timeout(2000)
     page.locator("#sg-toasts [data-state=firing]").wait_for(timeout=300_000)
     page.wait_for_timeout(1000)
     target = Path("docs/screenshot.png")

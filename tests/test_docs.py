@@ -135,3 +135,9 @@ def test_what_was_tried_leaves_out_nothing_that_is_offered() -> None:
 def test_the_files_that_the_readme_names_are_there() -> None:
     named = re.findall(r"`((?:tests|docs|docker|collectors|dashboard)/[\w./-]+)`", README)
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_each_screenshot_is_there() -> None:
+    shown = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert shown
+    assert all((ROOT / name).stat().st_size > 10_000 for name in shown)
