@@ -16,6 +16,7 @@ help:
 	@echo "make test-long    what does not fit into make test, then everything on PostgreSQL"
 	@echo "make up           docker/compose.yaml: web, worker, beat, PostgreSQL, Valkey, a demo Kafka, Prometheus, Grafana"
 	@echo "make bench        measures, prints tables, writes var/bench/*.json"
+	@echo "make bench-history  of these, what history costs and how fast it is read"
 	@echo "make screenshots  makes the pictures of the README from a running demo"
 
 install:
@@ -39,7 +40,8 @@ lint: install
 	$(BIN)/mypy
 	$(RUN) manage.py makemigrations --check --dry-run
 
-# What needs no other program beside: in parallel. The rest shares one Kafka and one browser: one after the other.
+# What needs no other program beside: in parallel. Of the rest, what shares the run's Kafka goes one after the other in
+# one process, the others in a second.
 # `make check` leaves out those that take seconds.
 UNIT := not kafka and not brokers and not browser and not served and not promtool and not long
 PARALLEL := -n 2 --dist worksteal
@@ -55,7 +57,7 @@ test: lint
 	echo "== 2/3: without Kafka and browser, on PostgreSQL"; \
 	$(ON_POSTGRES) $(BIN)/pytest -q $(PARALLEL) -m "$(UNIT)" $(ARGS) || bad=1; \
 	echo "== 3/3: with Kafka, browser and other programs"; \
-	$(BIN)/pytest -q -m "not long and not brokers and not ($(UNIT))" --durations=10 $(ARGS) || bad=1; \
+	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not long and not brokers and not ($(UNIT))" --durations=10 $(ARGS) || bad=1; \
 	if [ $$bad = 0 ]; then echo "== all three runs are green"; else echo "== NOT GREEN: see above"; fi; exit $$bad
 
 test-brokers: install

@@ -26,13 +26,17 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who asks for a served instance is no unit test; what is about SQLite does not run on another database."""
+    """Who asks for a served instance is no unit test; what is about SQLite does not run on another database.
+
+    With `--dist loadgroup`: what needs the run's Kafka stays in one process, which starts it, the rest in another.
+    """
     other = bool(os.environ.get("DATABASE_URL")) and settings.DATABASES["default"]["ENGINE"] != SQLITE
     for item in items:
         if other and item.get_closest_marker("sqlite"):
             item.add_marker(pytest.mark.skip(reason="about SQLite"))
         if {"served", "unreachable", "proxied", "postgres", "redis_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.served)
+        item.add_marker(pytest.mark.xdist_group("kafka" if "kafka" in getattr(item, "fixturenames", ()) else "other"))
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import sys
 import time
@@ -19,6 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .proc import peak_resident_bytes, resident_bytes
 
 DAY = 86_400.0
 INTERVAL = 15.0
@@ -107,7 +108,7 @@ def table_bytes(*models: Any) -> int:
     names = [model._meta.db_table for model in models]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SELECT sum(pg_total_relation_size(to_regclass(n))) FROM unnest(%s) n", [names])
+            cursor.execute("SELECT sum(pg_total_relation_size(to_regclass(n))) FROM unnest(%s::text[]) n", [names])
             return int(cursor.fetchone()[0])
         places = ",".join(["%s"] * len(names))
         cursor.execute(f"SELECT name FROM sqlite_master WHERE tbl_name IN ({places})", names)
@@ -253,14 +254,14 @@ def compact() -> dict[str, Any]:
     from collectors.models import Cluster
 
     pk = Cluster.objects.get(slug="large").pk
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = resident_bytes(os.getpid())
     holds, used = Holds(), time.process_time()
     with holds.watched():
         done = compaction.compact(pk)
     return {
         "cpu": time.process_time() - used,
         "before": before,
-        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak": peak_resident_bytes(os.getpid()),  # ru_maxrss would begin with that of the parent
         "samples": done.samples,
         "bytes": done.bytes / max(1, done.samples),
         "longest_hold_ms": max(holds.seconds) * 1000,

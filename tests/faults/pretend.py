@@ -73,6 +73,18 @@ class Pretend:
         found = [self.ends.get((t, p)) for t, p in zip(layout.topics, layout.partitions.tolist(), strict=True)]
         return OffsetsAnswer(Column(layout, Numbers.of(found)), time.time(), 1, ())
 
+    def ask_start_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
+        """Every log begins at 0."""
+        self.requests += 1
+        return OffsetsAnswer(Column(layout, Numbers.of([0] * len(layout))), time.time(), 1, ())
+
+    def ask_offsets_at(
+        self, moment: int, layout: Layout, metadata: Metadata, *, budget_seconds: float
+    ) -> OffsetsAnswer:
+        """No record was written at or after any moment that is asked for."""
+        self.requests += 1
+        return OffsetsAnswer(Column(layout, Numbers.unknown(len(layout))), time.time(), 1, ())
+
     def reach(self) -> dict[int, BrokerReach]:
         state = Reach.SUSPECT if self.is_away else Reach.UP
         return {1: BrokerReach(state, "timeout" if self.is_away else "", time.time())}

@@ -21,6 +21,7 @@ def kill(times: int, folder: Path, *, seconds: int) -> str:
     return done.stdout
 
 
+@pytest.mark.sqlite
 @pytest.mark.slow
 def test_ten_kills_in_compaction_lose_and_double_nothing(tmp_path: Path) -> None:
     assert "10 kills" in kill(10, tmp_path, seconds=300)
