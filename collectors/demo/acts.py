@@ -62,7 +62,7 @@ SALE = Act(
 FREEZE = Act(
     "freeze",
     "payment service frozen on purpose",
-    120.0,
+    180.0,
     45.0,
     "the payment service works again and catches up",
     "group",

@@ -82,7 +82,7 @@ def test_freeze(playing: Playing) -> None:
 def test_calm(playing: Playing) -> None:
     demo = playing("calm")
     began = demo.wait_mark("calm", "begin", seconds=BEGIN_SECONDS)
-    demo.wait_text("/", "Nothing needs you: 3 brokers, 12 groups", since=began, within=90)
+    demo.wait_text("/", "Nothing needs you: 3 brokers up, 12 groups reading", since=began, within=90)
     while time.time() < began + 600:  # ten minutes is what is asked: nothing to be awaited
         assert told(demo) == []
         time.sleep(5)
