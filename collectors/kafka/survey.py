@@ -61,7 +61,10 @@ REBALANCING_SECONDS = 5.0
 """How soon groups are asked again while one of them rebalances: who holds what is known only after that."""
 SUSPECT_SECONDS = 1.0
 MISSING_SECONDS = 5.0
-"""How often metadata is asked while it names replicas on brokers that it does not list: they may come back."""
+"""How often metadata is asked while it names replicas on brokers that it does not list, or that are not in sync: they
+may come back."""
+MANY_PARTITIONS = 20_000
+"""Of more, metadata takes so long that replicas that lag do not make it come more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,7 @@ class Survey:
         self._thread: threading.Thread | None = None
         self._probed = 0.0
         self._replicas_on: frozenset[int] = frozenset()
+        self._lags = False  # some replica is not in sync
         self._remembered: tuple[Group, ...] = ()
         self._configured: list[str] = []  # topics whose configuration is still to be asked in this round
 
@@ -227,7 +231,9 @@ class Survey:
             if old is None or metadata.topics is not old.topics:
                 self._configure_new(metadata, old)
                 self._replicas_on = frozenset(r for t in metadata.topics for p in t.partitions for r in p.replicas)
-            if self._replicas_on - {b.node_id for b in metadata.brokers}:
+                is_small = layout is not None and len(layout) <= MANY_PARTITIONS
+                self._lags = is_small and any(p.is_under_replicated for t in metadata.topics for p in t.partitions)
+            if self._lags or self._replicas_on - {b.node_id for b in metadata.brokers}:
                 with self._lock:
                     self._due["metadata"] = min(self._due["metadata"], time.monotonic() + MISSING_SECONDS)
             if old is not None and {b.node_id for b in metadata.brokers} != {b.node_id for b in old.brokers}:

@@ -51,21 +51,32 @@ def rights(request: HttpRequest, slug: str) -> HttpResponse:
         "sight": sight,
         "since": since,
         "lines": [(right, since.get(right.key), sight.why.get(right.key, "")) for right in sight.rights],
-        "head": _headline(here, sight),
+        "head": _headline(sight),
+        "pending": _is_pending(sight),
         "grants": grants(sight, *_login(connection)) if shell.is_admin else [],
         "certificates": certificates_of(connection) if connection is not None else [],
         "scope": _patterns(roster.scope_of(here.cluster)),
         "left_out": left_out(here, "topic") + " and " + left_out(here, "group"),
         "not_asked": NOT_ASKED,
     }
-    return page(request, "pages/rights.html", context, shell=shell)
+    template = "pages/_rights_seen.html" if request.GET.get("fragment") == "seen" else "pages/rights.html"
+    return page(request, template, context, shell=shell)
 
 
-def _headline(here: Summary, sight: Sight) -> dict[str, str]:
+def _is_pending(sight: Sight) -> bool:
+    """Whether something has not been asked yet, as in a cluster's first seconds."""
+    return any(right.why == NOT_ASKED for right in sight.rights)
+
+
+def _headline(sight: Sight) -> dict[str, str]:
     asked = [right for right in sight.rights if right.why != NOT_ASKED]
     if not asked:
         return {"verdict": "unknown", "sentence": "What this login may see has not been asked yet"}
     off = [right for right in asked if right.why]
+    if len(asked) < len(sight.rights):
+        things = plain_words.counted(len(sight.rights), "thing")
+        said = f"{len(asked)} of {things} asked so far; the others follow within a minute"
+        return {"verdict": "unknown", "sentence": said}
     if sight.missing:
         many = plain_words.counted(len(off), "thing")
         said = f"{many} of {len(sight.rights)} {'is' if len(off) == 1 else 'are'} off: this login lacks the rights"

@@ -89,6 +89,7 @@ QUERIES = {
     "/clusters/demo/brokers/1/?fragment=short": (25, 17),
     "/clusters/demo/brokers/1/?fragment=dirs": (26, 18),
     "/alerts/deliveries/?fragment=rows": (23, 16),
+    "/clusters/demo/rights/?fragment=seen": (23, 16),
     "/instance/?fragment=loops": (23, 16),
     "/instance/?fragment=sampling": (23, 16),
     "/instance/?fragment=history": (27, 20),

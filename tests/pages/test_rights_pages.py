@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from collectors import roster
-from collectors.domain.rights import NEEDS
+from collectors.domain.rights import NEEDS, NOT_ASKED
 from collectors.domain.scope import Scope
 from collectors.kafka.settings import ConnectionSettings
 from collectors.models import Broker, Cluster, ClusterRight, Configuration, LogDir, Topic
@@ -92,6 +92,17 @@ def test_a_cluster_that_was_not_asked_yet_claims_nothing(viewer: Client) -> None
     page = text_of(viewer.get("/clusters/demo/rights/").content)
     assert "What this login may see has not been asked yet" in page
     assert page.count("not asked yet") == len(NEEDS)
+
+
+def test_a_cluster_of_which_some_was_asked_does_not_claim_the_rest(viewer: Client) -> None:
+    made({"quorum": NOT_ASKED, "log_dirs": NOT_ASKED})
+    whole, part = (viewer.get(f"/clusters/demo/rights/{query}").content for query in ("", "?fragment=seen"))
+    assert "4 of 6 things asked so far" in text_of(whole)
+    assert "Everything is on" not in text_of(whole)
+    assert b'hx-trigger="every 3s"' in part
+    assert b"<html" not in part
+    ClusterRight.objects.update(why="")
+    assert b'hx-trigger="every 60s"' in viewer.get("/clusters/demo/rights/?fragment=seen").content
 
 
 @pytest.mark.parametrize(("version", "missing"), [("3.7", True), ("4.3", False), ("", False)])
