@@ -40,8 +40,8 @@ lint: install
 	$(BIN)/mypy
 	$(RUN) manage.py makemigrations --check --dry-run
 
-# What needs no other program beside: in parallel. Of the rest, what shares the run's Kafka goes one after the other in
-# one process, the others in a second.
+# What needs no other program beside: in parallel. The rest mostly waits: in three groups (tests/conftest.py), each one
+# after the other.
 # `make check` leaves out those that take seconds.
 UNIT := not kafka and not brokers and not browser and not served and not promtool and not long
 PARALLEL := -n 2 --dist worksteal
@@ -57,7 +57,7 @@ test: lint
 	echo "== 2/3: without Kafka and browser, on PostgreSQL"; \
 	$(ON_POSTGRES) $(BIN)/pytest -q $(PARALLEL) -m "$(UNIT)" $(ARGS) || bad=1; \
 	echo "== 3/3: with Kafka, browser and other programs"; \
-	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not long and not brokers and not ($(UNIT))" --durations=10 $(ARGS) || bad=1; \
+	$(BIN)/pytest -q -n 3 --dist loadgroup -m "not long and not brokers and not ($(UNIT))" --durations=10 $(ARGS) || bad=1; \
 	if [ $$bad = 0 ]; then echo "== all three runs are green"; else echo "== NOT GREEN: see above"; fi; exit $$bad
 
 test-brokers: install

@@ -28,7 +28,8 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrom
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Who asks for a served instance is no unit test; what is about SQLite does not run on another database.
 
-    With `--dist loadgroup`: what needs the run's Kafka stays in one process, which starts it, the rest in another.
+    With `--dist loadgroup` on three processes: what needs the run's Kafka is in two, each of which starts its own, what
+    needs none in the third.
     """
     other = bool(os.environ.get("DATABASE_URL")) and settings.DATABASES["default"]["ENGINE"] != SQLITE
     for item in items:
@@ -36,7 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="about SQLite"))
         if {"served", "unreachable", "proxied", "postgres", "redis_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.served)
-        item.add_marker(pytest.mark.xdist_group("kafka" if "kafka" in getattr(item, "fixturenames", ()) else "other"))
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    if "kafka" not in getattr(item, "fixturenames", ()):
+        return "without the run's Kafka"
+    return "whole program" if item.path.parent.name in ("e2e", "browser", "processes") else "rooms"
 
 
 @pytest.fixture(autouse=True)
