@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.django_db]
 TOPIC, GROUP = "lively", "lively-readers"
 NUMBERS = {
     "topic": ("rate", "size", "partitions"),
-    "group": ("consumed", "arriving", "members"),
+    "group": ("arriving", "members"),
     "overall": ("rate", "topics", "partitions", "groups", "brokers"),
 }
 """What is above zero all the while."""
@@ -64,6 +64,9 @@ def no_zeros(watch: Watch, waiting: int) -> None:
     }
     zeros = {(what, key) for what, keys in NUMBERS.items() for key in keys if seen[what][key] == 0}
     assert zeros == set()
+    if seen["group"]["lag"] is None:
+        # between two samples that lie close a group may well have committed nothing: then 0 is what was seen
+        assert seen["group"]["consumed"] != 0
     assert watch.group("readers")["lag"] in (waiting, None)
     assert not LOST & set(Event.objects.filter(cluster=watch.cluster).values_list("kind", flat=True))
 
