@@ -27,6 +27,7 @@ from .losses import lost_between, lost_since
 from .now import BrokersNow, ClusterNow, GroupsNow, TopicsNow, cluster_at
 from .past import reconstructed_before
 from .ranges import (
+    CLUSTER_STEP,
     ClusterHistory,
     arrival_rates,
     arrived_about,
@@ -40,6 +41,7 @@ from .reading import Heads, first_segments
 from .selection import Member, Sampled, Selection, by_topic, fetch, members_of
 
 __all__ = [
+    "CLUSTER_STEP",
     "ArrivalHistory",
     "Arrived",
     "Band",

@@ -164,6 +164,10 @@ class ClusterHistory:
     consumed: Band  # per second
 
 
+CLUSTER_STEP = float(RESOLUTIONS[0])
+"""Seconds between the points of a cluster's sums, at least."""
+
+
 def cluster_history(cluster_id: int, since: float, until: float, points: int = 600) -> ClusterHistory:
     """Sums over a cluster, out of its minutes and what was made of them: the newest minute is the last closed one."""
     resolution = strips.resolution_for(until - since, points) or RESOLUTIONS[0]

@@ -90,6 +90,8 @@ def _chart(
     cluster: Cluster, subject: str, what: str, name: str, since: float, until: float, points: int, *, now: float
 ) -> Chart:
     interval = cluster.interval_seconds
+    if subject == "c" and what in ("rate", "lag"):
+        interval = max(interval, queries.CLUSTER_STEP)  # a minute that is not over yet is no gap
 
     def explain(times: np.ndarray, gap_before: np.ndarray, known: np.ndarray) -> list[Gap]:
         found = gaps.holes(times, gap_before, known, until=min(until, now), interval=interval)

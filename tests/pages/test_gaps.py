@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from django.test import Client
 
+from collectors.history import rolling
 from collectors.models import Cluster, Cycle
 from dashboard.charts.gaps import Hole, Tried, explained, holes
 
@@ -87,6 +88,19 @@ def test_a_cluster_that_is_no_longer_sampled_has_an_open_gap(viewer: Client) -> 
     assert viewer.get(BASE, ASKED).json()["gaps"][0]["why"].endswith("sampling is paused")
     explicit = {**ASKED, "to": str(int((time.time() - 130) * 1000))}
     assert viewer.get(BASE, explicit).json()["gaps"] == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("what", ["rate", "lag"])
+def test_a_minute_that_is_not_over_is_no_gap_in_the_sums_of_a_cluster(viewer: Client, what: str) -> None:
+    cluster = make_company(Company(cycles=20))
+    rolling.roll(cluster.pk)
+    asked = {"subject": "c", "name": "", "what": what, "from": "now-5m", "to": "now"}
+    assert viewer.get(BASE, asked).json()["gaps"] == []
+    make_company(Company(slug="late", name="late", cycles=60), now=time.time() - 600)
+    rolling.roll(Cluster.objects.get(slug="late").pk)
+    (gap,) = viewer.get("/clusters/late/series/", {**asked, "from": "now-1h"}).json()["gaps"]
+    assert gap["why"].endswith("no cycle has come since")
 
 
 @pytest.mark.django_db
