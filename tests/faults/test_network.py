@@ -94,7 +94,8 @@ def test_n2_connections_that_are_reset_are_said_and_made_anew(
     assert seconds < LONGEST_CYCLE_SECONDS
     assert not cycle.is_reachable
     assert set(watch.ends(topic).values()) <= {None}
-    assert {error["reason"] for error in cycle.errors} <= {"closed", "refused", "not connected", "timeout"}
+    of_lines = {error["reason"] for error in cycle.errors if error["part"] != "group_names"}  # names of other tests
+    assert of_lines <= {"closed", "refused", "not connected", "timeout"}
     for line in lines.values():
         line.weather = Weather()
     watch.until("all is known again", lambda: watch.ends(topic) == RIGHT, seconds=20)
