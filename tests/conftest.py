@@ -38,6 +38,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if {"served", "unreachable", "proxied", "postgres", "redis_server"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.served)
         item.add_marker(pytest.mark.xdist_group(_group(item)))
+        if item.path.parent.name in ("faults", "history"):
+            item.add_marker(pytest.mark.slow)  # thousands of small steps in all: make check stays below a minute
 
 
 def _group(item: pytest.Item) -> str:
