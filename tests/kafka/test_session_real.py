@@ -28,6 +28,7 @@ from collectors.kafka.session import Session
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import Survey
 from tests.conftest import produce
+from tests.servers import free_port
 
 pytestmark = pytest.mark.kafka
 
@@ -366,12 +367,6 @@ def test_a_hung_broker_gets_no_second_request_and_holds_nobody_up(
 
 
 # --- clusters that are not there -----------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def open_files() -> int:
