@@ -185,7 +185,8 @@ def test_points_are_bounded(viewer: Client) -> None:
 def test_an_unknown_value_is_null_and_a_band_needs_both_edges() -> None:
     nan = np.nan
     parts = ([1.0, 2.0, 3.0], [1, nan, 3], [0, nan, 2], [2, nan, 4])
-    line = Line("lag", "lag", "s6", *(np.array(part, dtype=np.float64) for part in parts))
+    times, values, low, high = (np.array(part, dtype=np.float64) for part in parts)
+    line = Line("lag", "lag", "s6", times, values, low, high)
     chart = Chart("Lag", "records", 0, 10, [line], [Mark(2, "<b>x</b>", "i-flag", "is-bad")], [Gap(1, 3, "why")], 5)
     answer = chart_json(chart)
     assert [trace["meta"]["role"] for trace in answer["figure"]["data"]] == ["band", "band", "line"]
