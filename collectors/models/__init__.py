@@ -4,7 +4,7 @@ from .brokers import Broker, LogDir
 from .clusters import Cluster
 from .cycles import CollectorTotals, Cycle
 from .events import Event
-from .groups import Group, Member
+from .groups import Group, Member, Ownership
 from .leases import Lease
 from .rights import ClusterRight, Configuration
 from .samples import Block, Frame, Layout, Rollup, RollupFrame, RollupState, Span
@@ -25,6 +25,7 @@ __all__ = [
     "Lease",
     "LogDir",
     "Member",
+    "Ownership",
     "Rollup",
     "RollupFrame",
     "RollupState",

@@ -48,6 +48,7 @@ VERDICTS: dict[str, Look] = {
     "unsilenced": Look("told now", "is-bad", "i-bell"),
     # partitions
     "no_commit": Look("no commit yet", "is-quiet", "i-empty"),
+    "catching_up": Look("catching up", "is-warn", "i-catching"),
     "offline": Look("no leader", "is-bad", "i-bad"),
     "under_replicated": Look("under-replicated", "is-warn", "i-warn"),
     "in_sync": Look("in sync", "is-ok", "i-ok"),

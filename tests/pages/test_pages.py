@@ -42,7 +42,7 @@ QUERIES = {
     "/": (50, 28),
     "/clusters/demo/": (65, 44),
     "/clusters/demo/groups/": (43, 28),
-    "/clusters/demo/groups/group-0/": (36, 21),
+    "/clusters/demo/groups/group-0/": (38, 23),
     "/clusters/demo/topics/": (28, 21),
     "/clusters/demo/topics/topic-0/": (42, 27),
     "/alerts/": (23, 16),
