@@ -1,7 +1,7 @@
 """Rows of the measuring side: one module per subject."""
 
 from .brokers import Broker, LogDir
-from .clusters import Cluster
+from .clusters import Cluster, roster_changed
 from .cycles import CollectorTotals, Cycle
 from .events import Event
 from .groups import Group, Member, Ownership
@@ -31,4 +31,5 @@ __all__ = [
     "RollupState",
     "Span",
     "Topic",
+    "roster_changed",
 ]

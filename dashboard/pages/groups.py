@@ -129,6 +129,7 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         "here": here,
         "group": found,
         "row": row,
+        "star": shell.stars.of("group", slug, name),
         "fragment": fragment,
         "most_lag": max((p["lag"] for p in row["partitions"] if p["lag"] is not None), default=0) if row else 0,
     }
