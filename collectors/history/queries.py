@@ -16,6 +16,7 @@ from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.models import Cluster
 
 from . import curves, layouts, reading, spans
+from .ages import AgeHistory, AgesNow, age_history, ages_at, ages_of
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
 from .blocks import Fetched
 from .curves import Band
@@ -42,6 +43,8 @@ from .selection import Member, Sampled, Selection, by_topic, fetch, members_of
 
 __all__ = [
     "CLUSTER_STEP",
+    "AgeHistory",
+    "AgesNow",
     "ArrivalHistory",
     "Arrived",
     "Band",
@@ -59,6 +62,9 @@ __all__ = [
     "Series",
     "TopicHistory",
     "TopicsNow",
+    "age_history",
+    "ages_at",
+    "ages_of",
     "arrival_history",
     "arrival_rates",
     "arrived",
