@@ -19,6 +19,7 @@ from . import curves, layouts, reading, spans
 from .ages import AgeHistory, AgesNow, age_history, ages_at, ages_of
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
 from .blocks import Fetched
+from .countdowns import CountdownsNow, countdowns_at
 from .curves import Band
 from .gauges import GaugeHistory, Growth, cycle_times, growths
 from .histories import GroupHistory, TopicHistory
@@ -51,6 +52,7 @@ __all__ = [
     "BrokersNow",
     "ClusterHistory",
     "ClusterNow",
+    "CountdownsNow",
     "Ends",
     "GaugeHistory",
     "GroupHistory",
@@ -73,6 +75,7 @@ __all__ = [
     "cluster_history",
     "cluster_sparkline",
     "column_at",
+    "countdowns_at",
     "cycle_times",
     "ends_of",
     "first_taken_at",
