@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -11,6 +10,7 @@ from .domain.configuration import BROKER_KEYS, TOPIC_KEYS, Config, Source, chang
 from .domain.rights import NO_NEWS, NOT_ASKED, NOT_AUTHORISED, Right
 from .inventory import Changes
 from .models import Cluster, ClusterRight, Configuration, Event
+from .models.moments import aware
 
 _KEYS = {Configuration.Kind.TOPIC: TOPIC_KEYS, Configuration.Kind.BROKER: BROKER_KEYS}
 CHANGES_IN_A_SENTENCE = 5
@@ -33,7 +33,7 @@ class Insight:
         for right in rights:
             row = self.rights.get(right.key)
             if row is None:
-                row = ClusterRight(cluster=self.cluster, key=right.key, since=_aware(now))
+                row = ClusterRight(cluster=self.cluster, key=right.key, since=aware(now))
                 row.why, row.caution = right.why, right.caution
                 self.rights[right.key] = row
                 into.create.append(row)
@@ -41,7 +41,7 @@ class Insight:
             if (row.why, row.caution) == (right.why, right.caution) or right.why == NOT_ASKED:
                 continue  # what was known before a restart stays until it was asked again
             if row.why != right.why:
-                row.since = _aware(now)
+                row.since = aware(now)
                 if not {row.why, right.why} & NO_NEWS:
                     state = f"no longer visible: {right.why}" if right.why else "visible again"
                     text, data = f"{right.shows}: {state}", {"right": right.key, "why": right.why}
@@ -68,7 +68,7 @@ class Insight:
             entries = config.kept(_KEYS[kind])
             row = self.configurations.get((kind, name))
             if row is None:
-                row = Configuration(cluster=self.cluster, kind=kind, name=name[:249], changed_at=_aware(now))
+                row = Configuration(cluster=self.cluster, kind=kind, name=name[:249], changed_at=aware(now))
                 row.entries, row.set_count = entries, _set_count(kind, entries)
                 self.configurations[kind, name] = row
                 into.create.append(row)
@@ -87,7 +87,7 @@ class Insight:
                 text = f"{kind.label} {name}: {', '.join(said[:CHANGES_IN_A_SENTENCE])}{more}"
                 data: dict[str, Any] = {"changed": said[:50]}
                 into.note(self.cluster.pk, now, Event.Kind.CONFIG_CHANGED, (str(kind), name), text, data)
-            row.entries, row.set_count, row.changed_at = entries, _set_count(kind, entries), _aware(now)
+            row.entries, row.set_count, row.changed_at = entries, _set_count(kind, entries), aware(now)
             into.update.append((row, ("entries", "set_count", "changed_at")))
         self._note_sight(into, kind, again, "visible again", now)
 
@@ -98,14 +98,14 @@ class Insight:
             self._seen.pop((kind, name), None)
             row = self.configurations.get((kind, name))
             if row is None:
-                row = Configuration(cluster=self.cluster, kind=kind, name=name[:249], changed_at=_aware(now))
-                row.refused_why, row.refused_at = why[:300], _aware(now)
+                row = Configuration(cluster=self.cluster, kind=kind, name=name[:249], changed_at=aware(now))
+                row.refused_why, row.refused_at = why[:300], aware(now)
                 self.configurations[kind, name] = row
                 into.create.append(row)
             elif row.refused_why != why[:300]:
                 if why == NOT_AUTHORISED and row.entries and not row.refused_why:
                     lost.append(name)
-                row.refused_why, row.refused_at = why[:300], row.refused_at or _aware(now)
+                row.refused_why, row.refused_at = why[:300], row.refused_at or aware(now)
                 into.update.append((row, ("refused_why", "refused_at")))
         self._note_sight(into, kind, lost, f"no longer visible: {NOT_AUTHORISED}", now)
 
@@ -125,7 +125,3 @@ def _set_count(kind: Configuration.Kind, entries: Mapping[str, Any]) -> int:
     if kind is Configuration.Kind.TOPIC:
         return sum(source == Source.TOPIC for _, source in entries.values())
     return sum(source != Source.DEFAULT for _, source in entries.values())
-
-
-def _aware(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)

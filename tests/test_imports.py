@@ -31,6 +31,7 @@ FLOORS = {
     "collectors.past": 4,
     "collectors.sampler": 4,
     "collectors.shares": 4,
+    "collectors.waiting": 4,
     "collectors.roster": 4,
     "collectors.as_code": 4,
     "collectors.clusters_yaml": 4,

@@ -37,6 +37,8 @@ def judge_partitions(
     part = _each_its_own(window, group, keys)
     facts = positions(part)
     climbs, falls = trends(part)
+    turns = trends(window.only(group))[1]
+    still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=turns if len(turns) else falls)
     _, _, end, end_known = part.arrays()
     arriving = rate_per_second(part.times, end, end_known)
     # what waits between two commits of a group that is never behind
@@ -45,7 +47,7 @@ def judge_partitions(
     nobody = np.full(len(keys), members == 0)
     rules = (
         (PartitionVerdict.NO_MEMBERS, nobody),
-        (PartitionVerdict.NO_PROGRESS, stands_still(facts, interval_seconds=interval_seconds)),
+        (PartitionVerdict.NO_PROGRESS, still),
         (PartitionVerdict.FALLING_BEHIND, climbs),
         (PartitionVerdict.NOT_COMMITTING, never_commits(facts, interval_seconds=interval_seconds)),
         (PartitionVerdict.NO_COMMIT, facts.uncommitted),

@@ -3,7 +3,8 @@
 The rules, in the order in which they win (each is a function named as a question about positions or groups):
 
 1. nobody is there            -> no members: without readers nothing else can be said of the group
-2. a partition stands still   -> no progress: records wait, more arrive, the committed offset does not move
+2. a partition stands still   -> no progress: records wait, more arrive, the committed offset does not move; while the
+                                 lag of the group falls as a whole, a partition may wait its turn for longer
 3. the lag climbs             -> falling behind: beyond the sawtooth that commits draw, and does not fall by now
 4. members, but no commit     -> not committing
 5. something is not known     -> unknown: a part that is fine does not speak for the whole
@@ -22,11 +23,16 @@ from numpy.typing import NDArray
 from .numbers import NO_COMMIT, Column, Layout, Numbers
 from .topology import GroupType
 from .trends import trends
-from .window import Window
+from .window import LENGTH, Window
 
 STALL_SECONDS = 15.0
 """Three of Kafka's default commit intervals (5 s) without movement."""
 STALL_SAMPLES = 3
+TURN_SECONDS = 100.0
+"""How long a partition may wait for its turn while the lag of its group falls: a reader that works off a backlog is
+given what was fetched ahead of one partition after the other (75 s were seen of librdkafka with 4 MB)."""
+TURN_SHARE = 0.85
+"""But no longer than this share of what the window can hold."""
 
 
 class Verdict(IntEnum):
@@ -118,9 +124,14 @@ def positions(window: Window, where: slice = slice(None)) -> Positions:
     )
 
 
-def stands_still(facts: Positions, *, interval_seconds: float) -> NDArray[np.bool_]:
-    """Positions whose records wait and increase while the committed offset does not move."""
-    long_enough = facts.waiting_seconds >= max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
+def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Positions whose records wait and increase while the committed offset does not move.
+
+    `takes_turns` (n,) or (1,): the lag of the group falls as a whole, so that a partition may be waiting for its turn.
+    """
+    enough = max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
+    patient = max(enough, min(TURN_SECONDS, TURN_SHARE * (LENGTH - 1) * interval_seconds))
+    long_enough = facts.waiting_seconds >= np.where(takes_turns, patient, enough)
     return (
         facts.known & (facts.lag > 0) & long_enough & (facts.samples_since >= STALL_SAMPLES) & (facts.arrived_since > 0)
     )
@@ -130,9 +141,10 @@ def stood_since(window: Window, group: str, *, interval_seconds: float) -> float
     """Unix seconds of the last movement of the partition of `group` that has stood still longest; None if none does."""
     if window.layout.owner_index(group) is None or not window.samples:
         return None
-    facts = positions(window, window.layout.slice_of(group))
-    still = stands_still(facts, interval_seconds=interval_seconds)
-    return float(window.times[facts.base[still].min()]) if still.any() else None
+    part = window.only(group)
+    facts = positions(part)
+    still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=trends(part)[1])
+    return float(part.times[facts.base[still].min()]) if still.any() else None
 
 
 def is_undecided(facts: Positions, *, interval_seconds: float) -> NDArray[np.bool_]:
@@ -157,8 +169,10 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     if not window.samples:
         return Column(layout, Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_)))
     facts = positions(window)
-    climbs, _ = trends(window)
-    stuck = _any_by_owner(stands_still(facts, interval_seconds=interval_seconds), window.layout)
+    climbs, falls = trends(window)
+    takes_turns = np.repeat(falls, np.diff(window.layout.starts))
+    still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
+    stuck = _any_by_owner(still, window.layout)
     silent = _any_by_owner(never_commits(facts, interval_seconds=interval_seconds), window.layout)
     unanswered = ~(facts.known | facts.uncommitted)
     unknown = _any_by_owner(unanswered | is_undecided(facts, interval_seconds=interval_seconds), window.layout)

@@ -18,7 +18,8 @@ from collectors.kafka.session import PartError, Session
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import Survey, SurveyState
 from collectors.models import Broker, Cluster, Cycle, Event, Frame, Group, Member, Ownership, Topic
-from collectors.sampler import Observation, Sampler, _is_reached
+from collectors.sampler import Sampler, _is_reached
+from collectors.waiting import Observation
 from tests.pages.seed import Company, make_company
 
 pytestmark = pytest.mark.django_db
@@ -242,12 +243,12 @@ def test_the_log_directories_of_a_silent_broker_keep_their_age(cluster: Cluster)
     one, two = (topology.LogDir(node, "/data", 10, None, None) for node in (1, 2))
     session = Session(ConnectionSettings.from_properties({"bootstrap.servers": "127.0.0.1:1"}))  # asked nothing
     sampler = Sampler(cluster, session, Survey(session), holder="h", epoch=1, announce=lambda kind, data: None)
-    sampler._inventory = inventory
+    sampler.waiting._inventory = inventory
     seen = Observation(NOW, NOW, {}, {}, {}, 0, (), True, 1.0)
 
     def log_dirs(state: SurveyState) -> tuple[topology.LogDir, ...] | None:
-        changes = sampler._plan(state, seen, skipped=0, stepped=0.0)
-        sampler._seen = state
+        changes = sampler.waiting.plan(state, seen, skipped=0, stepped=0.0)
+        sampler.waiting._stored = state
         return changes.log_dirs
 
     assert log_dirs(SurveyState(log_dirs=(one, two), log_dirs_answered=frozenset({1, 2}))) == (one, two)
