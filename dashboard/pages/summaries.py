@@ -57,6 +57,11 @@ class Summary:
     def is_sampled(self) -> bool:
         return self.cluster.last_cycle > 0
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a cycle has ever reached it: until then there are not 0 brokers or groups, but nobody knows."""
+        return self.is_sampled and bool(self.row["brokers"])
+
 
 def summaries(clusters: QuerySet[Cluster] | None = None) -> list[Summary]:
     """All clusters, by name."""

@@ -77,3 +77,16 @@ def test_the_count_is_kept_for_some_cycles(viewer: Client) -> None:
     with CaptureQueriesContext(connection) as third:
         viewer.get("/?fragment=deadhours")
     assert len(third) > len(second)
+
+
+def test_a_cluster_that_was_never_reached_has_unknown_brokers_groups_and_dead_letters(
+    viewer: Client,
+) -> None:
+    cluster = make_company(Company(cycles=3))
+    cluster.brokers.all().delete()
+    assert viewer.get("/").context["hours"].total is None
+    rows = text_of(viewer.get("/?fragment=rows").content)
+    assert "0 of 0" not in rows
+    top = text_of(viewer.get("/clusters/demo/?fragment=top").content)
+    assert "of 0" not in top
+    assert "every partition has one" not in top
