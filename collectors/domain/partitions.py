@@ -11,7 +11,8 @@ from .lag import gather
 from .numbers import Layout
 from .rates import rate_per_second
 from .trends import BEAT_SECONDS, trends
-from .verdicts import is_undecided, never_commits, positions, stands_still
+from .positions import positions
+from .verdicts import is_undecided, never_commits, stands_still
 from .window import LENGTH, Sample, Window
 
 

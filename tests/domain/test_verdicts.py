@@ -82,7 +82,7 @@ CASES: list[tuple[str, list[int | None], list[int | None], int | None, Verdict]]
         Verdict.FALLING_BEHIND,
     ),
     ("lag rises steadily, by no more than one commit explains", rising(4, 90), rising(4, 100, 100), 1, Verdict.OK),
-    ("catches up", rising(12, 100), rising(12, 30, 2000), 1, Verdict.OK),
+    ("catches up", rising(12, 100), rising(12, 30, 2000), 1, Verdict.CATCHING_UP),
     ("nobody is there and records wait", [100] * 6, rising(6, 50, 150), 0, Verdict.NO_MEMBERS),
     ("nobody is there and nothing waits", [100] * 6, [100] * 6, 0, Verdict.NO_MEMBERS),
     ("assigned, never committed, records arrive", [NO_COMMIT] * 5, rising(5, 50), 1, Verdict.NOT_COMMITTING),
@@ -94,7 +94,7 @@ CASES: list[tuple[str, list[int | None], list[int | None], int | None, Verdict]]
     ("its members are not known, and it stands still", [100] * 6, rising(6, 50, 150), None, Verdict.NO_PROGRESS),
     ("one sample, nothing waits", [100], [100], 1, Verdict.OK),
     ("one sample, records wait: two are needed", [100], [150], 1, Verdict.UNKNOWN),
-    ("rewound and reading again", [900, 950, 100, 200, 300, 400], rising(6, 10, 960), 1, Verdict.OK),
+    ("rewound and reading again", [900, 950, 100, 200, 300, 400], rising(6, 10, 960), 1, Verdict.REWOUND),
     ("committed past the end after a truncation", [500] * 6, [400] * 6, 1, Verdict.OK),
 ]
 
@@ -175,7 +175,7 @@ def test_samples_follow_a_group_when_other_groups_come() -> None:
         ([50, 100, *[100] * 5], rising(7, 50, 50), Verdict.NO_PROGRESS, "No progress since"),
         ([50, 100, *[100] * 5], rising(7, 50, 50), Verdict.NO_PROGRESS, "read by worker-1"),
         (rising(12, 30), rising(12, 100, 100), Verdict.FALLING_BEHIND, "reads 6/s while 20/s arrive"),
-        (rising(12, 100), rising(12, 30, 2000), Verdict.OK, "Catching up"),
+        (rising(12, 100), rising(12, 30, 2000), Verdict.CATCHING_UP, "Catching up"),
         ([100] * 3, [100] * 3, Verdict.OK, "Caught up"),
         # what is left of the backlog is no more than always waits between two commits
         ([2000 + 100 * i - w for i, w in enumerate(LEFT)], rising(12, 100, 2000), Verdict.OK, "Keeps up: reads"),
