@@ -16,8 +16,10 @@ from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.models import Cluster
 
 from . import curves, layouts, reading, spans
+from .ages import AgeHistory, AgesNow, age_history, ages_at, ages_of
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
 from .blocks import Fetched
+from .countdowns import CountdownsNow, countdowns_at
 from .curves import Band
 from .gauges import GaugeHistory, Growth, cycle_times, growths
 from .histories import GroupHistory, TopicHistory
@@ -43,12 +45,15 @@ from .tops import Quantity, Ranked, curve, top, top_curves
 
 __all__ = [
     "CLUSTER_STEP",
+    "AgeHistory",
+    "AgesNow",
     "ArrivalHistory",
     "Arrived",
     "Band",
     "BrokersNow",
     "ClusterHistory",
     "ClusterNow",
+    "CountdownsNow",
     "Ends",
     "GaugeHistory",
     "GroupHistory",
@@ -61,6 +66,9 @@ __all__ = [
     "Series",
     "TopicHistory",
     "TopicsNow",
+    "age_history",
+    "ages_at",
+    "ages_of",
     "arrival_history",
     "arrival_rates",
     "arrived",
@@ -69,6 +77,7 @@ __all__ = [
     "cluster_history",
     "cluster_sparkline",
     "column_at",
+    "countdowns_at",
     "curve",
     "cycle_times",
     "ends_of",
