@@ -9,9 +9,9 @@ import numpy as np
 
 from .lag import gather
 from .numbers import Layout
+from .positions import positions
 from .rates import rate_per_second
 from .trends import BEAT_SECONDS, trends
-from .positions import positions
 from .verdicts import is_undecided, never_commits, stands_still
 from .window import LENGTH, Sample, Window
 

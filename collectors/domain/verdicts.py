@@ -5,8 +5,8 @@ explains most comes first, so that one cause has one word:
 
 1. has it no members?                -> no members: without readers nothing else can be said of it
 2. is a waiting partition unowned?   -> unowned: members are there, and none of them was given it; it stands still
-3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move; while
-                                        the lag of the group falls as a whole, it may wait its turn for longer
+3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move; it
+                                        may wait its turn for longer while the lag of the group falls as a whole
 4. does it lose data?                -> losing data: it reads, and retention deletes records before it comes to them
 5. does the lag climb?               -> falling behind: beyond the sawtooth that commits draw, and not falling by now
 6. was it rewound?                   -> rewound: it reads again what it had read; its lag says nothing of its pace
