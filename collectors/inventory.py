@@ -16,6 +16,7 @@ from .domain.words import counted, storable
 from .models import Broker, Event, Group, LogDir, Member, Topic
 from .models.moments import aware
 from .models.updates import update_each
+from .ownership import Ownerships
 
 SETTLING_SECONDS = 60.0
 """After a collector's start, or a group's first sight, samples must come together: that "unknown" ends is no news."""
@@ -79,6 +80,7 @@ class Inventory:
             known = topology.Member(member_id, client_id, host, instance_id or None, _as_assignment(assignment))
             members.setdefault(group, []).append(known)
         self.members = {group: tuple(present) for group, present in members.items()}
+        self.ownerships = Ownerships(cluster_id)
         # everything is new in the first survey: that is no news
         self._first_topics = not self.topics
         self._first_groups = not self.groups
@@ -210,6 +212,7 @@ class Inventory:
     def plan_groups(self, changes: Changes, groups: Iterable[topology.Group], *, is_complete: bool, now: float) -> None:
         """Bring group and member rows up to date; `is_complete`: every broker listed its groups."""
         present = {group.name: group for group in groups}
+        self.ownerships.look(changes, now=now)
         for group in present.values():
             described = group.error is None
             wanted = {
@@ -233,7 +236,13 @@ class Inventory:
                     self._event(changes, now, Event.Kind.GROUP_NEW, ("group", group.name), text, {})
             elif changed := _assign(row, wanted):
                 changes.update.append((row, changed))
-            if described and not group.is_rebalancing and set(group.members) != set(self.members.get(group.name, ())):
+            if not described:
+                self.ownerships.lose(changes, [group.name], now=now)
+            elif not group.is_rebalancing:
+                is_same = set(group.members) == set(self.members.get(group.name, ()))
+                self.ownerships.hold(changes, self.groups[group.name], group, is_same=is_same, now=now)
+                if is_same:
+                    continue
                 self._members_event(changes, group, now)
                 self.members[group.name] = group.members
                 changes.members[group.name] = group.members
@@ -242,6 +251,7 @@ class Inventory:
                 if name not in present and row.gone_at is None:
                     row.gone_at = aware(now)
                     changes.update.append((row, ("gone_at",)))
+                    self.ownerships.lose(changes, [name], now=now)
                     if not self.scope.takes_group(name):
                         continue
                     self._event(changes, now, Event.Kind.GROUP_GONE, ("group", name), f"Group {name} is gone", {})

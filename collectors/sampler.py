@@ -22,8 +22,9 @@ from .domain.window import LENGTH, Window
 from .domain.words import storable
 from .history import queries
 from .history.kinds import Kind
+from .kafka.answers import CommitsAnswer, OffsetsAnswer
 from .kafka.exchange import BrokerReach
-from .kafka.session import CommitsAnswer, PartError, Session
+from .kafka.session import PartError, Session
 from .kafka.survey import Survey, SurveyState
 from .models import Cluster
 from .models import Group as GroupLine
@@ -39,6 +40,8 @@ LONGEST_BUDGET_SECONDS = 10.0
 EARLY_CYCLE_AFTER_SECONDS = 1.0
 """When brokers change, the next cycle comes at once, but never sooner than this after the last one."""
 LOOK_SECONDS = 0.25
+MOVED_SECONDS = 1.0
+"""How long a cycle waits for metadata that says where leaders went, before their ends are not known in it."""
 PAST_BUDGET_SECONDS, PAST_SHARE = 2.0, 0.2
 """What a step into the past of a new cluster may take, in seconds and of the interval."""
 OTHER_CLUSTER = "cluster"
@@ -310,7 +313,7 @@ class Sampler:
                 columns[Kind.COMMITTED] = self._expected_groups.add_to(commits, state.groups, state.metadata)
                 answered += int(commits.column.numbers.known.sum())
             taken_at = self.clock()
-            ends = self.session.ask_end_offsets(state.layout, state.metadata, budget_seconds=budget)
+            ends = self._ask_ends(state.layout, state.metadata, budget)
             errors += ends.errors
             columns[Kind.END] = ends.column
             answered += int(ends.column.numbers.known.sum())
@@ -339,6 +342,19 @@ class Sampler:
             is_reachable=_is_reached(answered, total, reach, errors),
             completeness=sum(int(known.sum()) for known in asked) / total if total else 0.0,
         )
+
+    def _ask_ends(self, layout: Layout, metadata: Metadata, budget: float) -> OffsetsAnswer:
+        """Log ends; where leaders have moved, once more by the metadata that says where to."""
+        began = self.monotonic()
+        ends = self.session.ask_end_offsets(layout, metadata, budget_seconds=budget)
+        if not ends.has_moved:
+            return ends
+        left = budget - (self.monotonic() - began)
+        newer = self.survey.wait_for_metadata(metadata, min(MOVED_SECONDS, left / 2)) if left > 0 else None
+        if newer is None:
+            return ends
+        left = max(0.0, budget - (self.monotonic() - began))
+        return ends.filled_by(self.session.ask_end_offsets(layout, newer, budget_seconds=left))
 
     def _reach(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> dict[int, tuple[Reach, str]]:
         """Who answers: the connections say suspect at once, the cluster's own list says down.

@@ -27,6 +27,7 @@ FLOORS = {
     "collectors.history": 3,
     "collectors.insight": 4,
     "collectors.inventory": 4,
+    "collectors.ownership": 4,
     "collectors.past": 4,
     "collectors.sampler": 4,
     "collectors.shares": 4,

@@ -5,7 +5,8 @@ explains most comes first, so that one cause has one word:
 
 1. has it no members?                -> no members: without readers nothing else can be said of it
 2. is a waiting partition unowned?   -> unowned: members are there, and none of them was given it; it stands still
-3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move
+3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move;
+                                        while the lag of the group falls as a whole, one may wait its turn for longer
 4. does it lose data?                -> losing data: it reads, and retention deletes records before it comes to them
 5. does the lag climb?               -> falling behind: beyond the sawtooth that commits draw, and not falling by now
 6. was it rewound?                   -> rewound: it reads again what it had read; its lag says nothing of its pace
@@ -31,8 +32,8 @@ from numpy.typing import NDArray
 from .numbers import Column, Layout, Numbers
 from .positions import Positions, positions
 from .topology import GroupType
-from .trends import BEAT_SECONDS, Curves, curves_of, trends_of
-from .window import Window
+from .trends import BEAT_SECONDS, Curves, curves_of, trends, trends_of
+from .window import LENGTH, Window
 
 Bools = NDArray[np.bool_]
 
@@ -41,6 +42,11 @@ STALL_SECONDS = 15.0
 STALL_SAMPLES = 3
 UNOWNED_SECONDS = 20.0
 """Longer than the survey's pause between two looks at the groups: two looks found nobody."""
+TURN_SECONDS = 100.0
+"""How long a partition may wait for its turn while the lag of its group falls: a reader that works off a backlog is
+given what was fetched ahead of one partition after the other (75 s were seen of librdkafka with 4 MB)."""
+TURN_SHARE = 0.85
+"""But no longer than this share of what the window can hold."""
 
 
 class Verdict(IntEnum):
@@ -94,9 +100,14 @@ class GroupRow:
     is_storm: bool = False  # these are more than one roll-out explains
 
 
-def stands_still(facts: Positions, *, interval_seconds: float) -> Bools:
-    """Positions whose records wait and increase while the committed offset does not move."""
-    long_enough = facts.waiting_seconds >= max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
+def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bools) -> Bools:
+    """Positions whose records wait and increase while the committed offset does not move.
+
+    `takes_turns` (n,) or (1,): the lag of the group falls as a whole, so that a partition may be waiting for its turn.
+    """
+    enough = max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
+    patient = max(enough, min(TURN_SECONDS, TURN_SHARE * (LENGTH - 1) * interval_seconds))
+    long_enough = facts.waiting_seconds >= np.where(takes_turns, patient, enough)
     return (
         facts.known & (facts.lag > 0) & long_enough & (facts.samples_since >= STALL_SAMPLES) & (facts.arrived_since > 0)
     )
@@ -106,9 +117,10 @@ def stood_since(window: Window, group: str, *, interval_seconds: float) -> float
     """Unix seconds of the last movement of the partition of `group` that has stood still longest; None if none does."""
     if window.layout.owner_index(group) is None or not window.samples:
         return None
-    facts = positions(window, window.layout.slice_of(group))
-    still = stands_still(facts, interval_seconds=interval_seconds)
-    return float(window.times[facts.base[still].min()]) if still.any() else None
+    part = window.only(group)
+    facts = positions(part)
+    still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=trends(part)[1])
+    return float(part.times[facts.base[still].min()]) if still.any() else None
 
 
 def is_undecided(facts: Positions, *, interval_seconds: float) -> Bools:
@@ -173,12 +185,14 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     climbs, falls = trends_of(curves)
     unanswered = ~(facts.known | facts.uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
     unowned = is_unowned(facts, interval_seconds=interval_seconds)
+    takes_turns = np.repeat(falls, np.diff(window.layout.starts))
+    still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
     # the answers of all groups at once, in the order of the rules
     answers: list[tuple[Verdict, Bools]] = [
         (verdict, _any_by_owner(flags, window.layout))
         for verdict, flags in (
             (Verdict.UNOWNED, unowned),
-            (Verdict.NO_PROGRESS, stands_still(facts, interval_seconds=interval_seconds) & ~unowned),
+            (Verdict.NO_PROGRESS, still & ~unowned),
             (Verdict.LOSING_DATA, loses_data(facts)),
         )
     ]

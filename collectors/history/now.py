@@ -95,6 +95,9 @@ class ClusterNow:
     lag: Numbers  # aligned with committed.layout
     lost: Numbers  # likewise: records that were deleted before the group read them
     end_of_committed: Numbers  # the log end at each position of committed.layout
+    arriving: Numbers  # records per second written to each position of committed.layout
+    consumed: Numbers  # and committed by the group
+    end_rates: Numbers  # records per second written, aligned with end.layout
     topics: TopicsNow
     groups: GroupsNow
     brokers: BrokersNow
@@ -104,7 +107,7 @@ class ClusterNow:
 # Weighed with a large constant, else a small cluster's results of the last hours would fill the memory: nobody asks
 # for the old ones again.
 _results: LeastRecent[tuple[object, ...], ClusterNow] = LeastRecent(
-    3_000_000, lambda now: 4 * (len(now.committed.layout) + len(now.end.layout)) + 40_000
+    3_000_000, lambda now: 6 * (len(now.committed.layout) + len(now.end.layout)) + 40_000
 )
 _turns: dict[int, threading.Lock] = {}
 
@@ -204,6 +207,7 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
     start_there = gather(start.column.numbers, start.stored.positions_by_topic(committed.stored))
     lag = partition_lag(committed.column.numbers, end_there, start_there)
     lost = lost_records(committed.column.numbers, start_there)
+    arriving, consumed = gather(end_rates, positions), committed.rates(valid_from=0)
     return ClusterNow(
         cluster_id=cluster_id,
         cycle=newest.cycle,
@@ -216,8 +220,11 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
         lag=lag,
         lost=lost,
         end_of_committed=end_there,
+        arriving=arriving,
+        consumed=consumed,
+        end_rates=end_rates,
         topics=_topics(end, end_rates, size),
-        groups=_groups(committed, lag, lost, gather(end_rates, positions), end.stored, verdict),
+        groups=_groups(committed, lag, lost, arriving, consumed, end.stored, verdict),
         brokers=BrokersNow(tuple(int(owner) for owner in brokers.layout.owners), brokers.numbers),
         window_samples=len(end.times),
     )
@@ -281,7 +288,13 @@ def _skew(end: _Kept, rates: Numbers) -> tuple[Numbers, Ints, NDArray[np.float64
 
 
 def _groups(
-    committed: _Kept, lag: Numbers, lost: Numbers, arriving: Numbers, end: StoredLayout, verdict: _Kept
+    committed: _Kept,
+    lag: Numbers,
+    lost: Numbers,
+    arriving: Numbers,
+    consumed: Numbers,
+    end: StoredLayout,
+    verdict: _Kept,
 ) -> GroupsNow:
     layout, numbers = committed.column.layout, committed.column.numbers
     names = layout.owners
@@ -302,7 +315,6 @@ def _groups(
         np.bincount(owners[counted], minlength=len(names))[translate] == 0, _NO_COMMIT, _UNKNOWN
     )
     states[lags.known] = _KNOWN
-    consumed = committed.rates(valid_from=0)
     firsts, run = committed.stored.pairs
     verdicts = verdict.column.layout
     at = (

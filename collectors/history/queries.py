@@ -16,8 +16,10 @@ from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.models import Cluster
 
 from . import curves, layouts, reading, spans
+from .ages import AgeHistory, AgesNow, age_history, ages_at, ages_of
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
 from .blocks import Fetched
+from .countdowns import CountdownsNow, countdowns_at
 from .curves import Band
 from .gauges import GaugeHistory, Growth, cycle_times, growths
 from .histories import GroupHistory, TopicHistory
@@ -42,12 +44,15 @@ from .selection import Member, Sampled, Selection, by_topic, fetch, members_of
 
 __all__ = [
     "CLUSTER_STEP",
+    "AgeHistory",
+    "AgesNow",
     "ArrivalHistory",
     "Arrived",
     "Band",
     "BrokersNow",
     "ClusterHistory",
     "ClusterNow",
+    "CountdownsNow",
     "Ends",
     "GaugeHistory",
     "GroupHistory",
@@ -59,6 +64,9 @@ __all__ = [
     "Series",
     "TopicHistory",
     "TopicsNow",
+    "age_history",
+    "ages_at",
+    "ages_of",
     "arrival_history",
     "arrival_rates",
     "arrived",
@@ -67,6 +75,7 @@ __all__ = [
     "cluster_history",
     "cluster_sparkline",
     "column_at",
+    "countdowns_at",
     "cycle_times",
     "ends_of",
     "first_taken_at",

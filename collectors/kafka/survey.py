@@ -108,6 +108,7 @@ class Survey:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._first = threading.Event()
+        self._metadata_came = threading.Event()
         self._thread: threading.Thread | None = None
         self._probed = 0.0
         self._replicas_on: frozenset[int] = frozenset()
@@ -138,6 +139,15 @@ class Survey:
     def wait_first(self, timeout: float) -> bool:
         """Wait until metadata is there and groups were asked once; whether that is so."""
         return self._first.wait(timeout)
+
+    def wait_for_metadata(self, known: Metadata, timeout: float) -> Metadata | None:
+        """Wait until there is newer metadata than `known`; None when none comes within `timeout` seconds."""
+        until = time.monotonic() + timeout
+        while (newest := self._state.metadata) is known:
+            self._metadata_came.clear()
+            if self._state.metadata is known and not self._metadata_came.wait(until - time.monotonic()):
+                return None
+        return newest
 
     def newest(self) -> SurveyState:
         """The newest of everything. Never blocks."""
@@ -228,6 +238,7 @@ class Survey:
                 layout = made if layout is None or made.digest != layout.digest else layout
             self._state = replace(self._state, metadata=metadata, layout=layout)
             self._taken_at["metadata"] = self._clock()
+            self._metadata_came.set()
             if old is None or metadata.topics is not old.topics:
                 self._configure_new(metadata, old)
                 self._replicas_on = frozenset(r for t in metadata.topics for p in t.partitions for r in p.replicas)

@@ -48,12 +48,20 @@ def group_rates(
 
 
 def compared(chart: Chart, before: Chart, back_seconds: float, label: str) -> Chart:
-    """The first line of an earlier chart laid over a later one, dashed and without its band."""
-    if not before.lines:
-        return chart
-    first = before.lines[0]
-    times = [at + back_seconds for at in first.times]
-    other = Line("", f"{first.name}, {label}", "other", times, first.values, dash="dot")
+    """The first line of a chart as it was at another time laid over it, dashed and without its band."""
+    first = next(iter(chart.lines), None)
+    same = None if first is None else next((line for line in before.lines if line.name == first.name), None)
+    if same is None or np.isnan(same.values).all():
+        return replace(chart, notes=[*chart.notes, f"nothing to compare with: no values {label}"])
+    other = Line(
+        "",
+        f"{same.name}, {label}",
+        "other",
+        same.times + back_seconds,
+        same.values,
+        dash="dot",
+        is_compared=True,
+    )
     return replace(chart, lines=[*chart.lines, other])
 
 
@@ -215,17 +223,13 @@ def line(
     low = high = None
     if with_band and bool((band.high != band.low)[band.known].any()):
         low, high = _values(band.low, band.known, where), _values(band.high, band.known, where)
-    return Line(key, name, color, [round(moment, 3) for moment in at.tolist()], last, low, high)
+    return Line(key, name, color, np.round(at, 3), last, low, high)
 
 
-def _values(numbers: np.ndarray, known: np.ndarray, breaks: np.ndarray) -> list[float | None]:
-    rounded = np.round(numbers.astype(np.float64), 3) if numbers.dtype.kind == "f" else numbers
-    values: list[float | None] = [
-        value if is_known else None for value, is_known in zip(rounded.tolist(), known.tolist(), strict=True)
-    ]
-    for shift, index in enumerate(breaks.tolist()):
-        values.insert(index + shift, None)
-    return values
+def _values(numbers: np.ndarray, known: np.ndarray, breaks: np.ndarray) -> np.ndarray:
+    """NaN where nothing is known, and in the breaks."""
+    values = np.where(known, np.round(numbers.astype(np.float64), 3), np.nan)
+    return np.insert(values, breaks, np.nan)
 
 
 def _step(times: np.ndarray, interval: float) -> float | None:

@@ -1,4 +1,4 @@
-"""Chart JSON: `?subject=g|t|b|c&name=…&what=…&from=…&to=…&points=…`."""
+"""Charts: `?subject=g|t|b|c&name=…&what=…&from=…&to=…&points=…&compare=…&format=json|columns`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from collectors.history.queries import ArrivalHistory
 from collectors.models import Cluster, Cycle, Topic
 from dashboard.access.roles import role
 from dashboard.charts import gaps, histories
-from dashboard.charts.figures import Chart, Gap, Mark, chart_json
+from dashboard.charts.encoding import COLUMNS_TYPE, chart_columns, chart_json
+from dashboard.charts.figures import Chart, Gap, Mark
 from dashboard.live.sentences import why_unknown
 from dashboard.models import Role
 
 from . import deadletters
 from .marks import marks_of
-from .ranges import COMPARISONS, RangeError, parse_bound
+from .ranges import RangeError, parse_bound, read_comparison
 from .shell import json_answer
 
 MOST_POINTS = 2000
@@ -70,6 +71,12 @@ def series(request: HttpRequest, slug: str) -> HttpResponse:
     since, until = bounds["from"].timestamp(), bounds["to"].timestamp()
     if not 0 < until - since <= LONGEST_SECONDS:
         return _bad("from", "“from” must be before “to”, by 400 days at most")
+    try:
+        comparison = read_comparison(params.get("compare", ""), now=now, until=bounds["to"])
+    except RangeError as error:
+        return _bad("compare", str(error))
+    if params.get("format", "json") not in ("json", "columns"):
+        return _bad("format", "there are format=json, and format=columns (dashboard/charts/encoding.py)")
     points = params.get("points", "")
     count = min(MOST_POINTS, max(20, int(points))) if points.isascii() and points.isdigit() else USUAL_POINTS
     chart = _chart(cluster, subject, what, name, since, until, count, now=now.timestamp())
@@ -79,10 +86,14 @@ def series(request: HttpRequest, slug: str) -> HttpResponse:
         said = f"reconstructed before {at}, hour by hour, from log offsets"
         mark = Mark(float(measured_since), f"Measured from here, {said}", "i-clock")
         chart = replace(chart, notes=[*chart.notes, said], marks=[mark, *chart.marks])
-    if params.get("compare") in COMPARISONS:
-        back, label = COMPARISONS[params["compare"]]
+    if comparison is not None:
+        back = comparison.back_seconds
         before = _chart(cluster, subject, what, name, since - back, until - back, count, now=now.timestamp())
-        chart = histories.compared(chart, before, back, label)
+        chart = histories.compared(chart, before, back, comparison.label)
+    if params.get("format") == "columns":
+        return HttpResponse(
+            chart_columns(chart), content_type=COLUMNS_TYPE, headers={"Cache-Control": "private, no-store"}
+        )
     return json_answer(chart_json(chart))
 
 

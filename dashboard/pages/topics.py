@@ -160,6 +160,7 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     row = details.topic_detail(here.cluster, here.now, name)
     fragment = request.GET.get("fragment", "")
     context: dict[str, Any] = {"section": "topics", "here": here, "topic": found, "row": row, "fragment": fragment}
+    context["star"] = shell.stars.of("topic", slug, name)
     if fragment in ("partitions", "top"):
         return page(request, f"pages/_topic_{fragment}.html", context, shell=shell)
     context["events"] = changes.recent(20, cluster=here.cluster, subject_kind="topic", subject=name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from django.db import transaction
@@ -16,6 +17,7 @@ from collectors.domain.verdicts import GroupRow, judge_groups
 from collectors.domain.window import LENGTH, Window
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
+from collectors.history.queries import ages_at, cluster_at
 
 from .history_frames import INTERVAL, Traffic, new_cluster, own_database
 from .lines import Line, at_most, line
@@ -55,21 +57,27 @@ def _measure(partitions: int, per_topic: int, groups: int) -> list[Line]:
 
     for number in range(LENGTH):
         sample(number)
+        with transaction.atomic():
+            writer.write(number + 1, began + INTERVAL * number, columns)
     layout = traffic.commits_layout
     described = [_group(layout, name) for name in layout.owners]
-    judging, storing = [], []
+    judging, storing, ageing = [], [], []
     for number in range(LENGTH, LENGTH + TURNS):
         sample(number)
         judging.append(_timed(lambda: judge_groups(window, rows, interval_seconds=INTERVAL)))
 
         def store(number: int = number) -> None:
             with transaction.atomic():
-                writer.write(number, began + INTERVAL * number, columns)
+                writer.write(number + 1, began + INTERVAL * number, columns)
 
         storing.append(_timed(store))
+        now = cluster_at(cluster.pk, number + 1)
+        assert now is not None
+        ageing.append(_timed(partial(ages_at, now)))
     return [
         at_most(f"verdicts of all groups over 24 samples, {size}", statistics.median(judging), "ms of CPU", 200),
         line(f"who owns what, told anew each 15 s, {size}", _timed(lambda: ownership(layout, described)), "ms of CPU"),
+        line(f"log-end ages of all positions, {size}", statistics.median(ageing), "ms of CPU"),
         line(f"storing the frames of a cycle, {size}", statistics.median(storing), "ms of CPU"),
     ]
 

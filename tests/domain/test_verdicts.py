@@ -122,6 +122,34 @@ def test_the_worst_partition_speaks_for_the_group() -> None:
     assert verdict_of(window) is Verdict.NO_PROGRESS
 
 
+def in_turns(samples: int, *, read: int, arrive: int = 10) -> Window:
+    """Two partitions with a backlog each: of the one `read` records are read in each interval, of the other none."""
+    group, topic = Layout.build({"g": [("t", 0), ("t", 1)]}), Layout.of_topics({"t": [0, 1]})
+    window = Window()
+    for i in range(samples):
+        end = Column(topic, Numbers.of([50_000 + arrive * i] * 2))
+        window.push(START + i * INTERVAL, Column(group, Numbers.of([1_000 + read * i, 1_000])), end)
+    return window
+
+
+def test_a_partition_may_wait_its_turn_while_a_backlog_is_worked_off() -> None:
+    assert verdict_of(in_turns(16, read=2_500)) is Verdict.CATCHING_UP, (
+        "75 s on the other partition, the lag of both falls"
+    )
+    assert stood_since(in_turns(16, read=2_500), "g", interval_seconds=INTERVAL) is None
+    worked_off = explain(
+        GroupRow("g", GroupType.CLASSIC, 1), in_turns(16, read=2_500), verdict=Verdict.CATCHING_UP, now=START + 75
+    )
+    assert worked_off.sentence.startswith("Catching up: ")
+
+
+def test_a_turn_that_does_not_come_is_no_progress() -> None:
+    long = in_turns(23, read=2_000)
+    assert verdict_of(long) is Verdict.NO_PROGRESS
+    assert stood_since(long, "g", interval_seconds=INTERVAL) == START
+    assert verdict_of(in_turns(16, read=15)) is Verdict.NO_PROGRESS, "the lag of both does not fall"
+
+
 def test_a_group_without_any_position_is_unknown_not_ok() -> None:
     window = window_of(rising(3, 1), rising(3, 1))
     column = judge_groups(window, {"other": GroupRow("other", GroupType.CLASSIC, 3)}, interval_seconds=INTERVAL)

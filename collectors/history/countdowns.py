@@ -1,0 +1,166 @@
+"""Retention countdown of every group at a cycle: the numbers of now, the log starts of lately, the topics' settings."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from django.db.models import Count, Max
+from numpy.typing import NDArray
+
+from collectors.domain.configuration import number_of
+from collectors.domain.countdown import Countdowns, Retention, Trim, countdowns, soonest_by_owner, trim_of
+from collectors.domain.lag import gather
+from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.domain.rights import NOT_ASKED
+from collectors.models import ClusterRight, Configuration
+
+from . import layouts, reading
+from .ages import AgesNow, ages_at
+from .cache import LeastRecent
+from .kinds import Kind
+from .layouts import stored
+from .now import ClusterNow
+
+Ints = NDArray[np.int64]
+
+TRIM_SAMPLES = 30
+"""Log starts looked at: half an hour of those asked for each minute, six minutes of those asked for every 12 s."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CountdownsNow:
+    """Countdowns as of one cycle. Arrays are shared between callers and must not be written."""
+
+    positions: Countdowns  # (n,) by position of the committed layout
+    retention: Retention  # (n,) how their topics are set
+    trim: Trim  # (n,) how their log starts move
+    groups: Countdowns  # by ClusterNow.groups.names: the soonest position, all that is at stake
+    worst: Ints  # that position; -1 where there is none
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """One topic: None where it is not known."""
+
+    seconds: float | None
+    size_bytes: int | None
+    deletes: bool | None
+
+
+_Version = tuple[datetime | None, int, bool]
+_HIDDEN = _Setting(None, None, None)
+_results: LeastRecent[tuple[object, ...], CountdownsNow] = LeastRecent(
+    3_000_000, lambda one: 8 * len(one.positions) + 2_000
+)
+_settings: dict[int, tuple[_Version, dict[str, _Setting]]] = {}
+_turns: dict[int, threading.Lock] = {}
+
+
+def countdowns_at(now: ClusterNow, ages: AgesNow | None = None) -> CountdownsNow:
+    """Countdowns of all positions and groups; five queries a cycle at most. `ages`: better ones than `ages_at`'s."""
+    version = _version(now.cluster_id)
+    if ages is not None:
+        return _compute(now, ages, version)
+    key = (now.cluster_id, now.cycle, now.taken_at, *version)
+    found = _results.get(key)
+    if found is None:
+        with _turns.setdefault(now.cluster_id, threading.Lock()):
+            found = _results.get(key)
+            if found is None:
+                found = _results.put(key, _compute(now, ages_at(now), version))
+    return found
+
+
+def _compute(now: ClusterNow, ages: AgesNow, version: _Version) -> CountdownsNow:
+    layout = now.committed.layout
+    own = stored(layout)
+    committed = now.committed.numbers
+    has_commit = committed.known & (committed.values != NO_COMMIT)
+    start = gather(now.start.numbers, stored(now.start.layout).positions_by_topic(own))
+    size = gather(now.size.numbers, stored(now.size.layout).positions_by_topic(own))
+    settings = _settings_of(now.cluster_id, version)
+    by_topic = [settings.get(topic, _HIDDEN) for topic in own.topic_names]
+    of = own.topic_numbers
+    retention = Retention(
+        Numbers.of([one.seconds for one in by_topic], np.float64).take(of),
+        Numbers.of([one.size_bytes for one in by_topic]).take(of),
+        Numbers.of([None if one.deletes is None else int(one.deletes) for one in by_topic]).take(of),
+    )
+    trim = _trim(now, ages.waiting)
+    found = countdowns(
+        committed,
+        start,
+        now.end_of_committed,
+        has_commit,
+        ages=ages.positions,
+        retention=retention,
+        trim=trim,
+        consumed=now.consumed,
+        arriving=now.arriving,
+        size_bytes=size,
+    )
+    index = np.array([now.groups.index[owner] for owner in layout.owners], dtype=np.int64)
+    owners = index[layout.owner_of_position] if len(layout) else np.zeros(0, dtype=np.int64)
+    counted = ~(committed.known & ~has_commit)
+    groups, worst = soonest_by_owner(found, counted, owners, len(now.groups.names))
+    return CountdownsNow(found, retention, trim, groups, worst)
+
+
+def _trim(now: ClusterNow, waiting: Ints) -> Trim:
+    """How the log starts of the positions where records wait have moved; of the others it is not asked."""
+    count = len(now.committed.layout)
+    rate, at, known = np.zeros(count), np.zeros(count), np.zeros(count, dtype=np.bool_)
+    if len(waiting):
+        rows = reading.first_segments(now.cluster_id, Kind.START).filter(cycle__lte=now.cycle)
+        cycles = list(rows.order_by("-cycle").values_list("cycle", flat=True)[:TRIM_SAMPLES])
+        marks = reading.marks(reading.first_segments(now.cluster_id, Kind.START).filter(cycle__in=cycles))
+        own = marks.get(Kind.START, [])
+        loaded = layouts.load_named({mark.layout: mark.digest for mark in own})
+        columns = reading.columns(now.cluster_id, Kind.START, own, loaded)
+        mine = stored(now.committed.layout)
+        found = [
+            (mark.taken_at, gather(column.numbers, stored(column.layout).positions_by_topic(mine)[waiting]))
+            for mark, column in zip(own, columns, strict=True)
+            if column is not None
+        ]
+        if found:
+            times = np.array([moment for moment, _ in found])
+            values, there = np.stack([one.values for _, one in found]), np.stack([one.known for _, one in found])
+            trim = trim_of(times, values, there, now=now.taken_at)
+            rate[waiting], at[waiting] = trim.per_second.values, trim.start.values
+            known[waiting] = trim.per_second.known
+    return Trim(Numbers(rate, known), Numbers(at, known))
+
+
+def _version(cluster_id: int) -> _Version:
+    """What changes when a topic's settings do, or whether they may still be seen; two queries."""
+    rows = Configuration.objects.filter(cluster_id=cluster_id, kind=Configuration.Kind.TOPIC)
+    found = rows.aggregate(newest=Max("changed_at"), count=Count("pk"))
+    why = ClusterRight.objects.filter(cluster_id=cluster_id, key="topic_configs").values_list("why", flat=True).first()
+    return found["newest"], int(found["count"]), bool(why) and why != NOT_ASKED
+
+
+def _settings_of(cluster_id: int, version: _Version) -> dict[str, _Setting]:
+    if version[2]:
+        return {}  # what was seen before the right went may not be so any more
+    kept = _settings.get(cluster_id)
+    if kept is not None and kept[0] == version:
+        return kept[1]
+    rows = Configuration.objects.filter(cluster_id=cluster_id, kind=Configuration.Kind.TOPIC)
+    made = {name: _setting(entries) for name, entries in rows.values_list("name", "entries").iterator()}
+    _settings[cluster_id] = version, made
+    return made
+
+
+def _setting(entries: dict[str, Any]) -> _Setting:
+    milliseconds, size = number_of(entries, "retention.ms"), number_of(entries, "retention.bytes")
+    policy = entries.get("cleanup.policy")
+    return _Setting(
+        None if milliseconds is None else milliseconds / 1000,
+        size,
+        None if policy is None or policy[0] is None else "delete" in str(policy[0]),
+    )

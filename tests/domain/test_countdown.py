@@ -1,0 +1,187 @@
+"""Retention countdown: three estimates, the soonest of them, and in words where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.domain.ages import Ages, Method
+from collectors.domain.countdown import (
+    Countdowns,
+    Outcome,
+    Retention,
+    Trim,
+    countdowns,
+    soonest_by_owner,
+    trim_of,
+)
+from collectors.domain.numbers import NO_COMMIT, Numbers
+
+HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A position: 1 000 records wait since an hour, kept for a day, nobody reads; what differs is said."""
+
+    committed: int | None = 5_000
+    start: int | None = 0
+    end: int | None = 6_000
+    age: float | None = HOUR
+    keep_seconds: float | None = 24 * HOUR
+    keep_bytes: int | None = -1
+    deletes: bool | None = True
+    trim: float | None = 0.0
+    trimmed_to: float = 0.0
+    consumed: float | None = 0.0
+    arriving: float | None = 1.0
+    size: int | None = 600_000
+
+
+def found(*cases: Case) -> Countdowns:
+    committed = Numbers.of([one.committed for one in cases])
+    method = [Method.UNKNOWN if one.age is None else Method.INTERPOLATED for one in cases]
+    seconds = np.array([one.age or 0.0 for one in cases])
+    return countdowns(
+        committed,
+        Numbers.of([one.start for one in cases]),
+        Numbers.of([one.end for one in cases]),
+        committed.known & (committed.values != NO_COMMIT),
+        ages=Ages(seconds, seconds, seconds, np.array([int(one) for one in method])),
+        retention=Retention(
+            Numbers.of([one.keep_seconds for one in cases], np.float64),
+            Numbers.of([one.keep_bytes for one in cases]),
+            Numbers.of([None if one.deletes is None else int(one.deletes) for one in cases]),
+        ),
+        trim=Trim(
+            Numbers.of([one.trim for one in cases], np.float64),
+            Numbers.of([one.trimmed_to for one in cases], np.float64),
+        ),
+        consumed=Numbers.of([one.consumed for one in cases], np.float64),
+        arriving=Numbers.of([one.arriving for one in cases], np.float64),
+        size_bytes=Numbers.of([one.size for one in cases]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "case", "outcome", "seconds"),
+    [
+        ("a day is kept, an hour has gone", Case(), Outcome.BY_TIME, 23 * HOUR),
+        ("it reads half as fast as time goes: twice as long", Case(consumed=1000 / 7200), Outcome.BY_TIME, 46 * HOUR),
+        ("it reads as fast as records came: never", Case(consumed=1000 / 3600), Outcome.OUTREAD, None),
+        ("overdue: at any moment", Case(age=25 * HOUR), Outcome.BY_TIME, 0),
+        ("nothing waits: never", Case(committed=6_000), Outcome.CAUGHT_UP, None),
+        ("a commit past the end: never", Case(committed=6_100), Outcome.CAUGHT_UP, None),
+        ("kept for ever: never", Case(keep_seconds=-1), Outcome.KEPT_FOR_EVER, None),
+        ("compacted only: never", Case(deletes=False, keep_bytes=1000), Outcome.KEPT_FOR_EVER, None),
+        ("the log start has passed it", Case(start=5_500), Outcome.OVERTAKEN, 0),
+        ("no commit", Case(committed=NO_COMMIT), Outcome.NO_COMMIT, None),
+        ("a commit that was not answered", Case(committed=None), Outcome.NOT_ANSWERED, None),
+        ("a log end that was not answered", Case(end=None), Outcome.NOT_ANSWERED, None),
+        ("settings that may not be seen", Case(keep_seconds=None, keep_bytes=None, deletes=None),
+         Outcome.SETTINGS_HIDDEN, None),
+        ("an age that is not known", Case(age=None), Outcome.AGE_UNKNOWN, None),
+        # 100 bytes a record: 100 kB wait, 200 kB may; 1/s more each second
+        ("by size", Case(keep_seconds=-1, keep_bytes=200_000), Outcome.BY_SIZE, 1_000),
+        ("by size, half of it read", Case(keep_seconds=-1, keep_bytes=200_000, consumed=0.5), Outcome.BY_SIZE, 2_000),
+        ("by size, all of it read", Case(keep_seconds=-1, keep_bytes=200_000, consumed=1.0), Outcome.OUTREAD, None),
+        ("by size, more waits than may", Case(keep_seconds=-1, keep_bytes=50_000), Outcome.BY_SIZE, 0),
+        ("by size, which is not known", Case(keep_seconds=-1, keep_bytes=200_000, size=None),
+         Outcome.RATE_UNKNOWN, None),
+        ("time is sooner than size", Case(keep_seconds=HOUR + 60, keep_bytes=200_000), Outcome.BY_TIME, 60),
+        ("size is sooner than time", Case(keep_bytes=200_000), Outcome.BY_SIZE, 1_000),
+        ("records are deleted by hand, sooner than by time", Case(trim=50.0, trimmed_to=1_000.0),
+         Outcome.BY_TRIM, 80),
+        ("the trim, while it reads", Case(trim=50.0, trimmed_to=1_000.0, consumed=0.25), Outcome.BY_TRIM, 4000 / 49.75),
+        ("a trim that is seen tells even where settings may not be", Case(
+            keep_seconds=None, keep_bytes=None, deletes=None, trim=50.0, trimmed_to=1_000.0), Outcome.BY_TRIM, 80),
+        ("a consume rate that is not known counts as none", Case(consumed=None), Outcome.BY_TIME, 23 * HOUR),
+    ],
+)  # fmt: skip
+def test_countdown_of_one_position(sentence: str, case: Case, outcome: Outcome, seconds: float | None) -> None:
+    one = found(case)
+    assert Outcome(int(one.outcome[0])) is outcome, sentence
+    assert outcome.is_number == (seconds is not None)
+    if seconds is not None:
+        assert one.seconds[0] == pytest.approx(seconds), sentence
+    assert one.at_stake[0] == (0 if seconds is None else 500 if outcome is Outcome.OVERTAKEN else 1_000)
+
+
+def test_the_soonest_position_counts_and_what_is_at_stake_is_added_up() -> None:
+    every = found(Case(), Case(age=2 * HOUR), Case(committed=6_000), Case(committed=None), Case(committed=6_000))
+    counted = np.ones(5, dtype=np.bool_)
+    groups, worst = soonest_by_owner(every, counted, np.array([0, 0, 0, 1, 2]), 4)
+    assert groups.seconds[0] == pytest.approx(22 * HOUR)
+    assert groups.at_stake[0] == 2_000
+    assert worst.tolist() == [1, 3, 4, -1]
+    assert [Outcome(int(one)) for one in groups.outcome] == [
+        Outcome.BY_TIME, Outcome.NOT_ANSWERED, Outcome.CAUGHT_UP, Outcome.NO_COMMIT,
+    ]  # fmt: skip
+
+
+def test_what_is_not_known_anywhere_is_no_never() -> None:
+    every = found(Case(committed=6_000), Case(committed=None))
+    groups, _ = soonest_by_owner(every, np.ones(2, dtype=np.bool_), np.array([0, 0]), 1)
+    assert Outcome(int(groups.outcome[0])) is Outcome.NOT_ANSWERED
+
+
+@pytest.mark.parametrize(
+    ("sentence", "starts", "rate", "start"),
+    [
+        ("a log start that stands", [7, 7, 7, 7, 7], 0.0, 7.0),
+        ("one step is no pace", [0, 0, 0, 50, 50], 0.0, 50.0),
+        ("ten a second since a moment ago, not watered down by the time before", [0, 0, 100, 200, 300], 10.0, 300.0),
+        ("samples that are missing in between", [0, 100, None, 300, None], 10.0, 400.0),
+        ("it has stopped", [0, 100, 200, *[200] * 6], 0.0, 200.0),
+    ],
+)
+def test_the_pace_of_a_log_start(sentence: str, starts: list[int | None], rate: float, start: float) -> None:
+    samples = Numbers.of(starts)
+    times = np.arange(len(starts), dtype=np.float64) * 10.0
+    trim = trim_of(times, samples.values[:, None], samples.known[:, None], now=float(times[-1]))
+    assert trim.per_second.at(0) == pytest.approx(rate), sentence
+    assert trim.start.at(0) == pytest.approx(start), sentence
+
+
+def test_a_log_start_that_was_never_seen_has_no_pace() -> None:
+    trim = trim_of(np.array([0.0, 10.0]), np.zeros((2, 1), dtype=np.int64), np.zeros((2, 1), dtype=np.bool_), now=10.0)
+    assert trim.per_second.at(0) is None
+
+
+maybe_rate = st.one_of(st.none(), st.floats(0, 1e6))
+cases = st.builds(
+    Case,
+    committed=st.one_of(st.none(), st.integers(NO_COMMIT, 10**9)),
+    start=st.one_of(st.none(), st.integers(0, 10**9)),
+    end=st.one_of(st.none(), st.integers(0, 10**9)),
+    age=st.one_of(st.none(), st.floats(0, 1e8)),
+    keep_seconds=st.one_of(st.none(), st.just(-1), st.floats(0, 1e8)),
+    keep_bytes=st.one_of(st.none(), st.just(-1), st.integers(0, 10**12)),
+    deletes=st.one_of(st.none(), st.booleans()),
+    trim=maybe_rate,
+    trimmed_to=st.floats(0, 1e9),
+    consumed=maybe_rate,
+    arriving=maybe_rate,
+    size=st.one_of(st.none(), st.integers(0, 10**12)),
+)
+
+
+@given(st.lists(cases, min_size=1, max_size=5))
+def test_a_countdown_is_never_nan_nor_negative_and_unknown_inputs_give_no_number(every: list[Case]) -> None:
+    one = found(*every)
+    assert np.isfinite(one.seconds).all()
+    assert (one.seconds >= 0).all()
+    assert (one.at_stake >= 0).all()
+    for i, case in enumerate(every):
+        outcome = Outcome(int(one.outcome[i]))
+        assert outcome.because
+        if case.committed in (None, NO_COMMIT) or case.end is None:
+            assert outcome.is_unknown
+        if outcome is Outcome.BY_TIME:
+            assert case.age is not None
+            assert case.keep_seconds is not None
+        assert (one.confidence[i] == Method.UNKNOWN) == outcome.is_unknown
