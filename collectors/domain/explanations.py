@@ -267,6 +267,10 @@ def _evidence(look: Look) -> tuple[str, ...]:
         lines.append(f"{name_of(*keys[i])}: went back from {steps}, now at {words.count(int(committed[i]))}")
     for i in np.flatnonzero(facts.lost).tolist()[:NAMED]:
         lines.append(f"{name_of(*keys[i])}: {words.counted(int(facts.lost[i]), 'record')} deleted before it came there")
+    for i in np.flatnonzero(facts.known & (look.beyond > 0)).tolist()[:NAMED]:
+        lines.append(
+            f"{name_of(*keys[i])}: committed {words.count(int(look.beyond[i]))} past the end: {look.past_end(i)}"
+        )
     missing = int((~(facts.known | facts.uncommitted)).sum())
     if missing:
         lines.append(f"not known: {words.counted(missing, 'partition')} of {len(facts.known)}")

@@ -241,6 +241,24 @@ def test_the_sentence_of_what_nobody_owns_names_it() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("committed", "end", "why"),
+    [
+        ([*rising(5, 10), 70], rising(6, 10, 20), None),
+        ([*rising(5, 10), 90], rising(6, 10, 20), "a reading between two leaders"),
+        ([*rising(3, 10), *still(3, 500)], rising(6, 10, 20), "set there, by a reset"),
+        (still(6, 500), [*rising(3, 10, 510), *rising(3, 10, 400)], "became shorter"),
+        (still(6, 80), rising(6, 1), "since before what is looked back on"),
+    ],
+)
+def test_a_commit_past_the_end_is_no_lag_and_says_why(committed: Line, end: Line, why: str | None) -> None:
+    case = Case("past the end", V.OK, [(committed, end)])
+    finding = explain(case.row, case.window(), verdict=V.OK, now=START)
+    told = [line for line in finding.evidence if "past the end" in line]
+    assert len(told) == (why is not None)
+    assert why is None or why in told[0]
+
+
 def test_a_trend_that_is_over_is_told_when_two_judgements_say_so() -> None:
     layout = Layout.single(["a", "b"])
 
