@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 from .domain import topology
 from .domain.words import storable
 from .models import Cycle, Group, Ownership
+from .models.moments import aware
 
 AWAY_SECONDS = 60.0
 """Groups are described every 15 s: after more than this without it, nobody can say who held what meanwhile."""
@@ -31,7 +32,7 @@ class Ownerships:
 
     def look(self, into: Plan, *, now: float) -> None:
         """Begin a look at all groups. After a time without one, what was open ended when it was last seen."""
-        at = datetime.fromtimestamp(now, UTC)
+        at = aware(now)
         if self._looked_at is not None and (at - self._looked_at).total_seconds() > AWAY_SECONDS:
             for name in list(self._open):
                 self._close(into, name, max(self._looked_at, self._open[name].since))
@@ -41,7 +42,7 @@ class Ownerships:
         """What a described group holds; `is_same`: as at the last look."""
         if is_same and group.name in self._open:
             return
-        at = datetime.fromtimestamp(now, UTC)
+        at = aware(now)
         self._close(into, group.name, at)
         opened = Ownership(group=row, since=at, epoch=group.epoch, members=as_stored(group.members))
         self._open[group.name] = opened
@@ -50,7 +51,7 @@ class Ownerships:
     def lose(self, into: Plan, names: Iterable[str], *, now: float) -> None:
         """From now on nobody knows, or the group is gone."""
         for name in names:
-            self._close(into, name, datetime.fromtimestamp(now, UTC))
+            self._close(into, name, aware(now))
 
     def _close(self, into: Plan, name: str, at: datetime) -> None:
         row = self._open.pop(name, None)

@@ -307,9 +307,21 @@ class Waiting:
             )
             rows.plan_rights(changes, rights, now=now)
         if old is None or state.topic_configs is not old.topic_configs:
-            rows.plan_configs(changes, Configuration.Kind.TOPIC, state.topic_configs, now=now)
+            rows.plan_configs(
+                changes,
+                Configuration.Kind.TOPIC,
+                state.topic_configs,
+                refused=state.topic_configs_refused,
+                now=now,
+            )
         if old is None or state.broker_configs is not old.broker_configs:
-            rows.plan_configs(changes, Configuration.Kind.BROKER, state.broker_configs, now=now)
+            rows.plan_configs(
+                changes,
+                Configuration.Kind.BROKER,
+                state.broker_configs,
+                refused=state.broker_configs_refused,
+                now=now,
+            )
         left_out = {
             "topics_left_out": state.metadata.left_out if state.metadata is not None else None,
             "groups_left_out": state.groups_left_out if state.groups is not None else None,

@@ -5,8 +5,8 @@ explains most comes first, so that one cause has one word:
 
 1. has it no members?                -> no members: without readers nothing else can be said of it
 2. is a waiting partition unowned?   -> unowned: members are there, and none of them was given it; it stands still
-3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move;
-                                        while the lag of the group falls as a whole, one may wait its turn for longer
+3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move; it
+                                        may wait its turn for longer while the lag of the group falls as a whole
 4. does it lose data?                -> losing data: it reads, and retention deletes records before it comes to them
 5. does the lag climb?               -> falling behind: beyond the sawtooth that commits draw, and not falling by now
 6. was it rewound?                   -> rewound: it reads again what it had read; its lag says nothing of its pace
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from .numbers import Column, Layout, Numbers
 from .positions import Positions, positions
 from .topology import GroupType
-from .trends import BEAT_SECONDS, Curves, curves_of, trends, trends_of
+from .trends import BEAT_SECONDS, Curves, curves_of, trends_of
 from .window import LENGTH, Window
 
 Bools = NDArray[np.bool_]
@@ -40,13 +40,13 @@ Bools = NDArray[np.bool_]
 STALL_SECONDS = 15.0
 """Three of Kafka's default commit intervals (5 s) without movement."""
 STALL_SAMPLES = 3
-UNOWNED_SECONDS = 20.0
-"""Longer than the survey's pause between two looks at the groups: two looks found nobody."""
 TURN_SECONDS = 100.0
 """How long a partition may wait for its turn while the lag of its group falls: a reader that works off a backlog is
 given what was fetched ahead of one partition after the other (75 s were seen of librdkafka with 4 MB)."""
 TURN_SHARE = 0.85
 """But no longer than this share of what the window can hold."""
+UNOWNED_SECONDS = 20.0
+"""Longer than the survey's pause between two looks at the groups: two looks found nobody."""
 
 
 class Verdict(IntEnum):
@@ -119,7 +119,7 @@ def stood_since(window: Window, group: str, *, interval_seconds: float) -> float
         return None
     part = window.only(group)
     facts = positions(part)
-    still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=trends(part)[1])
+    still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=trends_of(curves_of(part))[1])
     return float(part.times[facts.base[still].min()]) if still.any() else None
 
 
@@ -184,9 +184,9 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     curves = curves_of(window)
     climbs, falls = trends_of(curves)
     unanswered = ~(facts.known | facts.uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
-    unowned = is_unowned(facts, interval_seconds=interval_seconds)
     takes_turns = np.repeat(falls, np.diff(window.layout.starts))
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
+    unowned = is_unowned(facts, interval_seconds=interval_seconds)
     # the answers of all groups at once, in the order of the rules
     answers: list[tuple[Verdict, Bools]] = [
         (verdict, _any_by_owner(flags, window.layout))

@@ -70,10 +70,8 @@ class Window:
         owners: dict[int, NDArray[np.int8]] = {}
         for i, sample in enumerate(self.samples):
             start, owned = sample.start, sample.owned
-            if start is not None:
-                start = (
-                    starts[id(start)] if id(start) in starts else starts.setdefault(id(start), gather(start, source))
-                )
+            if start is not None and id(start) not in starts:
+                starts[id(start)] = gather(start, source)
             if owned is not None and id(owned) not in owners:
                 owners[id(owned)] = owned[safe] * there if len(owned) else np.zeros(len(layout), dtype=np.int8)
             self.samples[i] = Sample(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -63,10 +64,11 @@ class LogDirsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ConfigsAnswer:
-    """Configurations by the name of the topic or the id of the broker; `refused` were answered with an error."""
+    """Configurations by the name of the topic or the id of the broker; `refused`: why, by name, of those
+    that were answered with an error."""
 
     found: dict[str, Config]
-    refused: frozenset[str]
+    refused: Mapping[str, str]
     errors: tuple[PartError, ...]
 
 

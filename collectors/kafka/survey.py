@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ..domain.configuration import Config
 from ..domain.numbers import Column, Layout
-from ..domain.rights import Sight
+from ..domain.rights import NOT_AUTHORISED, Sight
 from ..domain.topology import Group, LogDir, Metadata, Quorum
 from ..domain.words import is_storable
-from .answers import OffsetsAnswer
+from .answers import ConfigsAnswer, OffsetsAnswer
 from .reasons import PartError
 from .session import Session
 
@@ -85,7 +85,9 @@ class SurveyState:
     quorum: Quorum | None = None
     sight: Sight | None = None
     topic_configs: Mapping[str, Config] = field(default_factory=dict)  # another object when one was read anew
+    topic_configs_refused: Mapping[str, str] = field(default_factory=dict)  # why, by name, at the newest question
     broker_configs: Mapping[str, Config] = field(default_factory=dict)
+    broker_configs_refused: Mapping[str, str] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()  # parts that were asked at least once
     versions: dict[int, str] = field(default_factory=dict)
     errors: tuple[PartError, ...] = ()
@@ -343,7 +345,9 @@ class Survey:
                 # the first round is what pages wait for
                 self._due["topic_configs"] = time.monotonic() + (pace if "topic_configs" in self._taken_at else 1.0)
         kept = {name: config for name, config in old.items() if name in names and name not in answer.refused}
-        self._state = replace(self._state, topic_configs=kept | answer.found)
+        refused = _still_refused(self._state.topic_configs_refused, answer, names)
+        refused |= dict.fromkeys(metadata.hidden, NOT_AUTHORISED)  # not asked for: refused with the topic itself
+        self._state = replace(self._state, topic_configs=kept | answer.found, topic_configs_refused=refused)
         if answer.found and not rest:
             self._taken_at["topic_configs"] = self._clock()
         return answer.errors
@@ -353,7 +357,8 @@ class Survey:
         if answer is None:
             return (PartError("broker_configs", "not connected", None),)
         kept = {node: one for node, one in self._state.broker_configs.items() if node not in answer.refused}
-        self._state = replace(self._state, broker_configs=kept | answer.found)
+        refused = _still_refused(self._state.broker_configs_refused, answer, kept.keys() | answer.refused.keys())
+        self._state = replace(self._state, broker_configs=kept | answer.found, broker_configs_refused=refused)
         if answer.found:
             self._taken_at["broker_configs"] = self._clock()
         return answer.errors
@@ -369,3 +374,9 @@ class Survey:
         if self._state.metadata is None:
             raise RuntimeError("nothing is asked before metadata is known")
         return self._state.metadata
+
+
+def _still_refused(before: Mapping[str, str], answer: ConfigsAnswer, names: Collection[str]) -> dict[str, str]:
+    """Why, by name, with what the newest answer says; of what was not asked this time, as before."""
+    kept = {name: why for name, why in before.items() if name in names and name not in answer.found}
+    return kept | dict(answer.refused)

@@ -91,5 +91,6 @@ def lines(every: Iterable[Starred], clusters: Sequence[Summary]) -> list[Line]:
             line = found.get((star.kind, star.name))
             state = None if line is None else line["state"] if star.kind == "topic" else line["row"]["verdict"]
             sub = wire.subject_id(star.kind[0], one.slug, star.name)
-            out[star] = Line(star, one, sub, state, line["row"] if line else None, line["spark"] if line else None)
+            row, spark = (line["row"], line["spark"]) if line is not None else (None, None)
+            out[star] = Line(star, one, sub, state, row, spark)
     return [out[star] for star in shown if star in out]

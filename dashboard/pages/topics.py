@@ -180,7 +180,7 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     )
     context |= {
         **configured.for_page(config),
-        "retention": configured.retention(config.entries) if config is not None else "",
+        "retention": configured.retention(config.entries) if config is not None and not config.refused_why else "",
         "left_out": not roster.scope_of(here.cluster).takes_topic(name),
         "held": _held(row),
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),

@@ -171,6 +171,22 @@ def test_samples_follow_a_group_when_other_groups_come() -> None:
     assert verdict_of(window) is Verdict.NO_PROGRESS
 
 
+def test_log_starts_and_owners_follow_a_group_when_other_groups_come() -> None:
+    topic = Layout.of_topics({"t": [0]})
+    end, start = Column(topic, Numbers.of([150])), Column(topic, Numbers.of([120]))
+    window = Window()
+    alone = Column(Layout.build({"g": [("t", 0)]}), Numbers.of([100]))
+    for i in range(3):
+        window.push(START + i, alone, end, start=start if i == 0 else None, owned=np.array([2], dtype=np.int8))
+    two = Column(Layout.build({"a": [("t", 0)], "g": [("t", 0)]}), Numbers.of([0, 100]))
+    window.push(START + 3, two, end, owned=np.array([1, 2], dtype=np.int8))
+    before = window.samples[0]
+    assert before.start is not None
+    assert before.owned is not None
+    assert (before.start.at(0), before.start.at(1), before.owned.tolist()) == (None, 120, [0, 2])
+    assert window.samples[0].start is window.samples[2].start, "many samples share one"
+
+
 @pytest.mark.parametrize(
     ("committed", "end", "verdict", "expected"),
     [
