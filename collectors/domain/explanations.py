@@ -111,7 +111,7 @@ def _unowned(look: Look) -> str:
 def _losing_data(look: Look) -> str:
     consumed, arriving = look.rates(look.recent)
     newly = int(look.facts.lost.sum())
-    fresh = f", {words.counted(newly, 'record')} of them in the last minutes" if newly else ""
+    fresh = f", {words.counted(newly, 'record')} of them in the last minute" if newly else ""
     return (
         f"Losing data: retention deletes records before they are read{fresh}; reads {_rate(consumed)} while "
         f"{_rate(arriving)} arrive, {_wait(look.waiting)}"

@@ -96,6 +96,12 @@ CASES = [
     Case(
         "it was trimmed and jumped over the hole: it reads on, and has lost records",
         V.LOSING_DATA,
+        [([*rising(10, 30), *rising(10, 500, 5000)], rising(20, 500, 500))],
+        [[*still(9, 0), *still(11, 5000)]],
+    ),
+    Case(
+        "the same more than a minute ago: over",
+        V.OK,
         [([*rising(10, 30), *rising(14, 500, 5000)], rising(24, 500, 500))],
         [[*still(9, 0), *still(15, 5000)]],
     ),
