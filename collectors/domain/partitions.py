@@ -38,7 +38,8 @@ def judge_partitions(
     part = _each_its_own(window, group, keys)
     facts = positions(part)
     climbs, falls = trends(part)
-    turns = trends(window.only(group))[1]
+    whole = window.only(group)
+    turns = trends(whole)[1] & ((members or 0) < len(whole.layout))
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=turns if len(turns) else falls)
     _, _, end, end_known = part.arrays()
     arriving = rate_per_second(part.times, end, end_known)

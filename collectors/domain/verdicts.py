@@ -103,7 +103,8 @@ class GroupRow:
 def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bools) -> Bools:
     """Positions whose records wait and increase while the committed offset does not move.
 
-    `takes_turns` (n,) or (1,): the lag of the group falls as a whole, so that a partition may be waiting for its turn.
+    `takes_turns` (n,) or (1,): a partition may be waiting for its turn, as the lag of its group falls as a whole and
+    somebody reads several.
     """
     enough = max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
     patient = max(enough, min(TURN_SECONDS, TURN_SHARE * (LENGTH - 1) * interval_seconds))
@@ -119,8 +120,12 @@ def stood_since(window: Window, group: str, *, interval_seconds: float) -> float
         return None
     part = window.only(group)
     facts = positions(part)
-    still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=trends_of(curves_of(part))[1])
-    return float(part.times[facts.base[still].min()]) if still.any() else None
+    falls = trends_of(curves_of(part))[1]
+    for takes_turns in (falls, ~falls):
+        still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
+        if still.any():
+            return float(part.times[facts.base[still].min()])
+    return None
 
 
 def is_undecided(facts: Positions, *, interval_seconds: float) -> Bools:
@@ -184,7 +189,9 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     curves = curves_of(window)
     climbs, falls = trends_of(curves)
     unanswered = ~(facts.known | facts.uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
-    takes_turns = np.repeat(falls, np.diff(window.layout.starts))
+    counts = np.diff(window.layout.starts)
+    shares = np.array([n < m for n, m in zip(_members(window.layout, groups), counts.tolist(), strict=True)], np.bool_)
+    takes_turns = np.repeat(falls & shares, counts)
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
     unowned = is_unowned(facts, interval_seconds=interval_seconds)
     # the answers of all groups at once, in the order of the rules
@@ -228,6 +235,11 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     for verdict, flags in reversed(ordered):
         verdicts[flags] = int(verdict)
     return Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_)))
+
+
+def _members(layout: Layout, groups: Mapping[str, GroupRow]) -> list[int]:
+    """Members of each owner of the layout; 0 where that is not known."""
+    return [row.members or 0 if (row := groups.get(name)) is not None else 0 for name in layout.owners]
 
 
 _HELD = np.isin(np.arange(len(SEVERITY)), [Verdict.CATCHING_UP, Verdict.FALLING_BEHIND, Verdict.REWOUND])
