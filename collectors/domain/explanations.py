@@ -111,7 +111,7 @@ def _unowned(look: Look) -> str:
 def _losing_data(look: Look) -> str:
     consumed, arriving = look.rates(look.recent)
     newly = int(look.facts.lost.sum())
-    fresh = f", {words.counted(newly, 'record')} of them in the last minutes" if newly else ""
+    fresh = f", {words.counted(newly, 'record')} of them in the last minute" if newly else ""
     return (
         f"Losing data: retention deletes records before they are read{fresh}; reads {_rate(consumed)} while "
         f"{_rate(arriving)} arrive, {_wait(look.waiting)}"
@@ -267,6 +267,10 @@ def _evidence(look: Look) -> tuple[str, ...]:
         lines.append(f"{name_of(*keys[i])}: went back from {steps}, now at {words.count(int(committed[i]))}")
     for i in np.flatnonzero(facts.lost).tolist()[:NAMED]:
         lines.append(f"{name_of(*keys[i])}: {words.counted(int(facts.lost[i]), 'record')} deleted before it came there")
+    for i in np.flatnonzero(facts.known & (look.beyond > 0)).tolist()[:NAMED]:
+        lines.append(
+            f"{name_of(*keys[i])}: committed {words.count(int(look.beyond[i]))} past the end: {look.past_end(i)}"
+        )
     missing = int((~(facts.known | facts.uncommitted)).sum())
     if missing:
         lines.append(f"not known: {words.counted(missing, 'partition')} of {len(facts.known)}")

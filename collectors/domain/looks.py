@@ -19,6 +19,9 @@ from .trends import recent_rows
 from .verdicts import UNOWNED_SECONDS, GroupRow, Verdict
 from .window import Window
 
+PAST_END_SAMPLES = 2
+"""A commit past the end in one sample alone may be a race."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -69,6 +72,31 @@ class Look:
     @property
     def recent(self) -> slice:
         return slice(recent_rows(self.window.times), None)
+
+    @cached_property
+    def beyond(self) -> NDArray[np.int64]:
+        """By how much the commit lies past the log end; 0 where it does not, or one of them is not known."""
+        committed, committed_known, end, end_known = (array[-1] for array in self.arrays)
+        past: NDArray[np.int64] = np.maximum(committed - end, 0) * (committed_known & end_known)
+        return past
+
+    def past_end(self, at: int) -> str:
+        """Why the commit of one position lies past the log end: a race of readings, a shorter log, a reset.
+
+        Commits are read before log ends, so that it cannot be what was read meanwhile; a follower that became leader
+        may know an older end for a moment.
+        """
+        committed, committed_known, end, end_known = (array[:, at] for array in self.arrays)
+        rows = np.flatnonzero(committed_known & end_known)
+        ends, commits = end[rows], committed[rows]
+        if (np.diff(ends) < 0).any():
+            return "the log became shorter: truncated after a change of leaders, or the topic was made anew"
+        if (commits > ends).sum() < PAST_END_SAMPLES:
+            return "perhaps only a reading between two leaders"
+        jumped = np.flatnonzero(commits[1:] > ends[1:])
+        if len(jumped) and commits[jumped[0]] <= ends[jumped[0]]:
+            return "the offset was set there, by a reset"
+        return "since before what is looked back on: set there, or of another topic of that name"
 
     @cached_property
     def still(self) -> NDArray[np.bool_]:

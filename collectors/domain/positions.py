@@ -16,6 +16,11 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
+LOST_SECONDS, LOST_SAMPLES = 60.0, 3
+"""A loss is said to go on for so long, or so many samples. Log starts are asked each 12 s while a group is in trouble,
+and a group that came back and reads loses nothing any more, whatever it lost before."""
+
+
 @dataclass(frozen=True, slots=True)
 class Positions:
     """Facts about each position (n,) of a window, seen from its newest sample."""
@@ -32,7 +37,7 @@ class Positions:
     uncommitted_arrived: Ints
     rewound_from: Ints  # the commit went back from here, and has not come back to it; NO_COMMIT where it did not
     rewound_to: Ints
-    lost: Ints  # records that were deleted unread while the window lasted, as far as is certain
+    lost: Ints  # records that were deleted unread in the last minute, as far as is certain
     unowned_seconds: NDArray[np.float64]  # that no member has owned it; 0 where one does, or nobody can tell
 
 
@@ -114,13 +119,15 @@ class _Steps:
 
 
 def _lost(window: Window, where: slice, count: int) -> Ints:
-    """(count,) records deleted unread between the looks at the log starts that the window holds."""
+    """(count,) records deleted unread between the newest looks at the log starts."""
     lost = np.zeros(count, dtype=np.int64)
+    since = window.samples[-1].taken_at - LOST_SECONDS
     previous: Numbers | None = None
-    for sample in window.samples:
+    for row, sample in enumerate(window.samples):
         if sample.start is None or sample.start is previous:
             continue
-        if previous is not None:
+        is_new = sample.taken_at >= since or row >= len(window.samples) - LOST_SAMPLES
+        if previous is not None and is_new:
             step = newly_lost(sample.committed.take(where), sample.start.take(where), previous.take(where))
             lost += step.values * step.known
         previous = sample.start

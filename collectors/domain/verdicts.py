@@ -152,7 +152,7 @@ def is_unowned(facts: Positions, *, interval_seconds: float) -> Bools:
 
 
 def loses_data(facts: Positions) -> Bools:
-    """Positions where records were deleted before the group came to them, not longer ago than the window reaches."""
+    """Positions where records were deleted before the group came to them, in the last minute."""
     return facts.lost > 0
 
 

@@ -96,6 +96,12 @@ CASES = [
     Case(
         "it was trimmed and jumped over the hole: it reads on, and has lost records",
         V.LOSING_DATA,
+        [([*rising(10, 30), *rising(10, 500, 5000)], rising(20, 500, 500))],
+        [[*still(9, 0), *still(11, 5000)]],
+    ),
+    Case(
+        "the same more than a minute ago: over",
+        V.OK,
         [([*rising(10, 30), *rising(14, 500, 5000)], rising(24, 500, 500))],
         [[*still(9, 0), *still(15, 5000)]],
     ),
@@ -166,7 +172,7 @@ CASES = [
     Case("a backlog that shrinks", V.CATCHING_UP, [DRAINS]),
     Case("a backlog that shrinks though another partition is read at once", V.CATCHING_UP, [DRAINS, READS]),
     Case("a backlog that stays as it is", V.OK, [(rising(12, 50), rising(12, 50, 3000))]),
-    Case("a backlog that shrinks, and one partition that stands still", V.NO_PROGRESS, [DRAINS, WAITS]),
+    Case("a backlog shrinks, and one partition waits its turn for a minute", V.CATCHING_UP, [DRAINS, WAITS]),
     Case("what shrinks is less than lies between two commits", V.OK,
          [([1000 * i + s for i, s in enumerate((0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 910, 920))],
            rising(12, 1000, 1000))]),
@@ -239,6 +245,24 @@ def test_the_sentence_of_what_nobody_owns_names_it() -> None:
     assert finding.sentence == (
         "Unowned: 1 of 2 partitions belongs to no member (t-1); 600 records wait there that nobody reads"
     )
+
+
+@pytest.mark.parametrize(
+    ("committed", "end", "why"),
+    [
+        ([*rising(5, 10), 70], rising(6, 10, 20), None),
+        ([*rising(5, 10), 90], rising(6, 10, 20), "a reading between two leaders"),
+        ([*rising(3, 10), *still(3, 500)], rising(6, 10, 20), "set there, by a reset"),
+        (still(6, 500), [*rising(3, 10, 510), *rising(3, 10, 400)], "became shorter"),
+        (still(6, 80), rising(6, 1), "since before what is looked back on"),
+    ],
+)
+def test_a_commit_past_the_end_is_no_lag_and_says_why(committed: Line, end: Line, why: str | None) -> None:
+    case = Case("past the end", V.OK, [(committed, end)])
+    finding = explain(case.row, case.window(), verdict=V.OK, now=START)
+    told = [line for line in finding.evidence if "past the end" in line]
+    assert len(told) == (why is not None)
+    assert why is None or why in told[0]
 
 
 def test_a_trend_that_is_over_is_told_when_two_judgements_say_so() -> None:
