@@ -20,6 +20,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from . import words
 from .ages import Ages, Method
 from .numbers import Numbers
 
@@ -268,3 +269,10 @@ def soonest_by_owner(found: Countdowns, counted: Bools, owners: Ints, count: int
         confidence[of] = found.confidence[picked]
         at_stake[of] = np.add.reduceat(np.where(numbers, found.at_stake[at], 0), first)
     return Countdowns(seconds, outcome, confidence, at_stake), worst
+
+
+def said(outcome: Outcome, seconds: float) -> str:
+    """A countdown in a word or two: "23 h", "never", "unknown", "lost already"."""
+    if outcome is Outcome.OVERTAKEN:
+        return "lost already"
+    return words.duration(seconds) if outcome.is_number else outcome.word
