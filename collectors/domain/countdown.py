@@ -79,7 +79,7 @@ _BECAUSE = {
     Outcome.OUTREAD: "it reads as fast as deletion comes",
     Outcome.NO_COMMIT: "no offset was ever committed here",
     Outcome.NOT_ANSWERED: "the commit or the log end was not answered",
-    Outcome.SETTINGS_HIDDEN: "the topic's retention is not visible to this login, and its log start has not moved",
+    Outcome.SETTINGS_HIDDEN: "the topic's retention settings are not known, and its log start stands",
     Outcome.AGE_UNKNOWN: "how old the oldest unread record is, is not known",
     Outcome.RATE_UNKNOWN: "how fast records come, or how large they are, is not known",
     Outcome.BY_TIME: "retention.ms against the age of the oldest unread record",

@@ -1,0 +1,50 @@
+"""The page that says how a number is known shows that number's own inputs, and agrees with the group's page."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client
+
+from .seed import Company, make_company
+
+pytestmark = pytest.mark.django_db
+
+
+def text_of(content: bytes) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", content.decode()))
+
+
+def test_the_age_of_a_partition_is_told_from_the_two_samples_around_it(viewer: Client) -> None:
+    make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
+    assert "orders partition 2, as chosen" in page
+    found = re.search(r"number (\d+) of the (\d+) that came in those 5.0 s", page)
+    assert found is not None
+    assert 1 <= int(found[1]) <= int(found[2])
+    assert "Retention countdown" in page
+    assert "unknown the topic's retention settings are not known" in page.replace("&#x27;", "'")
+
+
+def test_without_a_partition_the_oldest_is_told_of(viewer: Client) -> None:
+    make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service").content)
+    assert re.search(r"orders partition \d, its oldest", page)
+    assert "interpolated, 45" in page
+
+
+def test_a_group_without_a_commit_has_nothing_to_measure_from(viewer: Client) -> None:
+    make_company(Company(never_committed=frozenset({"payment-service"})))
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service").content)
+    assert "there is nothing to measure from" in page
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "?group=nobody", "?group=shipping&topic=orders&partition=0", "?group=shipping&topic=payments&partition=x",
+     "?group=shipping&topic=payments&partition=99"],
+)  # fmt: skip
+def test_what_is_not_there_is_not_found(viewer: Client, query: str) -> None:
+    make_company(Company())
+    assert viewer.get(f"/clusters/demo/how/{query}").status_code == 404
