@@ -164,6 +164,7 @@ class World:
         self.event_at: float | None = None
         self.writes = True
         self.failure: BaseException | None = None
+        self.troubles: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scenes")
 
@@ -237,17 +238,23 @@ class World:
                         if scene.event is not None:
                             scene.event()
                 for scene in self.scenes:
-                    if self.writes:
-                        self._write_due(scene, now, now - last)
-                        if scene.beat is not None:
-                            scene.beat()
-                    if scene.reader is not None:
-                        scene.reader.step()
+                    try:
+                        self._step(scene, now, now - last)
+                    except KafkaException as error:  # a broker that answers late is told in the table
+                        self.troubles.append(f"{scene.name}: {error}")
                 self.producer.poll(0)
                 last = now
                 self._stop.wait(max(0.0, BEAT - (time.time() - now)))
         except BaseException as error:  # noqa: BLE001  # told by the thread that waits for the end
             self.failure = error
+
+    def _step(self, scene: Scene, now: float, passed: float) -> None:
+        if self.writes:
+            self._write_due(scene, now, passed)
+            if scene.beat is not None:
+                scene.beat()
+        if scene.reader is not None:
+            scene.reader.step()
 
     def _write_due(self, scene: Scene, now: float, passed: float) -> None:
         scene.owed += scene.rate(now - self.began) * passed
@@ -422,10 +429,14 @@ def transactional(world: World, scene: Scene, kind: str) -> None:
             return
         own.begin_transaction()
         write(10)
-        if kind == "aborted" and world.event_at is not None:
+        try:
+            if kind == "aborted" and world.event_at is not None:
+                own.abort_transaction(10)
+            else:
+                own.commit_transaction(10)
+        except KafkaException:
             own.abort_transaction(10)
-        else:
-            own.commit_transaction(10)
+            raise
         end = (world.truth.ends[place].at(time.time()) or 0) + 1  # the marker takes an offset of its own
         world.truth.ends[place].add(time.time(), end)
 

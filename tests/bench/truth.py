@@ -61,6 +61,10 @@ def run() -> list[Line]:
         lines: list[Line] = []
         for one in watched:
             lines += _lines(world, one)
+        lines.append(
+            line("requests of the scenes themselves that Kafka failed", float(len(world.troubles)),
+                 f"({world.troubles[0][:80]})" if world.troubles else "requests", goal="0", met=not world.troubles)
+        )  # fmt: skip
         met = [one["met"] for one in lines if one["met"] is not None]
         return [*lines, line("all checks", float(sum(met)), "met", goal=f"{len(met)}", met=all(met))]
 
