@@ -46,6 +46,9 @@ lint: install
 # `make check` leaves out those that take seconds.
 UNIT := not kafka and not brokers and not browser and not served and not promtool and not long
 PARALLEL := -n 2 --dist worksteal
+# What needs neither Kafka nor a browser runs on PostgreSQL too, served instances included: a file stays on one process,
+# since its tests share one.
+BOTH := not kafka and not brokers and not browser and not long
 ON_POSTGRES := $(RUN) -m tests.servers
 
 check: lint
@@ -56,7 +59,7 @@ test: lint
 	@bad=0; \
 	echo "== 1/3: unit tests on SQLite"; $(BIN)/pytest -q $(PARALLEL) -m "$(UNIT)" $(ARGS) || bad=1; \
 	echo "== 2/3: without Kafka and browser, on PostgreSQL"; \
-	$(ON_POSTGRES) $(BIN)/pytest -q $(PARALLEL) -m "$(UNIT)" $(ARGS) || bad=1; \
+	$(ON_POSTGRES) $(BIN)/pytest -q -n 3 --dist loadfile -m "$(BOTH)" $(ARGS) || bad=1; \
 	echo "== 3/3: with Kafka, browser and other programs"; \
 	$(BIN)/pytest -q -n 3 --dist loadgroup -m "not long and not brokers and not ($(UNIT))" --durations=10 $(ARGS) || bad=1; \
 	if [ $$bad = 0 ]; then echo "== all three runs are green"; else echo "== NOT GREEN: see above"; fi; exit $$bad
@@ -66,8 +69,10 @@ test-brokers: install
 
 test-long: install
 	@bad=0; \
-	echo "== 1/2: long tests on SQLite"; $(BIN)/pytest -q -m long --durations=10 $(ARGS) || bad=1; \
-	echo "== 2/2: all tests on PostgreSQL"; $(ON_POSTGRES) $(BIN)/pytest -q --durations=10 $(ARGS) || bad=1; \
+	echo "== 1/2: long tests on SQLite"; $(BIN)/pytest -q -n 3 --dist loadgroup -m long --durations=0 $(ARGS) || bad=1; \
+	echo "== 2/2: what make test runs on SQLite alone, on PostgreSQL"; \
+	$(ON_POSTGRES) $(BIN)/pytest -q -n 3 --dist loadgroup -m "not ($(BOTH)) and not brokers and not (long and kafka)" \
+		--durations=10 $(ARGS) || bad=1; \
 	if [ $$bad = 0 ]; then echo "== both runs are green"; else echo "== NOT GREEN: see above"; fi; exit $$bad
 
 bench: install

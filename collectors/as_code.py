@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -78,10 +79,12 @@ def declared(environment: Mapping[str, str]) -> list[Declared]:
     return _single(environment)
 
 
+@transaction.atomic
 def reconcile(environment: Mapping[str, str], file: Path | None = None) -> list[str]:
     """Bring the stored clusters in line with the file and the environment; what was done, a sentence each.
 
-    A cluster that is no longer named there is deleted as by a person: for a day it can be restored.
+    A cluster that is no longer named there is deleted as by a person: for a day it can be restored. All of it in one
+    transaction with its entries in the audit trail.
     """
     wanted: dict[str, Declared] = {}
     for one in (*in_file(file, environment), *declared(environment)):
@@ -105,14 +108,21 @@ def reconcile(environment: Mapping[str, str], file: Path | None = None) -> list[
                 managed_by=one.managed_by,
                 scope=one.scope,
             )
+            roster.announce(one.managed_by, "cluster added", slug, one.connection)
             told.append(f"{one.name}: added from {origin}")
             continue
+        if cluster.deleted_at is not None:
+            roster.announce(one.managed_by, "cluster restored", slug)
+        elif cluster.managed_by != one.managed_by:
+            roster.announce(one.managed_by, "cluster taken over", slug)
         Cluster.everything.filter(pk=cluster.pk).update(managed_by=one.managed_by, deleted_at=None)
         if roster.change(cluster, name=one.name, interval=one.interval, connection=one.connection, scope=one.scope):
+            roster.announce(one.managed_by, "cluster changed", slug, one.connection)
             told.append(f"{one.name}: changed as {origin} says")
     for cluster in Cluster.objects.filter(managed_by__in=(MANAGED_BY, FILE)).exclude(slug__in=wanted):
         roster.delete(cluster, now=timezone.now())
         Cluster.everything.filter(pk=cluster.pk).update(managed_by="")
+        roster.announce(cluster.managed_by, "cluster deleted", cluster.slug)
         told.append(f"{cluster.name}: deleted, since {_origin(cluster.managed_by)} no longer names it")
     return told
 

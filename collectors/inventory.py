@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from .domain import topology
@@ -14,16 +14,14 @@ from .domain.scope import ALL, Scope
 from .domain.verdicts import Verdict
 from .domain.words import counted, storable
 from .models import Broker, Event, Group, LogDir, Member, Topic
+from .models.moments import aware
 from .models.updates import update_each
+from .ownership import Ownerships
 
 SETTLING_SECONDS = 60.0
 """After a collector's start, or a group's first sight, samples must come together: that "unknown" ends is no news."""
 EVENTS_OF_A_KIND_AT_ONCE = 50
 """A cluster that gets 10 000 topics in one survey is one sentence, not 10 000."""
-
-
-def _aware(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)
 
 
 @dataclass
@@ -48,7 +46,7 @@ class Changes:
         self.events.append(
             Event(
                 cluster_id=cluster_id,
-                at=_aware(now),
+                at=aware(now),
                 kind=kind,
                 subject_kind=subject[0],
                 subject=storable(subject[1], 500),
@@ -82,6 +80,7 @@ class Inventory:
             known = topology.Member(member_id, client_id, host, instance_id or None, _as_assignment(assignment))
             members.setdefault(group, []).append(known)
         self.members = {group: tuple(present) for group, present in members.items()}
+        self.ownerships = Ownerships(cluster_id)
         # everything is new in the first survey: that is no news
         self._first_topics = not self.topics
         self._first_groups = not self.groups
@@ -121,8 +120,8 @@ class Inventory:
                     node_id=node_id,
                     host="",
                     port=0,
-                    first_seen_at=_aware(now),
-                    reach_since=_aware(now),
+                    first_seen_at=aware(now),
+                    reach_since=aware(now),
                 )
                 _assign(row, wanted)
                 self.brokers[node_id] = row
@@ -131,7 +130,7 @@ class Inventory:
                     self._reach_event(changes, row, reason, now)
                 continue
             if row.reach != int(state):
-                row.reach_since = _aware(now)
+                row.reach_since = aware(now)
                 _assign(row, wanted)
                 changes.update.append((row, (*wanted, "reach_since")))
                 self._reach_event(changes, row, reason, now)
@@ -162,7 +161,7 @@ class Inventory:
             wanted = _topic_fields(topic, present)
             row = self.topics.get(topic.name)
             if row is None:
-                row = Topic(cluster_id=self.cluster_id, name=topic.name[:249], first_seen_at=_aware(now), **wanted)
+                row = Topic(cluster_id=self.cluster_id, name=topic.name[:249], first_seen_at=aware(now), **wanted)
                 self.topics[topic.name] = row
                 changes.create.append(row)
                 if not self._first_topics:
@@ -197,7 +196,7 @@ class Inventory:
                     leaders_moved[before[0]] += 1
         for name, row in self.topics.items():
             if name not in present and row.gone_at is None:
-                row.gone_at = _aware(now)
+                row.gone_at = aware(now)
                 changes.update.append((row, ("gone_at",)))
                 if self.scope.takes_topic(name):
                     self._topic_event(changes, now, Event.Kind.TOPIC_DELETED, name, f"Topic {name} was deleted")
@@ -213,6 +212,7 @@ class Inventory:
     def plan_groups(self, changes: Changes, groups: Iterable[topology.Group], *, is_complete: bool, now: float) -> None:
         """Bring group and member rows up to date; `is_complete`: every broker listed its groups."""
         present = {group.name: group for group in groups}
+        self.ownerships.look(changes, now=now)
         for group in present.values():
             described = group.error is None
             wanted = {
@@ -228,7 +228,7 @@ class Inventory:
             }
             row = self.groups.get(group.name)
             if row is None:
-                row = Group(cluster_id=self.cluster_id, name=group.name, first_seen_at=_aware(now), **wanted)
+                row = Group(cluster_id=self.cluster_id, name=group.name, first_seen_at=aware(now), **wanted)
                 self.groups[group.name] = row
                 changes.create.append(row)
                 if not self._first_groups:
@@ -236,15 +236,22 @@ class Inventory:
                     self._event(changes, now, Event.Kind.GROUP_NEW, ("group", group.name), text, {})
             elif changed := _assign(row, wanted):
                 changes.update.append((row, changed))
-            if described and not group.is_rebalancing and set(group.members) != set(self.members.get(group.name, ())):
+            if not described:
+                self.ownerships.lose(changes, [group.name], now=now)
+            elif not group.is_rebalancing:
+                is_same = set(group.members) == set(self.members.get(group.name, ()))
+                self.ownerships.hold(changes, self.groups[group.name], group, is_same=is_same, now=now)
+                if is_same:
+                    continue
                 self._members_event(changes, group, now)
                 self.members[group.name] = group.members
                 changes.members[group.name] = group.members
         if is_complete:
             for name, row in self.groups.items():
                 if name not in present and row.gone_at is None:
-                    row.gone_at = _aware(now)
+                    row.gone_at = aware(now)
                     changes.update.append((row, ("gone_at",)))
+                    self.ownerships.lose(changes, [name], now=now)
                     if not self.scope.takes_group(name):
                         continue
                     self._event(changes, now, Event.Kind.GROUP_GONE, ("group", name), f"Group {name} is gone", {})
@@ -287,7 +294,7 @@ class Inventory:
                 continue
             before, first = Verdict(row.verdict), row.verdict_since is None
             began = stood_since(name) if verdict == Verdict.NO_PROGRESS else None
-            row.verdict, row.verdict_since = verdict, _aware(now if began is None else began)
+            row.verdict, row.verdict_since = verdict, aware(now if began is None else began)
             changes.update.append((row, ("verdict", "verdict_since")))
             is_settling = now - max(self.began, row.first_seen_at.timestamp()) < SETTLING_SECONDS
             if first or (is_settling and {before, Verdict(verdict)} == {Verdict.OK, Verdict.UNKNOWN}):
@@ -342,7 +349,7 @@ class Inventory:
                     host=storable(m.host, 255),
                     instance_id=storable(m.instance_id or "", 500),
                     assignment=[[storable(topic, 500), list(partitions)] for topic, partitions in m.assignment],
-                    joined_at=joined.get((group_ids[name], storable(m.member_id, 500)), _aware(now)),
+                    joined_at=joined.get((group_ids[name], storable(m.member_id, 500)), aware(now)),
                 )
                 for name, present in members.items()
                 for m in present
@@ -359,7 +366,7 @@ class Inventory:
                 total_bytes=d.total_bytes,
                 usable_bytes=d.usable_bytes,
                 error=storable(d.error or "", 300),
-                taken_at=_aware(now),
+                taken_at=aware(now),
             )
             for d in log_dirs
             if d.broker_id in self.brokers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings as django_settings
 from django.db import IntegrityError, transaction
@@ -12,7 +13,7 @@ from django.utils.text import slugify
 from .domain.scope import ALL, Scope
 from .history.keep import DELETED_SECONDS
 from .kafka.settings import ConnectionSettings, SettingsError
-from .models import Cluster
+from .models import Cluster, roster_changed
 from .secrets import SecretUnreadableError, decrypt, encrypt
 
 INTERVALS = (1.0, 300.0)
@@ -150,6 +151,22 @@ def restore(slug: str, *, now: datetime) -> Cluster | None:
     if not Cluster.everything.filter(slug=slug, deleted_at__gt=since).update(deleted_at=None):
         return None
     return Cluster.objects.get(slug=slug)
+
+
+def told(connection: ConnectionSettings) -> dict[str, Any]:
+    """What may be said of a connection: no secret is in it."""
+    return {
+        "servers": list(connection.bootstrap_servers),
+        "protocol": connection.security_protocol,
+        "mechanism": connection.sasl_mechanism,
+        "identity": connection.identity,
+    }
+
+
+def announce(who: str, action: str, slug: str, connection: ConnectionSettings | None = None) -> None:
+    """Say what a command or a file did to a cluster, for the audit trail; pages write their own entries."""
+    detail = told(connection) if connection is not None else {}
+    roster_changed.send(sender=Cluster, who=who, action=action, slug=slug, detail=detail)
 
 
 def _sealed(connection: ConnectionSettings) -> bytes:

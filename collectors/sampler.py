@@ -7,32 +7,30 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Protocol
 
 import numpy as np
-from django.db import DatabaseError, InterfaceError, close_old_connections, connection, transaction
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from . import storage
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
-from .domain.rights import NOT_AUTHORISED, NOT_OFFERED, rights_of
+from .domain.ownership import ownership
+from .domain.rebalances import Rebalances
+from .domain.rights import NOT_AUTHORISED, NOT_OFFERED
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
-from .domain.verdicts import GroupRow, Verdict, judge_groups, stood_since
+from .domain.verdicts import GroupRow, Verdict, judge_groups, severities, steadied, stood_since
 from .domain.window import LENGTH, Window
-from .domain.words import counted, duration, storable
+from .domain.words import storable
 from .history import queries
-from .history.frames import FrameWriter
 from .history.kinds import Kind
-from .insight import Insight
-from .inventory import Changes, Inventory
+from .kafka.answers import CommitsAnswer, OffsetsAnswer
 from .kafka.exchange import BrokerReach
-from .kafka.session import CommitsAnswer, PartError, Session
-from .kafka.survey import LASTING, Survey, SurveyState
-from .models import Cluster, CollectorTotals, Configuration, Cycle, Event, Lease
+from .kafka.session import PartError, Session
+from .kafka.survey import Survey, SurveyState
+from .models import Cluster
 from .models import Group as GroupLine
 from .models import Topic as TopicLine
 from .past import Past
+from .waiting import Announce, LeaseLostError, Observation, Seen, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +40,8 @@ LONGEST_BUDGET_SECONDS = 10.0
 EARLY_CYCLE_AFTER_SECONDS = 1.0
 """When brokers change, the next cycle comes at once, but never sooner than this after the last one."""
 LOOK_SECONDS = 0.25
+MOVED_SECONDS = 1.0
+"""How long a cycle waits for metadata that says where leaders went, before their ends are not known in it."""
 PAST_BUDGET_SECONDS, PAST_SHARE = 2.0, 0.2
 """What a step into the past of a new cluster may take, in seconds and of the interval."""
 OTHER_CLUSTER = "cluster"
@@ -52,56 +52,11 @@ retention deletes before they are read are told within three cycles."""
 CLOCK_STEP_SECONDS = 1.0
 STORE_SHARE = 0.2
 """Of the interval: how long a cycle waits for the database's writer, before it stays in memory until the next one."""
-WAITING_CYCLES = 720
-WAITING_POSITIONS = 4_000_000
-"""About 40 MB: what was seen and could not be stored is kept in memory up to these bounds."""
-
-
-class LeaseLostError(Exception):
-    """Another process holds the cluster now, or our time had run out: nothing of this cycle was stored."""
-
-
-class Announce(Protocol):
-    def __call__(self, kind: str, data: dict[str, int]) -> None: ...
-
-
-def lease_seconds(interval_seconds: float) -> float:
-    return max(2 * interval_seconds, 6.0)
 
 
 def budget_seconds(interval_seconds: float) -> float:
     """How long the answers of one round are awaited; two rounds stay below the interval and thus the lease."""
     return min(SHARE_OF_INTERVAL * interval_seconds, LONGEST_BUDGET_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """What one cycle saw, before anything is stored."""
-
-    started_at: float
-    taken_at: float
-    columns: dict[Kind, Column]
-    groups: dict[str, GroupRow]
-    reach: dict[int, tuple[Reach, str]]
-    requests: int
-    errors: tuple[PartError, ...]
-    is_reachable: bool
-    completeness: float
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A cycle that was seen, with what was known of the cluster then, on its way into the database."""
-
-    state: SurveyState
-    observation: Observation
-    due_at: float
-    skipped: int
-    stepped: float
-
-    @property
-    def weight(self) -> int:
-        return sum(len(column.numbers) for column in self.observation.columns.values())
 
 
 class Sampler:
@@ -123,33 +78,46 @@ class Sampler:
         self.cluster = cluster
         self.session = session
         self.survey = survey
-        self.holder = holder
-        self.epoch = epoch
-        self.announce = announce
-        self.missed = missed
-        """Due times that the holder before passed over, until a cycle has said so."""
         self.clock = clock
         self.monotonic = monotonic
         self.name = f"sampler {cluster.slug}"
-        self.lease_name = f"cluster:{cluster.pk}"
         self.interval = cluster.interval_seconds
         self.last_turn = 0.0
-        self.trouble = ""
-        self._failures = 0
         self._stop = threading.Event()
-        self._backlog: storage.Backlog[Seen] = storage.Backlog(most=WAITING_CYCLES, heaviest=WAITING_POSITIONS)
-        self._number = cluster.last_cycle
-        self._writer = FrameWriter(cluster.pk)
         self._window = Window()
-        self.scope = session.scope
-        self._inventory: Inventory | None = None
-        self._insight: Insight | None = None
-        self._began = clock()
+        self._judged: tuple[Column, Column] | None = None  # of the cycle before: as judged, and as told
+        self._starts: object = None  # those that the window has
+        self._rebalances = Rebalances()
+        self._owned: tuple[Layout, object, np.ndarray[tuple[int], np.dtype[np.int8]]] | None = None
+        self.waiting = Waiting(
+            cluster,
+            scope=session.scope,
+            holder=holder,
+            epoch=epoch,
+            missed=missed,
+            announce=announce,
+            stood_since=lambda group: stood_since(self._window, group, interval_seconds=self.interval),
+            is_ending=lambda: self._stop.is_set(),
+            clock=clock,
+        )
         self._past = Past(cluster.pk)
         self._observed: SurveyState | None = None  # of the newest cycle that was seen
-        self._seen: SurveyState | None = None  # of the newest cycle that was stored
         self._expected_groups = _ExpectedCommits()
         self._requests_before = 0
+
+    @property
+    def lease_name(self) -> str:
+        return self.waiting.lease_name
+
+    @property
+    def epoch(self) -> int:
+        """Of the lease that this sampler holds, or held last."""
+        return self.waiting.epoch
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing can be stored just now; "" when it can."""
+        return self.waiting.trouble
 
     # --- the loop -----------------------------------------------------------------------------------------
 
@@ -158,14 +126,14 @@ class Sampler:
         try:
             self.remember()
         except (DatabaseError, InterfaceError) as error:
-            self._note_trouble(error)
+            self.waiting.note_trouble(error)
         self.survey.start()
         try:
             self.survey.wait_first(budget_seconds(self.interval))
             try:
                 self._rebuild_window()
             except (DatabaseError, InterfaceError) as error:
-                self._note_trouble(error)
+                self.waiting.note_trouble(error)
                 self._window = Window()
             self._loop(stop)
         finally:
@@ -178,7 +146,7 @@ class Sampler:
 
         Before the survey is started.
         """
-        rows = self._rows()
+        rows = self.waiting.rows()
         newest = queries.column_at(self.cluster.pk, Kind.COMMITTED)
         self.session.remember(
             [_topic(row) for row in rows.topics.values() if row.gone_at is None],
@@ -188,7 +156,7 @@ class Sampler:
 
     def _loop(self, stop: threading.Event) -> None:
         due = self.monotonic()
-        skipped = self.missed
+        skipped = self.waiting.missed
         offset = self._clock_offset()
         stepped = 0.0
         while not stop.is_set():
@@ -199,9 +167,9 @@ class Sampler:
                 log.warning("lease lost cluster=%s epoch=%s: sampling ends here", self.cluster.slug, self.epoch)
                 return
             except (DatabaseError, InterfaceError) as error:
-                self._note_trouble(error)
+                self.waiting.note_trouble(error)
             else:
-                self.trouble, self._failures = "", 0
+                self.waiting.note_success()
                 self.last_turn = self.monotonic()
                 self._look_back()
             finally:
@@ -221,7 +189,7 @@ class Sampler:
             if stepped:
                 offset += drift
                 due, skipped = self.monotonic(), 0
-                self._window = Window()
+                self._window, self._judged = Window(), None
 
     def _look_back(self) -> None:
         """One step into the past of a new cluster; what goes wrong there costs no cycle."""
@@ -236,17 +204,6 @@ class Sampler:
             self._past.step(self.session, state.layout, state.metadata, first_sample=first, budget_seconds=budget)
         except (DatabaseError, InterfaceError) as error:
             log.info("past not stored cluster=%s reason=%s", self.cluster.slug, storage.why(error))
-
-    def _note_trouble(self, error: Exception) -> None:
-        """The database fails: what was seen waits, and people are told by what does not need the database."""
-        self.trouble = f"{storage.why(error)}: {counted(len(self._backlog), 'cycle')} not stored yet"
-        self._failures += 1
-        if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, 8th … in a row
-            log.error(
-                "cycles cannot be stored cluster=%s failures=%s waiting=%s dropped=%s reason=%s",
-                *(self.cluster.slug, self._failures, len(self._backlog), self._backlog.dropped, error),
-            )
-        connection.close_if_unusable_or_obsolete()
 
     def _clock_offset(self) -> float:
         """Wall clock less monotonic clock; read again when this thread was put aside between the two readings."""
@@ -266,9 +223,10 @@ class Sampler:
         """After a take-over or a restart the recent window comes from the stored frames."""
         since = self.clock() - LENGTH * self.interval
         ends = {cycle: column for cycle, _, column in queries.recent_columns(self.cluster.pk, Kind.END, since)}
+        starts = {cycle: column for cycle, _, column in queries.recent_columns(self.cluster.pk, Kind.START, since)}
         for cycle, taken_at, committed in queries.recent_columns(self.cluster.pk, Kind.COMMITTED, since):
             if cycle in ends:
-                self._window.push(taken_at, committed, ends[cycle])
+                self._window.push(taken_at, committed, ends[cycle], start=starts.get(cycle))
 
     # --- one cycle ----------------------------------------------------------------------------------------
 
@@ -283,21 +241,40 @@ class Sampler:
         seen = self._ask(state, met)
         self._observed = state
         if Kind.COMMITTED in seen.columns and Kind.END in seen.columns:
-            self._window.push(seen.taken_at, seen.columns[Kind.COMMITTED], seen.columns[Kind.END])
-            seen.columns[Kind.VERDICT] = judge_groups(self._window, seen.groups, interval_seconds=self.interval)
-        one = Seen(state, seen, due_at, skipped, stepped)
-        self._backlog.push(one, one.weight)
-        if self._failures:
-            self._hold_lease()  # a small write first: while the database fails, nothing is planned in vain
-        while (oldest := self._backlog.oldest) is not None:
-            self._store_holding(oldest)
-            self._backlog.done()
-            self._backlog.dropped = 0
-            self._seen = oldest.state
-            self.announce("cycle", {"cluster": self.cluster.pk, "cycle": self._number})
+            seen.columns[Kind.VERDICT] = self._judge(state, seen)
+        self.waiting.push(Seen(state, seen, due_at, skipped, stepped))
+        self.waiting.store()
         if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
             self.survey.poke("start_offsets")
-        return self._number
+        return self.waiting.number
+
+    def _judge(self, state: SurveyState, seen: Observation) -> Column:
+        """What each group does, as it is told."""
+        committed = seen.columns[Kind.COMMITTED]
+        self._window.push(
+            seen.taken_at,
+            committed,
+            seen.columns[Kind.END],
+            start=self._new_starts(state),
+            owned=self._ownership(committed.layout, state.groups or ()),
+        )
+        judged = judge_groups(self._window, seen.groups, interval_seconds=self.interval)
+        before, told = self._judged or (None, None)
+        told = steadied(told, before, judged)
+        self._judged = judged, told
+        return told
+
+    def _new_starts(self, state: SurveyState) -> Column | None:
+        """The log starts, where the window does not have them yet."""
+        if state.starts is None or (self._starts is state.starts and self._window.samples):
+            return None
+        self._starts = state.starts
+        return state.starts.column
+
+    def _ownership(self, layout: Layout, groups: tuple[Group, ...]) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
+        if self._owned is None or self._owned[0] is not layout or self._owned[1] is not groups:
+            self._owned = layout, groups, ownership(layout, groups)
+        return self._owned[2]
 
     def _of_this_cluster(self, state: SurveyState) -> SurveyState:
         """The state, or one without facts where another cluster answers: two are never mixed in one history."""
@@ -312,54 +289,10 @@ class Sampler:
         reason = f"another cluster answers there: its id is {storable(found, 100)}, that of this one is {known}"
         return SurveyState(errors=(PartError(OTHER_CLUSTER, reason, None),), ages=state.ages)
 
-    def _store_holding(self, one: Seen) -> None:
-        """Store, taking the lease again where it lapsed while the database was away or this machine slept."""
-        try:
-            try:
-                self._store(one)
-            except LeaseLostError:
-                if not self._take_again():
-                    raise
-                self._forget_memory()
-                self._store(one)
-        except BaseException:
-            self._forget_memory()
-            raise
-
-    def _forget_memory(self) -> None:
-        """Memory must not claim what the database does not hold."""
-        self._writer.forget()
-        self._inventory = None
-        self._insight = None
-        self._seen = None
-
-    def _hold_lease(self) -> None:
-        try:
-            with transaction.atomic():
-                self._guard()
-        except LeaseLostError:
-            if not self._take_again():
-                raise
-
-    def _take_again(self) -> bool:
-        """Take a lease that lapsed; only if nobody had it since, for the cycles of another would be between."""
-        if self._stop.is_set():
-            return False
-        seconds = lease_seconds(self.interval)
-        epoch = Lease.objects.acquire(self.lease_name, holder=self.holder, seconds=seconds)
-        if epoch is None:
-            return False
-        if epoch != self.epoch + 1:
-            Lease.objects.release(self.lease_name, holder=self.holder, epoch=epoch)
-            return False
-        log.warning("lease taken again cluster=%s epoch=%s: it had lapsed", self.cluster.slug, epoch)
-        self.epoch = epoch
-        return True
-
     def _somebody_may_lose(self, seen: Observation) -> bool:
         """Whether a group does not read, or not fast enough, so that retention may pass it."""
         verdicts = seen.columns.get(Kind.VERDICT)
-        return verdicts is not None and bool((verdicts.numbers.values >= int(Verdict.NO_MEMBERS)).any())
+        return verdicts is not None and bool((severities(verdicts.numbers.values) >= Verdict.NO_MEMBERS.severity).any())
 
     def _ask(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> Observation:
         started_at = self.clock()
@@ -367,7 +300,9 @@ class Sampler:
         # what this Kafka does not offer is no error; the rights say so
         errors = [error for error in state.errors if error.reason != NOT_OFFERED]
         columns: dict[Kind, Column] = {}
-        groups = {g.name: _group_row(g) for g in state.groups or ()}
+        if state.groups is not None and (self._observed is None or state.groups is not self._observed.groups):
+            self._rebalances.look(state.groups, now=started_at)
+        groups = {g.name: _group_row(g, self._rebalances) for g in state.groups or ()}
         taken_at = self.clock()
         answered = 0
         if state.metadata is not None and state.layout is not None:
@@ -378,7 +313,7 @@ class Sampler:
                 columns[Kind.COMMITTED] = self._expected_groups.add_to(commits, state.groups, state.metadata)
                 answered += int(commits.column.numbers.known.sum())
             taken_at = self.clock()
-            ends = self.session.ask_end_offsets(state.layout, state.metadata, budget_seconds=budget)
+            ends = self._ask_ends(state.layout, state.metadata, budget)
             errors += ends.errors
             columns[Kind.END] = ends.column
             answered += int(ends.column.numbers.known.sum())
@@ -408,6 +343,19 @@ class Sampler:
             completeness=sum(int(known.sum()) for known in asked) / total if total else 0.0,
         )
 
+    def _ask_ends(self, layout: Layout, metadata: Metadata, budget: float) -> OffsetsAnswer:
+        """Log ends; where leaders have moved, once more by the metadata that says where to."""
+        began = self.monotonic()
+        ends = self.session.ask_end_offsets(layout, metadata, budget_seconds=budget)
+        if not ends.has_moved:
+            return ends
+        left = budget - (self.monotonic() - began)
+        newer = self.survey.wait_for_metadata(metadata, min(MOVED_SECONDS, left / 2)) if left > 0 else None
+        if newer is None:
+            return ends
+        left = max(0.0, budget - (self.monotonic() - began))
+        return ends.filled_by(self.session.ask_end_offsets(layout, newer, budget_seconds=left))
+
     def _reach(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> dict[int, tuple[Reach, str]]:
         """Who answers: the connections say suspect at once, the cluster's own list says down.
 
@@ -422,7 +370,7 @@ class Sampler:
         listed = {node.node_id for node in state.metadata.brokers}
         named = {r for topic in state.metadata.topics for p in topic.partitions for r in p.replicas}
         # not the voters of the quorum: controllers of their own are no brokers, and are never listed as such
-        known = set(self._rows().brokers) | named
+        known = set(self.waiting.rows().brokers) | named
         reach = {}
         for node in sorted(known | listed):
             if node not in listed:
@@ -432,152 +380,6 @@ class Sampler:
             else:
                 reach[node] = (Reach.UP, "")
         return reach
-
-    def _rows(self) -> Inventory:
-        if self._inventory is None:
-            self._inventory = Inventory(self.cluster.pk, began=self._began, scope=self.scope)
-        return self._inventory
-
-    def _insights(self) -> Insight:
-        if self._insight is None:
-            self._insight = Insight(self.cluster)
-        return self._insight
-
-    def _plan(
-        self, state: SurveyState, seen: Observation, *, skipped: int, stepped: float, dropped: int = 0
-    ) -> Changes:
-        changes = Changes()
-        rows, old, now = self._rows(), self._seen, seen.taken_at
-        rows.plan_brokers(
-            changes,
-            nodes=state.metadata.brokers if state.metadata else (),
-            reach=seen.reach,
-            quorum=state.quorum,
-            versions=state.versions,
-            now=now,
-        )
-        if state.metadata is not None and (old is None or state.metadata is not old.metadata):
-            rows.plan_topics(changes, state.metadata, now=now)
-        if state.groups is not None and (old is None or state.groups is not old.groups):
-            listed_all = not any(error.part == "groups" for error in state.errors)
-            rows.plan_groups(changes, state.groups, is_complete=listed_all, now=now)
-        if state.log_dirs is not None and (old is None or state.log_dirs is not old.log_dirs):
-            # those of a broker that is silent just now keep the moment at which they were read
-            changes.log_dirs = tuple(d for d in state.log_dirs if d.broker_id in state.log_dirs_answered)
-        if (verdicts := seen.columns.get(Kind.VERDICT)) is not None:
-            rows.plan_verdicts(
-                changes,
-                dict(zip(verdicts.layout.owners, verdicts.numbers.values.tolist(), strict=True)),
-                now=now,
-                stood_since=lambda group: stood_since(self._window, group, interval_seconds=self.interval),
-            )
-        self._plan_insight(changes, state, now)
-        at = datetime.fromtimestamp(now, UTC)
-        if skipped:
-            why = "their collector had stopped" if self.missed else "the one before took longer than the interval"
-            text = f"{counted(skipped, 'cycle')} skipped: {why}"
-            data = {"skipped": skipped}
-            changes.events.append(
-                Event(cluster=self.cluster, at=at, kind=Event.Kind.CYCLES_SKIPPED, text=text, data=data)
-            )
-        if dropped:
-            text = f"{counted(dropped, 'cycle')} could not be stored: the database failed for too long"
-            data = {"dropped": dropped}
-            changes.events.append(
-                Event(cluster=self.cluster, at=at, kind=Event.Kind.CYCLES_SKIPPED, text=text, data=data)
-            )
-        if stepped:
-            way = "forward" if stepped > 0 else "back"
-            text = f"The collector's clock stepped {way} by {duration(abs(stepped))}; rates start afresh"
-            data = {"seconds": round(stepped)}
-            changes.events.append(
-                Event(cluster=self.cluster, at=at, kind=Event.Kind.CLOCK_STEPPED, text=text, data=data)
-            )
-        return changes
-
-    def _plan_insight(self, changes: Changes, state: SurveyState, now: float) -> None:
-        """What this login may see, and how things are set."""
-        rows, old = self._insights(), self._seen
-        if state.metadata is not None and (old is None or _bears_on_rights(state) != _bears_on_rights(old)):
-            refused = {error.part: error.reason for error in state.errors if error.reason in LASTING}
-            hidden = state.metadata.hidden
-            groups = state.groups or ()
-            # metadata and groups are refused by name, topic by topic; configurations of some topics may be
-            partly = {"topic_configs"} if state.topic_configs else set()
-            refused = {k: why for k, why in refused.items() if k not in {"metadata", "groups"} | partly}
-            rights = rights_of(
-                state.sight,
-                asked=state.asked,
-                refused=refused,
-                topics=len(state.metadata.topics) - len(hidden) + state.metadata.left_out,
-                groups=len(groups) - len(state.hidden_groups) + state.groups_left_out,
-                hidden_topics=len(hidden),
-                hidden_groups=len(state.hidden_groups),
-                partly=partly & {error.part for error in state.errors if error.reason == NOT_AUTHORISED},
-            )
-            rows.plan_rights(changes, rights, now=now)
-        if old is None or state.topic_configs is not old.topic_configs:
-            rows.plan_configs(changes, Configuration.Kind.TOPIC, state.topic_configs, now=now)
-        if old is None or state.broker_configs is not old.broker_configs:
-            rows.plan_configs(changes, Configuration.Kind.BROKER, state.broker_configs, now=now)
-        left_out = {
-            "topics_left_out": state.metadata.left_out if state.metadata is not None else None,
-            "groups_left_out": state.groups_left_out if state.groups is not None else None,
-        }
-        for field, count in left_out.items():
-            if count is not None and getattr(self.cluster, field) != count:
-                setattr(self.cluster, field, count)
-                changes.update.append((self.cluster, (field,)))
-
-    def _store(self, one: Seen) -> None:
-        state, seen = one.state, one.observation
-        skipped = one.skipped + self._backlog.dropped
-        changes = self._plan(state, seen, skipped=one.skipped, stepped=one.stepped, dropped=self._backlog.dropped)
-        number = self._number + 1
-        with transaction.atomic():
-            self._guard()
-            moved = Cluster.objects.filter(pk=self.cluster.pk, last_cycle=self._number).update(last_cycle=number)
-            if not moved:
-                raise LeaseLostError(f"cycle {number} of cluster {self.cluster.slug} is taken")
-            self._rows().save(changes, now=seen.taken_at)
-            self._writer.write(number, seen.taken_at, seen.columns)
-            Cycle.objects.create(
-                cluster_id=self.cluster.pk,
-                number=number,
-                epoch=self.epoch,
-                due_at=_aware(one.due_at),
-                started_at=_aware(seen.started_at),
-                taken_at=_aware(seen.taken_at),
-                ended_at=_aware(self.clock()),
-                is_reachable=seen.is_reachable,
-                requests=seen.requests,
-                skipped=skipped,
-                completeness=seen.completeness,
-                errors=_as_rows(seen.errors),
-                ages={part: round(at, 3) for part, at in state.ages.items()},
-            )
-            CollectorTotals.objects.add(
-                self.cluster.pk,
-                requests=seen.requests,
-                skipped=skipped,
-                errors=[(e.part, e.reason, 1) for e in self._new_errors(state, seen)],
-                succeeded_at=_aware(seen.taken_at) if seen.is_reachable else None,
-            )
-            if state.metadata is not None and state.metadata.cluster_id not in (None, self.cluster.kafka_cluster_id):
-                self.cluster.kafka_cluster_id = str(state.metadata.cluster_id)[:100]
-                self.cluster.save(update_fields=["kafka_cluster_id"])
-        self._number = number
-
-    def _guard(self) -> None:
-        """Renew the lease inside the cycle's transaction: who lost it, or let it lapse, stores nothing."""
-        seconds = lease_seconds(self.interval)
-        if not Lease.objects.renew(self.lease_name, holder=self.holder, epoch=self.epoch, seconds=seconds):
-            raise LeaseLostError(self.lease_name)
-
-    def _new_errors(self, state: SurveyState, seen: Observation) -> Iterable[PartError]:
-        """The survey's errors stand until its next try; they count once."""
-        old = self._seen.errors if self._seen is not None else ()
-        return [error for error in seen.errors if error not in state.errors or error not in old]
 
 
 class _ExpectedCommits:
@@ -636,14 +438,10 @@ class _ExpectedCommits:
         self._owners = self._layout.owner_of_position
 
 
-def _group_row(group: Group) -> GroupRow:
-    return GroupRow(group.name, group.type, len(group.members) if group.error is None else None)
-
-
-def _bears_on_rights(state: SurveyState) -> tuple[object, ...]:
-    """What has to differ for the rights to be judged anew; metadata is another object with each answer."""
-    seen = (id(state.metadata), id(state.groups), id(state.sight), state.groups_left_out, state.hidden_groups)
-    return (*seen, bool(state.topic_configs), state.asked, state.errors)
+def _group_row(group: Group, rebalances: Rebalances) -> GroupRow:
+    members = len(group.members) if group.error is None else None
+    name = group.name
+    return GroupRow(name, group.type, members, rebalances.count(name), rebalances.is_storm(name))
 
 
 def _is_reached(answered: int, asked: int, reach: dict[int, tuple[Reach, str]], errors: Iterable[PartError]) -> bool:
@@ -699,23 +497,3 @@ def _leaders_column(metadata: Metadata) -> Column:
 def _singles(values: dict[int, int | None]) -> Column:
     layout = Layout.single(str(node) for node in values)
     return Column(layout, Numbers.of([values[int(owner)] for owner in layout.owners]))
-
-
-def _as_rows(errors: Iterable[PartError]) -> list[dict[str, object]]:
-    """Errors counted once per kind: what a page and the metrics need, and no more."""
-    counts: Counter[tuple[str, str, int | None]] = Counter()
-    for error in errors:
-        counts[error.part, error.reason, error.broker] += error.count
-    return [
-        {"part": part, "reason": reason, "broker": broker, "count": count}
-        for (part, reason, broker), count in counts.most_common(100)
-    ]
-
-
-def _aware(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)
-
-
-def release(lease_name: str, *, holder: str, epoch: int) -> None:
-    """Give a lease back at the end, so that another process need not wait until it lapses."""
-    Lease.objects.release(lease_name, holder=holder, epoch=epoch)

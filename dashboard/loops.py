@@ -17,7 +17,7 @@ from celery import bootsteps
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
-from collectors import loop, roster, sampler, shares, storage
+from collectors import loop, roster, sampler, shares, storage, waiting
 from collectors.kafka.session import Session
 from collectors.kafka.settings import SettingsError
 from collectors.kafka.survey import Survey
@@ -168,7 +168,7 @@ class ResidentLoops:
     def _take(self, cluster: Cluster, *, is_left: bool = False) -> None:
         """`is_left`: its holder has not given it back, so what was due since counts as skipped."""
         connection_settings = roster.connection_of(cluster)
-        seconds = sampler.lease_seconds(cluster.interval_seconds)
+        seconds = waiting.lease_seconds(cluster.interval_seconds)
         epoch = Lease.objects.acquire(f"cluster:{cluster.pk}", holder=self.holder, seconds=seconds)
         if epoch is None:
             return
@@ -189,7 +189,7 @@ class ResidentLoops:
     def _give_back(self, pk: int) -> None:
         made, _ = self._clusters[pk]
         self._end(made.name)
-        sampler.release(made.lease_name, holder=self.holder, epoch=made.epoch)
+        waiting.release(made.lease_name, holder=self.holder, epoch=made.epoch)
         del self._clusters[pk]
 
     def _announce(self, kind: str, data: dict[str, int]) -> None:
@@ -248,7 +248,7 @@ class ResidentLoops:
                 loop.unregister(waited.pop(name).loop)
                 if (made := leases.pop(name, None)) is not None:
                     with self._database_may_be_away():
-                        sampler.release(made.lease_name, holder=self.holder, epoch=made.epoch)
+                        waiting.release(made.lease_name, holder=self.holder, epoch=made.epoch)
             if waited:
                 time.sleep(0.05)
         for name in waited:

@@ -52,6 +52,11 @@ def broker_path(slug: str, node_id: str | int) -> str:
     return f"/clusters/{slug}/brokers/{node_id}/"
 
 
+def star_path(kind: str, slug: str, name: str) -> str:
+    """Where the star of a cluster, group or topic is given and taken."""
+    return f"{settings.SUB_PATH}/stars/{kind}/{slug}/{name_to_path(name)}/"
+
+
 def subject_path(slug: str, kind: str, name: str) -> str:
     """The page of what an event or an alert is about; the cluster's where it has none of its own."""
     if kind == "group":

@@ -34,6 +34,7 @@ from dashboard.pages import (
     search,
     series,
     silences,
+    stars,
     surroundings,
     topics,
 )
@@ -103,6 +104,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/account/", account.account, name="account"),
     path("settings/account/sessions/<int:pk>/end/", account.end_session, name="session-end"),
     path("settings/account/signout-everywhere/", account.end_all, name="signout-everywhere"),
+    path("stars/<slug:kind>/<slug:slug>/<name:name>/", stars.toggle, name="star"),
     path("search/", search.search, name="search"),
     path("instance/", instance.instance, name="instance"),
     path("signin/", access.signin, name="signin"),

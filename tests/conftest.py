@@ -43,6 +43,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item) -> str:
+    if item.get_closest_marker("long"):  # each an hour of mostly waiting, with a Kafka of its own
+        if item.path.name == "test_acts.py":
+            return "one loop" if "loop" in item.name else "acts"
+        return "other long tests"
     if "kafka" not in getattr(item, "fixturenames", ()):
         return "without the run's Kafka"
     return "whole program" if item.path.parent.name in ("e2e", "browser", "processes") else "rooms"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from django.db import DatabaseError
 
 from collectors import roster
 from collectors.as_code import EnvironmentRefusedError, clusters_file, declared, in_file, reconcile
 from collectors.domain.scope import Scope
 from collectors.models import Cluster
+from dashboard.models import AuditEntry
 
 SECRET = "hunter2-planted"
 JAAS = f'x.ScramLoginModule required username="u" password="{SECRET}";'
@@ -226,3 +228,39 @@ def test_patterns_come_by_variables_too() -> None:
     assert one.scope == Scope(topics_exclude=("__*", "tmp-*"))
     with pytest.raises(EnvironmentRefusedError, match="CLUSTERS_0_GROUPS_INCLUDE: The pattern"):
         declared(OURS | {"STREAMGAUGE_CLUSTERS_0_GROUPS_INCLUDE": "a\x07b"})
+
+
+@pytest.mark.django_db
+def test_what_a_start_changes_is_in_the_audit_trail_without_secrets() -> None:
+    def trail() -> list[tuple[str, str, str]]:
+        found = list(AuditEntry.objects.order_by("id").values_list("who", "action", "target"))
+        assert SECRET not in str(list(AuditEntry.objects.values_list("detail", flat=True)))
+        AuditEntry.objects.all().delete()
+        return found
+
+    reconcile(OURS)
+    assert AuditEntry.objects.get(target="orders").detail == {
+        "servers": ["a:9093"], "protocol": "SASL_SSL", "mechanism": "SCRAM-SHA-512", "identity": "u",
+    }  # fmt: skip
+    assert trail() == [("environment", "cluster added", "orders"), ("environment", "cluster added", "logs")]
+    reconcile(OURS)
+    assert trail() == []  # nothing changed
+    reconcile({**OURS, "STREAMGAUGE_CLUSTERS_1_INTERVAL": "30"})
+    assert trail() == [("environment", "cluster changed", "logs")]
+    reconcile({key: value for key, value in OURS.items() if "_0_" in key})
+    assert trail() == [("environment", "cluster deleted", "logs")]
+    reconcile(OURS)
+    assert trail() == [("environment", "cluster restored", "logs"), ("environment", "cluster changed", "logs")]
+
+
+@pytest.mark.django_db
+def test_a_start_that_is_refused_changes_nothing_and_notes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise DatabaseError("database or disk is full")
+
+    monkeypatch.setattr(roster, "delete", full)
+    Cluster.objects.create(slug="old", name="Old", settings_encrypted=b"", managed_by="environment")
+    with pytest.raises(DatabaseError):
+        reconcile(OURS)
+    assert list(Cluster.objects.values_list("slug", flat=True)) == ["old"]
+    assert not AuditEntry.objects.exists()

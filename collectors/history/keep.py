@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import models
 
 from collectors.domain.keeping import Keep
-from collectors.models import Cluster, Cycle, Event, Rollup, RollupFrame, Span
+from collectors.models import Cluster, Cycle, Event, Ownership, Rollup, RollupFrame, Span
 
 from .compaction import delete_span
 from .folding import LONGEST
@@ -40,6 +40,8 @@ def forget_old(*, now: float, at_once: int = SLICE) -> int:
         for_events = datetime.fromtimestamp(now - keep.seconds("events", cluster=slug), UTC)
         deleted += _in_slices(Cycle.objects.filter(cluster_id=cluster_id, taken_at__lt=for_cycles), at_once)
         deleted += _in_slices(Event.objects.filter(cluster_id=cluster_id, at__lt=for_events), at_once)
+        over = Ownership.objects.filter(group__cluster_id=cluster_id, until__lt=for_events)
+        deleted += _in_slices(over, at_once)
     gone = Cluster.everything.filter(deleted_at__lt=datetime.fromtimestamp(now - DELETED_SECONDS, UTC))
     for cluster in gone:
         deleted += _frames(cluster.pk, now, at_once)
@@ -48,6 +50,7 @@ def forget_old(*, now: float, at_once: int = SLICE) -> int:
         deleted += _in_slices(RollupFrame.objects.filter(cluster=cluster), at_once)
         deleted += _in_slices(Cycle.objects.filter(cluster=cluster), at_once)
         deleted += _in_slices(Event.objects.filter(cluster=cluster), at_once)
+        deleted += _in_slices(Ownership.objects.filter(group__cluster=cluster), at_once)
         deleted += cluster.delete()[0]
     return deleted
 
@@ -74,7 +77,11 @@ def _frames(cluster_id: int, before: float, at_once: int) -> int:
 
 
 def _in_slices(
-    rows: models.QuerySet[Cycle] | models.QuerySet[Event] | models.QuerySet[Rollup] | models.QuerySet[RollupFrame],
+    rows: models.QuerySet[Cycle]
+    | models.QuerySet[Event]
+    | models.QuerySet[Ownership]
+    | models.QuerySet[Rollup]
+    | models.QuerySet[RollupFrame],
     at_once: int,
 ) -> int:
     deleted = 0

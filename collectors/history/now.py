@@ -95,8 +95,9 @@ class ClusterNow:
     lag: Numbers  # aligned with committed.layout
     lost: Numbers  # likewise: records that were deleted before the group read them
     end_of_committed: Numbers  # the log end at each position of committed.layout
-    consumed: Numbers  # likewise: records that it commits per second
-    arriving: Numbers  # likewise: records that come to its partition per second
+    arriving: Numbers  # records per second written to each position of committed.layout
+    consumed: Numbers  # and committed by the group
+    end_rates: Numbers  # records per second written, aligned with end.layout
     topics: TopicsNow
     groups: GroupsNow
     brokers: BrokersNow
@@ -206,7 +207,7 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
     start_there = gather(start.column.numbers, start.stored.positions_by_topic(committed.stored))
     lag = partition_lag(committed.column.numbers, end_there, start_there)
     lost = lost_records(committed.column.numbers, start_there)
-    consumed, arriving = committed.rates(valid_from=0), gather(end_rates, positions)
+    arriving, consumed = gather(end_rates, positions), committed.rates(valid_from=0)
     return ClusterNow(
         cluster_id=cluster_id,
         cycle=newest.cycle,
@@ -219,10 +220,11 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
         lag=lag,
         lost=lost,
         end_of_committed=end_there,
-        consumed=consumed,
         arriving=arriving,
+        consumed=consumed,
+        end_rates=end_rates,
         topics=_topics(end, end_rates, size),
-        groups=_groups(committed, lag, lost, consumed, arriving, end.stored, verdict),
+        groups=_groups(committed, lag, lost, arriving, consumed, end.stored, verdict),
         brokers=BrokersNow(tuple(int(owner) for owner in brokers.layout.owners), brokers.numbers),
         window_samples=len(end.times),
     )
@@ -289,8 +291,8 @@ def _groups(
     committed: _Kept,
     lag: Numbers,
     lost: Numbers,
-    consumed: Numbers,
     arriving: Numbers,
+    consumed: Numbers,
     end: StoredLayout,
     verdict: _Kept,
 ) -> GroupsNow:

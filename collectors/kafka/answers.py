@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import numpy as np
+
 from ..domain.configuration import Config
-from ..domain.numbers import Column
+from ..domain.numbers import Column, Numbers
 from ..domain.topology import LogDir
 from .reasons import PartError
 
@@ -21,6 +24,16 @@ class OffsetsAnswer:
     asked_at: float  # unix time
     requests: int
     errors: tuple[PartError, ...]
+    has_moved: bool = False  # some leader is not where the metadata says
+
+    def filled_by(self, later: OffsetsAnswer) -> OffsetsAnswer:
+        """What is known here, and of the rest what a later answer for the same layout knows."""
+        mine, its = self.column.numbers, later.column.numbers
+        numbers = Numbers(np.where(mine.known, mine.values, its.values), mine.known | its.known)
+        requests = self.requests + later.requests
+        return OffsetsAnswer(
+            Column(self.column.layout, numbers), self.asked_at, requests, later.errors, later.has_moved
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +64,11 @@ class LogDirsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ConfigsAnswer:
-    """Configurations by the name of the topic or the id of the broker; `refused` were answered with an error."""
+    """Configurations by the name of the topic or the id of the broker; `refused`: why, by name, of those
+    that were answered with an error."""
 
     found: dict[str, Config]
-    refused: frozenset[str]
+    refused: Mapping[str, str]
     errors: tuple[PartError, ...]
 
 

@@ -22,6 +22,9 @@ from .reasons import COORDINATOR_ERRORS, Tally, reason_of_code
 PART = "commits"
 GROUP = 0  # FindCoordinator's key type
 KEYS_A_REQUEST = 2_000
+MOVED = frozenset({14, 16})  # COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR
+LOADING_SECONDS = 0.2
+"""What a coordinator that moved is given to load its groups."""
 
 Membership = tuple[tuple[str, bytes], ...]
 """Topics by name, each with its partitions, sorted, as the bytes of an int64 array (compared and joined as such)."""
@@ -65,8 +68,9 @@ class CommitBook:
         if link is not None:
             self._forget_absent(wanted)
             moved = self._round(link, wanted, deadline, tally, readings)
-            if moved and time.monotonic() < deadline:
-                # Only a coordinator that says "not me": the new one is known, so it is asked in the same cycle.
+            if moved and time.monotonic() + LOADING_SECONDS < deadline:
+                # A coordinator that says "not me" or "not yet" (it has just moved): asked again in the same cycle.
+                time.sleep(LOADING_SECONDS)
                 self._round(link, moved, deadline, tally, readings)
         column, answered = self._column(wanted, readings, tally)
         return CommitsAnswer(column, answered, asked_at, self._exchange.requests - before, tally.errors())
@@ -127,7 +131,7 @@ class CommitBook:
         self._forget(moved)
         for _, code in failed:
             tally.add(PART, reason_of_code(code), call.node)
-        return [group for group, code in failed if code == 16]  # NOT_COORDINATOR
+        return [group for group, code in failed if code in MOVED]
 
     def _forget(self, groups: Iterable[str]) -> None:
         for group in groups:

@@ -28,7 +28,7 @@ def ask_topic_configs(
 ) -> ConfigsAnswer:
     """Configurations of the topics, by name; those without an answer are left out, with their reasons counted."""
     found: dict[str, Config] = {}
-    refused: set[str] = set()
+    refused: dict[str, str] = {}
     for start in range(0, len(topics), TOPICS_A_REQUEST):
         names = topics[start : start + TOPICS_A_REQUEST]
 
@@ -39,7 +39,7 @@ def ask_topic_configs(
         if answer is None:
             break
         _read(answer, "topic_configs", found, refused, tally)
-    return ConfigsAnswer(found, frozenset(refused), tally.errors())
+    return ConfigsAnswer(found, refused, tally.errors())
 
 
 def ask_broker_configs(
@@ -54,13 +54,13 @@ def ask_broker_configs(
         else:
             asked.append((node, "broker_configs", _request(BROKER, [str(node)]), None))
     found: dict[str, Config] = {}
-    refused: set[str] = set()
+    refused: dict[str, str] = {}
     for call in exchange.gather(link, asked, deadline):
         if call.answer is None:
             tally.add("broker_configs", exchange.reason_of_call(call), call.node)
         else:
             _read(call.answer, "broker_configs", found, refused, tally)
-    return ConfigsAnswer(found, frozenset(refused), tally.errors())
+    return ConfigsAnswer(found, refused, tally.errors())
 
 
 def ask_sight(exchange: Exchange, link: Link, deadline: float, tally: Tally) -> Sight | None:
@@ -102,7 +102,7 @@ def _request(kind: int, names: Sequence[str]) -> Request:
     return Request(DescribeConfigsRequest(resources=asked, include_synonyms=False, include_documentation=False))
 
 
-def _read(answer: Answer, part: str, found: dict[str, Config], refused: set[str], tally: Tally) -> None:
+def _read(answer: Answer, part: str, found: dict[str, Config], refused: dict[str, str], tally: Tally) -> None:
     try:
         results = answer.decode().results
     except _UNREADABLE:
@@ -110,8 +110,8 @@ def _read(answer: Answer, part: str, found: dict[str, Config], refused: set[str]
         return
     for one in results:
         if one.error_code:
-            tally.add(part, reason_of_code(one.error_code), None)
-            refused.add(one.resource_name)
+            refused[one.resource_name] = reason_of_code(one.error_code)
+            tally.add(part, refused[one.resource_name], None)
             continue
         found[one.resource_name] = Config(
             {

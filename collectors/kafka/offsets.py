@@ -55,6 +55,7 @@ class OffsetPlans:
         asked_at, before, tally = time.time(), self._exchange.requests, Tally()
         values = np.zeros(len(layout), dtype=np.int64)
         known = np.zeros(len(layout), dtype=np.bool_)
+        looks_old = False
         link = self._exchange.connected(deadline, tally)
         if link is not None:
             plan = self._plan(timestamp, layout, metadata)
@@ -66,7 +67,6 @@ class OffsetPlans:
                 (c.leader, part, Request(message, body=c.body, version=wire.LIST_OFFSETS_VERSION), c)
                 for c in plan.chunks
             ]
-            looks_old = False
             for call in self._exchange.gather(link, [*asked, *((n, "connect", ping(), None) for n in quiet)], deadline):
                 chunk = call.tag
                 if chunk is None:
@@ -78,7 +78,7 @@ class OffsetPlans:
             if looks_old:
                 self._exchange.attention()
         column = Column(layout, Numbers(values, known))
-        return OffsetsAnswer(column, asked_at, self._exchange.requests - before, tally.errors())
+        return OffsetsAnswer(column, asked_at, self._exchange.requests - before, tally.errors(), looks_old)
 
     def ask_once(self, part: str, timestamp: int, layout: Layout, metadata: Metadata, deadline: float) -> OffsetsAnswer:
         """The same for a moment that is not asked for again: its plan is not kept."""

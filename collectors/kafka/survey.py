@@ -5,16 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from ..domain.configuration import Config
 from ..domain.numbers import Column, Layout
-from ..domain.rights import Sight
+from ..domain.rights import NOT_AUTHORISED, Sight
 from ..domain.topology import Group, LogDir, Metadata, Quorum
 from ..domain.words import is_storable
-from .answers import OffsetsAnswer
+from .answers import ConfigsAnswer, OffsetsAnswer
 from .reasons import PartError
 from .session import Session
 
@@ -85,7 +85,9 @@ class SurveyState:
     quorum: Quorum | None = None
     sight: Sight | None = None
     topic_configs: Mapping[str, Config] = field(default_factory=dict)  # another object when one was read anew
+    topic_configs_refused: Mapping[str, str] = field(default_factory=dict)  # why, by name, at the newest question
     broker_configs: Mapping[str, Config] = field(default_factory=dict)
+    broker_configs_refused: Mapping[str, str] = field(default_factory=dict)
     asked: frozenset[str] = frozenset()  # parts that were asked at least once
     versions: dict[int, str] = field(default_factory=dict)
     errors: tuple[PartError, ...] = ()
@@ -108,6 +110,7 @@ class Survey:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._first = threading.Event()
+        self._metadata_came = threading.Event()
         self._thread: threading.Thread | None = None
         self._probed = 0.0
         self._replicas_on: frozenset[int] = frozenset()
@@ -138,6 +141,15 @@ class Survey:
     def wait_first(self, timeout: float) -> bool:
         """Wait until metadata is there and groups were asked once; whether that is so."""
         return self._first.wait(timeout)
+
+    def wait_for_metadata(self, known: Metadata, timeout: float) -> Metadata | None:
+        """Wait until there is newer metadata than `known`; None when none comes within `timeout` seconds."""
+        until = time.monotonic() + timeout
+        while (newest := self._state.metadata) is known:
+            self._metadata_came.clear()
+            if self._state.metadata is known and not self._metadata_came.wait(until - time.monotonic()):
+                return None
+        return newest
 
     def newest(self) -> SurveyState:
         """The newest of everything. Never blocks."""
@@ -228,6 +240,7 @@ class Survey:
                 layout = made if layout is None or made.digest != layout.digest else layout
             self._state = replace(self._state, metadata=metadata, layout=layout)
             self._taken_at["metadata"] = self._clock()
+            self._metadata_came.set()
             if old is None or metadata.topics is not old.topics:
                 self._configure_new(metadata, old)
                 self._replicas_on = frozenset(r for t in metadata.topics for p in t.partitions for r in p.replicas)
@@ -332,7 +345,9 @@ class Survey:
                 # the first round is what pages wait for
                 self._due["topic_configs"] = time.monotonic() + (pace if "topic_configs" in self._taken_at else 1.0)
         kept = {name: config for name, config in old.items() if name in names and name not in answer.refused}
-        self._state = replace(self._state, topic_configs=kept | answer.found)
+        refused = _still_refused(self._state.topic_configs_refused, answer, names)
+        refused |= dict.fromkeys(metadata.hidden, NOT_AUTHORISED)  # not asked for: refused with the topic itself
+        self._state = replace(self._state, topic_configs=kept | answer.found, topic_configs_refused=refused)
         if answer.found and not rest:
             self._taken_at["topic_configs"] = self._clock()
         return answer.errors
@@ -342,7 +357,8 @@ class Survey:
         if answer is None:
             return (PartError("broker_configs", "not connected", None),)
         kept = {node: one for node, one in self._state.broker_configs.items() if node not in answer.refused}
-        self._state = replace(self._state, broker_configs=kept | answer.found)
+        refused = _still_refused(self._state.broker_configs_refused, answer, kept.keys() | answer.refused.keys())
+        self._state = replace(self._state, broker_configs=kept | answer.found, broker_configs_refused=refused)
         if answer.found:
             self._taken_at["broker_configs"] = self._clock()
         return answer.errors
@@ -358,3 +374,9 @@ class Survey:
         if self._state.metadata is None:
             raise RuntimeError("nothing is asked before metadata is known")
         return self._state.metadata
+
+
+def _still_refused(before: Mapping[str, str], answer: ConfigsAnswer, names: Collection[str]) -> dict[str, str]:
+    """Why, by name, with what the newest answer says; of what was not asked this time, as before."""
+    kept = {name: why for name, why in before.items() if name in names and name not in answer.found}
+    return kept | dict(answer.refused)

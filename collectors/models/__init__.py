@@ -1,10 +1,10 @@
 """Rows of the measuring side: one module per subject."""
 
 from .brokers import Broker, LogDir
-from .clusters import Cluster
+from .clusters import Cluster, roster_changed
 from .cycles import CollectorTotals, Cycle
 from .events import Event
-from .groups import Group, Member
+from .groups import Group, Member, Ownership
 from .leases import Lease
 from .rights import ClusterRight, Configuration
 from .samples import Block, Frame, Layout, Rollup, RollupFrame, RollupState, Span
@@ -25,9 +25,11 @@ __all__ = [
     "Lease",
     "LogDir",
     "Member",
+    "Ownership",
     "Rollup",
     "RollupFrame",
     "RollupState",
     "Span",
     "Topic",
+    "roster_changed",
 ]

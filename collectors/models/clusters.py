@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.dispatch import Signal
+
+roster_changed = Signal()
+"""A command or a file changed which clusters are watched: `who`, `action`, `slug`, `detail` (plain JSON, no secrets).
+
+This side writes no audit trail; who keeps one listens."""
 
 
 class _Kept(models.Manager["Cluster"]):

@@ -46,3 +46,21 @@ class Member(models.Model):
 
     def __str__(self) -> str:
         return self.client_id or self.member_id
+
+
+class Ownership(models.Model):
+    """Who held which partition from one moment to another; a new row only when that changes, or after nobody looked."""
+
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, related_name="ownerships")
+    since = models.DateTimeField()
+    until = models.DateTimeField(null=True)  # None: still so, as far as is known
+    epoch = models.IntegerField(null=True)  # of the group then; None where it has none
+    # [[member_id, client_id, host, [[topic, [partition, ...]], ...]], ...]; text from strangers
+    members = models.JSONField(default=list)
+
+    class Meta:
+        ordering = ["group", "since", "id"]
+        indexes = [models.Index(fields=["group", "until"])]
+
+    def __str__(self) -> str:
+        return f"{self.group_id} from {self.since:%Y-%m-%d %H:%M:%S}"

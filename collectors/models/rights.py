@@ -43,6 +43,9 @@ class Configuration(models.Model):
     entries = models.JSONField(default=dict)
     set_count = models.IntegerField(default=0)  # entries that are not the default: of a topic, those set on itself
     changed_at = models.DateTimeField()  # when this reading first differed from the one before, or was the first
+    # "" while it is read. Else why not, since `refused_at`: the entries may no longer be so ({}: it never was read).
+    refused_why = models.CharField(max_length=300, blank=True)
+    refused_at = models.DateTimeField(null=True)
 
     class Meta:
         ordering = ["cluster", "kind", "name"]

@@ -32,7 +32,7 @@ DEFAULT_RULES: dict[str, dict[str, Any]] = {
         "name": "Group makes no progress",
         "quantity": Quantity.GROUP_VERDICT,
         "comparison": ">=",
-        "threshold": float(Verdict.NO_PROGRESS),
+        "threshold": Verdict.NO_PROGRESS.severity,
         "hold_seconds": 60.0,
         "severity": "critical",
     },

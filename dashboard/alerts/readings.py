@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from collectors.domain.countdown import Outcome
 from collectors.domain.numbers import Numbers
-from collectors.domain.verdicts import Verdict
+from collectors.domain.verdicts import Verdict, severities
 from collectors.history.now import ClusterNow
 from collectors.history.queries import ages_at, countdowns_at, lost_since
 
@@ -24,7 +25,7 @@ class Quantity(StrEnum):
     """What a rule can compare."""
 
     BROKER_REACH = "broker_reach"  # collectors.domain.topology.Reach of each broker
-    GROUP_VERDICT = "group_verdict"  # collectors.domain.verdicts.Verdict of each group; "unknown" is not known
+    GROUP_VERDICT = "group_verdict"  # collectors.domain.verdicts.Verdict.severity of each group; "unknown" is not known
     GROUP_FALLS_BEHIND = "group_falls_behind"  # 1 for a group with that verdict, else 0
     GROUP_UNREAD_RATE = "group_unread_rate"  # records a second that come to a group without members; 0 with members
     GROUP_RECORDS_LOST = "group_records_lost"  # records deleted before the group read them, since the cycle before
@@ -133,26 +134,30 @@ def brokers(now: ClusterNow) -> Subjects:
 
 
 def groups(now: ClusterNow) -> Subjects:
-    """Verdicts of groups; the verdict UNKNOWN is a reading that is not known."""
+    """How severe the verdicts of groups are; the verdict UNKNOWN is a reading that is not known."""
     verdict = now.groups.verdict
-    known = verdict.known & (verdict.values != int(Verdict.UNKNOWN))
-    return Subjects(tuple(now.groups.names), Numbers(verdict.values, known))
+    return Subjects(tuple(now.groups.names), Numbers(severities(verdict.values), _is_judged(now)))
+
+
+def _is_judged(now: ClusterNow) -> NDArray[np.bool_]:
+    verdict = now.groups.verdict
+    judged: NDArray[np.bool_] = verdict.known & (verdict.values != int(Verdict.UNKNOWN))
+    return judged
 
 
 def falling_behind(now: ClusterNow) -> Subjects:
-    """Which groups fall behind; a group that reads nothing at all is the business of another rule."""
-    found = groups(now)
-    falls = (found.numbers.values == int(Verdict.FALLING_BEHIND)).astype(np.int64)
-    return Subjects(found.names, Numbers(falls, found.numbers.known))
+    """Which groups fall behind, also so far that retention passes them; a group that reads nothing at all is the
+    business of another rule."""
+    falls = np.isin(now.groups.verdict.values, [int(Verdict.FALLING_BEHIND), int(Verdict.LOSING_DATA)])
+    return Subjects(tuple(now.groups.names), Numbers(falls.astype(np.int64), _is_judged(now)))
 
 
 def unread_rates(now: ClusterNow) -> Subjects:
     """Records a second that come to groups that nobody is in."""
-    found = groups(now)
-    is_empty = found.numbers.values == int(Verdict.NO_MEMBERS)
+    is_empty = now.groups.verdict.values == int(Verdict.NO_MEMBERS)
     arriving = now.groups.arriving_per_second
-    known = found.numbers.known & (arriving.known | ~is_empty)
-    return Subjects(found.names, Numbers(np.where(is_empty & arriving.known, arriving.values, 0.0), known))
+    known = _is_judged(now) & (arriving.known | ~is_empty)
+    return Subjects(tuple(now.groups.names), Numbers(np.where(is_empty & arriving.known, arriving.values, 0.0), known))
 
 
 def records_lost(now: ClusterNow, before: ClusterNow | None) -> Subjects:

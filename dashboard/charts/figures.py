@@ -1,7 +1,8 @@
-"""Stored points -> Plotly figures as plain JSON; pure.
+"""Stored points -> Plotly figures; pure.
 
-A figure is made of dicts and lists that `plotly.graph_objects` accepts (a test feeds them to it): importing that
-package costs a second and 60 MB in every web process, and nothing here needs more of it.
+A figure is made of dicts and arrays that `plotly.graph_objects` accepts (a test feeds them to it): importing that
+package costs a second and 60 MB in every web process, and nothing here needs more of it. How arrays travel, as JSON
+or as columns of bytes, is `dashboard.charts.encoding`'s business.
 
 Colours are tokens, "var(--sg-s1)", or "var(--sg-s1)/0.18" with an opacity: the page's script puts in the values of
 the present theme, so that a switch of theme needs no new data.
@@ -13,6 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
 Json = dict[str, Any]
 
 BAND_OPACITY = 0.18
@@ -22,16 +27,18 @@ NOTHING_KNOWN = "It was sampled, but the value is not known at any moment of thi
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line: unix seconds and values (None: a gap). `low` and `high` are the extremes of each point's bucket."""
+    """One line, all (n,): unix seconds and values (NaN: not known, a gap). `low` and `high` are the extremes of each
+    point's bucket."""
 
     key: str  # name of the field in live points: "lag", "arriving", "consumed", "rate", "size"
     name: str
     color: str  # "s1" ... "s7", "other"
-    times: Sequence[float]
-    values: Sequence[float | None]
-    low: Sequence[float | None] | None = None
-    high: Sequence[float | None] | None = None
+    times: Floats
+    values: Floats
+    low: Floats | None = None
+    high: Floats | None = None
     dash: str = "solid"
+    is_compared: bool = False  # of another time, laid over this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,12 @@ class Chart:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-def chart_json(chart: Chart) -> Json:
-    """What the page's script asks for: the figure, and beside it the marks, gaps and what a point means."""
-    is_empty = not any(value is not None for line in chart.lines for value in line.values)
+def described(chart: Chart) -> Json:
+    """What the page's script asks for: the figure, and beside it the marks, gaps and what a point means.
+
+    `x` (unix milliseconds), `y` of its traces are arrays (n,) float64; bands share the `x` of their line.
+    """
+    is_empty = all(np.isnan(line.values).all() for line in chart.lines)
     notes = list(chart.notes)
     if is_empty and not notes and any(len(line.times) for line in chart.lines):
         notes.append(NOTHING_KNOWN)
@@ -92,8 +102,10 @@ def chart_json(chart: Chart) -> Json:
 
 def figure(chart: Chart) -> Json:
     """The Plotly figure: bands below, lines above; `meta.key` names the field of live points that extends a line."""
-    bands = [trace for line in chart.lines for trace in _band(line)]
-    return {"data": [*bands, *(_line(line, chart.unit) for line in chart.lines)], "layout": _layout(chart)}
+    milliseconds = [np.round(line.times * 1000) for line in chart.lines]
+    both = list(zip(chart.lines, milliseconds, strict=True))
+    bands = [trace for line, at in both for trace in _band(line, at)]
+    return {"data": [*bands, *(_line(line, at, chart.unit) for line, at in both)], "layout": _layout(chart)}
 
 
 def resolution(chart: Chart) -> str:
@@ -107,28 +119,29 @@ def resolution(chart: Chart) -> str:
     return f"{said}, {shown} shown{shaded}"
 
 
-def _line(line: Line, unit: str) -> Json:
+def _line(line: Line, milliseconds: Floats, unit: str) -> Json:
+    compared = {"compared": True} if line.is_compared else {}
     return {
         "type": "scatter",
         "mode": "lines",
         "name": line.name,
-        "x": _milliseconds(line.times),
-        "y": list(line.values),
+        "x": milliseconds,
+        "y": line.values,
         "connectgaps": False,
         "line": {"color": token(line.color), "width": 1.5, "dash": line.dash, "shape": "linear"},
         "hovertemplate": f"%{{y:,.4~g}} {unit}<extra>%{{fullData.name}}</extra>",
-        "meta": {"key": line.key, "role": "line", "unit": unit},
+        "meta": {"key": line.key, "role": "line", "unit": unit, **compared},
     }
 
 
-def _band(line: Line) -> list[Json]:
+def _band(line: Line, milliseconds: Floats) -> list[Json]:
     """Minimum to maximum of each bucket, as two edges of which the upper fills down to the lower."""
     if line.low is None or line.high is None:
         return []
     edge = {
         "type": "scatter",
         "mode": "lines",
-        "x": _milliseconds(line.times),
+        "x": milliseconds,
         "connectgaps": False,
         "showlegend": False,
         "hoverinfo": "skip",
@@ -136,7 +149,7 @@ def _band(line: Line) -> list[Json]:
         "meta": {"key": line.key, "role": "band"},
     }
     fill = {"fill": "tonexty", "fillcolor": f"{token(line.color)}/{BAND_OPACITY}"}
-    return [{**edge, "y": list(line.low)}, {**edge, **fill, "y": list(line.high)}]
+    return [{**edge, "y": line.low}, {**edge, **fill, "y": line.high}]
 
 
 def _layout(chart: Chart) -> Json:
@@ -237,7 +250,7 @@ def _tick_format(chart: Chart) -> str:
         return ".3~s"
     if chart.unit == "seconds":
         return ",~g"  # 1 200 s and not 1.2 ks
-    highest = max((value for line in chart.lines for value in line.values if value is not None), default=0)
+    highest = max((float(np.nanmax(line.values)) for line in chart.lines if not np.isnan(line.values).all()), default=0)
     return "~s" if highest >= 10 else "~g"
 
 
@@ -254,7 +267,3 @@ def _tone(tone: str) -> str:
     return {"is-bad": "var(--sg-bad)", "is-warn": "var(--sg-warn)", "is-ok": "var(--sg-ok)"}.get(
         tone, "var(--sg-text-3)"
     )
-
-
-def _milliseconds(times: Sequence[float]) -> list[int]:
-    return [round(at * 1000) for at in times]

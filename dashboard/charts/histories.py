@@ -14,7 +14,6 @@ from collectors.history.queries import (
     ClusterHistory,
     GaugeHistory,
     GroupHistory,
-    LagHistory,
     TopicHistory,
 )
 
@@ -59,12 +58,20 @@ def group_rates(
 
 
 def compared(chart: Chart, before: Chart, back_seconds: float, label: str) -> Chart:
-    """The first line of an earlier chart laid over a later one, dashed and without its band."""
-    if not before.lines:
-        return chart
-    first = before.lines[0]
-    times = [at + back_seconds for at in first.times]
-    other = Line("", f"{first.name}, {label}", "other", times, first.values, dash="dot")
+    """The first line of a chart as it was at another time laid over it, dashed and without its band."""
+    first = next(iter(chart.lines), None)
+    same = None if first is None else next((line for line in before.lines if line.name == first.name), None)
+    if same is None or np.isnan(same.values).all():
+        return replace(chart, notes=[*chart.notes, f"nothing to compare with: no values {label}"])
+    other = Line(
+        "",
+        f"{same.name}, {label}",
+        "other",
+        same.times + back_seconds,
+        same.values,
+        dash="dot",
+        is_compared=True,
+    )
     return replace(chart, lines=[*chart.lines, other])
 
 
@@ -158,54 +165,43 @@ def dead_letters(
     return Chart("Arrivals", "records/s", since, until, lines, marks, gaps, interval, _step(times, interval))
 
 
-def busiest_topics(
-    history: ArrivalHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
+def beside(
+    title: str,
+    unit: str,
+    found: Mapping[str, GaugeHistory],
+    since: float,
+    until: float,
+    *,
+    marks: Sequence[Mark],
+    explain: Explain,
+    interval: float | None = None,
+    named: str = "",
 ) -> Chart:
-    """Records per second of the busiest topics, between one sample that is shown and the next."""
-    drawn = _beside(history.times, history.gap_before, history.rates)
-    gaps = explain(history.times, history.gap_before, _any_known(history.rates, len(history.times)))
-    step = _step(history.times, interval)
-    return Chart("Messages in", "records/s", since, until, drawn, marks, gaps, interval, step)
+    """One quantity of several owners, each with moments of its own; gaps are those of the one with most points.
 
-
-def worst_lags(
-    history: LagHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
-) -> Chart:
-    drawn = _beside(history.times, history.gap_before, history.lags)
-    gaps = explain(history.times, history.gap_before, _any_known(history.lags, len(history.times)))
-    return Chart("Lag", "records", since, until, drawn, marks, gaps, interval, _step(history.times, interval))
-
-
-def disks(
-    found: Mapping[str, GaugeHistory], since: float, until: float, *, marks: Sequence[Mark], explain: Explain
-) -> Chart:
-    """Bytes in the log directories of each broker."""
+    `named` stands before each name: "broker ".
+    """
     drawn = [
-        line(f"b{i}", f"broker {node}", COLORS[i % 7], own.times, own.gap_before, own.values, with_band=False)
-        for i, (node, own) in enumerate(found.items())
+        line(
+            f"n{i}",
+            f"{named}{name}" or "(empty name)",
+            COLORS[i % 7],
+            own.times,
+            own.gap_before,
+            own.values,
+            with_band=False,
+        )
+        for i, (name, own) in enumerate(found.items())
     ]
     longest = max(found.values(), key=lambda own: len(own.times), default=None)
-    gaps = explain(longest.times, longest.gap_before, longest.values.known) if longest is not None else ()
-    interval = round(longest.interval, 1) if longest is not None else 60.0
-    step = _step(longest.times, interval) if longest is not None else None
-    return Chart("Log size", "bytes", since, until, drawn, marks, gaps, interval, step)
+    if longest is None:
+        return Chart(title, unit, since, until, drawn, marks, (), interval or 60.0)
+    gaps = explain(longest.times, longest.gap_before, longest.values.known)
+    usual = interval or round(longest.interval, 1)
+    return Chart(title, unit, since, until, drawn, marks, gaps, usual, _step(longest.times, usual))
 
 
 COLORS = ("s1", "s2", "s3", "s4", "s5", "s6", "s7")
-
-
-def _beside(times: np.ndarray, gap_before: np.ndarray, bands: Mapping[str, Band]) -> list[Line]:
-    return [
-        line(f"n{i}", name or "(empty name)", COLORS[i % 7], times, gap_before, band, with_band=False)
-        for i, (name, band) in enumerate(bands.items())
-    ]
-
-
-def _any_known(bands: Mapping[str, Band], count: int) -> np.ndarray:
-    known = np.zeros(count, dtype=np.bool_)
-    for band in bands.values():
-        known |= band.known
-    return known
 
 
 def line(
@@ -226,17 +222,13 @@ def line(
     low = high = None
     if with_band and bool((band.high != band.low)[band.known].any()):
         low, high = _values(band.low, band.known, where), _values(band.high, band.known, where)
-    return Line(key, name, color, [round(moment, 3) for moment in at.tolist()], last, low, high)
+    return Line(key, name, color, np.round(at, 3), last, low, high)
 
 
-def _values(numbers: np.ndarray, known: np.ndarray, breaks: np.ndarray) -> list[float | None]:
-    rounded = np.round(numbers.astype(np.float64), 3) if numbers.dtype.kind == "f" else numbers
-    values: list[float | None] = [
-        value if is_known else None for value, is_known in zip(rounded.tolist(), known.tolist(), strict=True)
-    ]
-    for shift, index in enumerate(breaks.tolist()):
-        values.insert(index + shift, None)
-    return values
+def _values(numbers: np.ndarray, known: np.ndarray, breaks: np.ndarray) -> np.ndarray:
+    """NaN where nothing is known, and in the breaks."""
+    values = np.where(known, np.round(numbers.astype(np.float64), 3), np.nan)
+    return np.insert(values, breaks, np.nan)
 
 
 def _step(times: np.ndarray, interval: float) -> float | None:

@@ -10,7 +10,7 @@ from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Member, Topic
-from dashboard.live import times
+from dashboard.live import findings, times
 from dashboard.live.rows import Row, group_row, owners_of, topic_row
 from dashboard.live.sentences import topic_sentence, waiting_sentence
 
@@ -34,9 +34,10 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     for part in parts:
         part |= by_partition[part["topic"], part["partition"]]
     row["partitions_total"] = len(parts)
-    row["partitions"] = sorted(parts, key=lambda part: -1 if part["lag"] is None else part["lag"], reverse=True)[
-        :PARTITIONS_SHOWN
-    ]
+    shown = sorted(parts, key=lambda part: -1 if part["lag"] is None else part["lag"], reverse=True)[:PARTITIONS_SHOWN]
+    if now is not None:
+        _judge(cluster, now, name, shown, row["members"])
+    row["partitions"] = shown
     row["topics_total"], row["topics"] = _topics_read(now, name)
     row["readers"] = [_member(member, parts) for member in members[:MEMBERS_SHOWN]]
     row["points"] = (
@@ -54,12 +55,27 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     return row
 
 
+def _judge(cluster: Cluster, now: ClusterNow, name: str, shown: Sequence[Row], members: int | None) -> None:
+    """Give each partition row its verdict."""
+    keys = [(part["topic"], part["partition"]) for part in shown]
+    said = findings.partition_verdicts(cluster, name, keys, members=members, cycle=now.cycle, taken_at=now.taken_at)
+    for part, word in zip(shown, said, strict=True):
+        part["verdict"] = word
+
+
+def _hot_times(now: ClusterNow, topic: str, partition: int) -> float | None:
+    """How many times its even share a partition gets, when it is the hottest of its topic; None where it is not hot."""
+    at = now.topics.index.get(topic)
+    return now.topics.times_even.at(at) if at is not None and now.topics.hot_partition[at] == partition else None
+
+
 def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int], str]) -> list[Row]:
     layout = now.committed.layout
     if layout.owner_index(name) is None:
         return []
     where = layout.slice_of(name)
     committed, lag = now.committed.numbers.take(where), now.lag.take(where)
+    arriving, consumed = now.arriving.take(where), now.consumed.take(where)
     ends: dict[str, dict[int, int | float | None]] = {}
     out = []
     for i, (topic, partition) in enumerate(zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)):
@@ -75,6 +91,9 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
                 "lag_state": "no_commit" if position == NO_COMMIT else "unknown" if lag.at(i) is None else "known",
                 "end": ends[topic].get(partition),
                 "lag": lag.at(i),
+                "arriving": arriving.at(i),
+                "consumed": consumed.at(i),
+                "hot": _hot_times(now, topic, partition),
                 "owner": owners.get((topic, partition), ""),
             }
         )
@@ -119,12 +138,14 @@ def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
             key: _by_partition(column.layout, column.numbers, name) if column else {}
             for key, column in (("start", now.start), ("end", now.end), ("size", now.size))
         }
+        | {"rate": _by_partition(now.end.layout, now.end_rates, name)}
         if now
-        else {"start": {}, "end": {}, "size": {}}
+        else {"start": {}, "end": {}, "size": {}, "rate": {}}
     )
     row["partitions_total"] = len(topic.partitions)
     row["partition_rows"] = [
         _topic_partition(number, stored, {key: column.get(number) for key, column in columns.items()})
+        | {"hot": _hot_times(now, name, number) if now and not topic.is_internal else None}
         for number, stored in enumerate(topic.partitions[:PARTITIONS_SHOWN])
     ]
     row["readers_total"], row["readers"] = _readers(now, name)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.domain.explanations import Finding, explain
+from collectors.domain.partitions import judge_partitions
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
 from collectors.domain.window import LENGTH, Window
@@ -53,15 +54,7 @@ def findings(
     cluster: Cluster, subjects: Sequence[Subject], *, cycle: int, taken_at: float, now: float, reason: str = ""
 ) -> dict[str, Finding]:
     """A finding for each group, as seen at `cycle`. Reads only the frames that came since it was last asked."""
-    # Under the lock, since pages and the hub ask from different threads and a push moves the arrays.
-    with _lock:
-        kept = _kept.setdefault(cluster.pk, _Kept())
-        _kept.move_to_end(cluster.pk)
-        while len(_kept) > CLUSTERS_KEPT:
-            _kept.popitem(last=False)
-        if kept.cycle < cycle:
-            _catch_up(cluster, kept, taken_at=taken_at)
-        parts = {subject.name: kept.window.only(subject.name) for subject in subjects}
+    parts = _parts(cluster, [subject.name for subject in subjects], cycle=cycle, taken_at=taken_at)
     return {
         subject.name: explain(
             GroupRow(subject.name, _group_type(subject.type), subject.members),
@@ -75,6 +68,34 @@ def findings(
         )
         for subject in subjects
     }
+
+
+def partition_verdicts(
+    cluster: Cluster,
+    group: str,
+    keys: Sequence[tuple[str, int]],
+    *,
+    members: int | None,
+    cycle: int,
+    taken_at: float,
+) -> list[str]:
+    """The word of each (topic, partition) of a group, as seen at `cycle`."""
+    window = _parts(cluster, [group], cycle=cycle, taken_at=taken_at)[group]
+    interval = max(1.0, cluster.interval_seconds)
+    return [str(v) for v in judge_partitions(window, group, keys, members=members, interval_seconds=interval)]
+
+
+def _parts(cluster: Cluster, groups: Sequence[str], *, cycle: int, taken_at: float) -> dict[str, Window]:
+    """The window of each group; what came since it was last asked for is read."""
+    # Under the lock, since pages and the hub ask from different threads and a push moves the arrays.
+    with _lock:
+        kept = _kept.setdefault(cluster.pk, _Kept())
+        _kept.move_to_end(cluster.pk)
+        while len(_kept) > CLUSTERS_KEPT:
+            _kept.popitem(last=False)
+        if kept.cycle < cycle:
+            _catch_up(cluster, kept, taken_at=taken_at)
+        return {group: kept.window.only(group) for group in groups}
 
 
 def _catch_up(cluster: Cluster, kept: _Kept, *, taken_at: float) -> None:

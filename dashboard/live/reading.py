@@ -161,12 +161,12 @@ _SHAPES: Mapping[str, Callable[[Mapping[str, Any]], list[Any]]] = {
     ],
     "G": lambda row: [
         *(row[name] for name in ("verdict", "state", "members", "type", "assignor", "coordinator", "described_error")),
-        sorted((part["topic"], part["partition"], part["owner"]) for part in row["partitions"]),
+        sorted((part["topic"], part["partition"], part["owner"], bool(part["hot"])) for part in row["partitions"]),
         sorted(topic["name"] for topic in row["topics"]),
     ],
     "T": lambda row: [
         *(row[name] for name in ("partitions", "replication_factor", "dead_letters_of", "verdict")),
-        [(part["leader"], part["isr"], part["missing"]) for part in row["partition_rows"]],
+        [(part["leader"], part["isr"], part["missing"], bool(part["hot"])) for part in row["partition_rows"]],
         sorted(reader["key"] for reader in row["readers"]),
     ],
 }  # fmt: skip

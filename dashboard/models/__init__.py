@@ -5,6 +5,7 @@ from .deliveries import Channel, Delivery, NotificationCount
 from .people import AuditEntry, FailedSignIn, Person, Refused, Role, SignedIn, SignInLink
 from .routes import Heartbeat, Route
 from .silences import Maintenance, Silence
+from .stars import Star
 
 __all__ = [
     "Alert",
@@ -24,5 +25,6 @@ __all__ = [
     "SignInLink",
     "SignedIn",
     "Silence",
+    "Star",
     "Transition",
 ]

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
+from django.dispatch import receiver
+from django.utils import timezone
+
+from collectors.models import roster_changed
 
 
 class Role(models.IntegerChoices):
@@ -95,3 +101,9 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.who} {self.action} {self.target}"
+
+
+@receiver(roster_changed, dispatch_uid="audit")
+def _note_roster(*, who: str, action: str, slug: str, detail: dict[str, Any], **_: Any) -> None:
+    """The collectors know of no audit trail: what commands and files do to the clusters is written here."""
+    AuditEntry.objects.create(at=timezone.now(), who=who, action=action, target=slug, detail=detail)

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from collectors.domain import words as plain_words
 from collectors.domain.topology import Reach
-from collectors.domain.verdicts import Verdict
+from collectors.domain.verdicts import SEVERITY, Verdict
 from dashboard.access import audit
 from dashboard.access.roles import role
 from dashboard.alerts.defaults import DEFAULT_RULES
@@ -185,9 +185,9 @@ def _condition(rule: Rule) -> str:
     match rule.quantity:
         case Quantity.BROKER_REACH if rule.threshold in list(Reach):
             return f"a broker is {Reach(int(rule.threshold)).name.lower()}"
-        case Quantity.GROUP_VERDICT if rule.threshold in list(Verdict):
-            worse = " or worse" if rule.comparison == ">=" and rule.threshold < max(Verdict) else ""
-            return f"a group is judged “{words.look(Verdict(int(rule.threshold)).word).word}”{worse}"
+        case Quantity.GROUP_VERDICT if named := [v for v in Verdict if v.severity == rule.threshold]:
+            worse = " or worse" if rule.comparison == ">=" and rule.threshold < SEVERITY.max() else ""
+            return f"a group is judged “{words.look(named[0].word).word}”{worse}"
         case Quantity.GROUP_FALLS_BEHIND:
             return "a group is judged “falling behind”"
         case Quantity.GROUP_UNREAD_RATE:

@@ -62,6 +62,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
     assert here is not None
     fragment, now = request.GET.get("fragment", ""), timezone.now()
     context: dict[str, Any] = {"section": "cluster", "here": here, "fragment": fragment}
+    context["star"] = shell.stars.of("cluster", slug)
     if not fragment:
         own = here.cluster.kafka_cluster_id
         context["twins"] = [

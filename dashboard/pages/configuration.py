@@ -14,6 +14,7 @@ from .clusters import evidence
 from .shell import page, shell_of
 
 TOPICS_SHOWN = 100
+REFUSED_SHOWN = 20
 LONGEST_SEARCH = 249
 
 
@@ -26,9 +27,11 @@ def configuration(request: HttpRequest, slug: str) -> HttpResponse:
     newest = Cycle.objects.filter(cluster=here.cluster, number=here.cluster.last_cycle).first()
     every = Configuration.objects.filter(cluster=here.cluster)
     wanted = request.GET.get("q", "").replace("\0", "")[:LONGEST_SEARCH]
-    own = every.filter(kind=Configuration.Kind.TOPIC, set_count__gt=0, name__icontains=wanted).order_by("name")
+    read = every.filter(refused_why="")
+    own = read.filter(kind=Configuration.Kind.TOPIC, set_count__gt=0, name__icontains=wanted).order_by("name")
+    refused = every.filter(kind=Configuration.Kind.TOPIC).exclude(refused_why="").order_by("refused_at", "name")
     off = here.sight.why  # what was read before the right was taken away may no longer be so
-    brokers = [] if "broker_configs" in off else list(every.filter(kind=Configuration.Kind.BROKER))
+    brokers = [] if "broker_configs" in off else list(read.filter(kind=Configuration.Kind.BROKER))
     topics = [] if "topic_configs" in off else list(own[: TOPICS_SHOWN + 1])
     context = {
         "section": "configuration",
@@ -43,6 +46,8 @@ def configuration(request: HttpRequest, slug: str) -> HttpResponse:
         ],
         "has_more": len(topics) > TOPICS_SHOWN,
         "wanted": wanted,
-        "topics_read": "topic_configs" not in off and every.filter(kind=Configuration.Kind.TOPIC).exists(),
+        "refused": [] if "topic_configs" in off else list(refused[:REFUSED_SHOWN]),
+        "refused_total": refused.count() if "topic_configs" not in off else 0,
+        "topics_read": "topic_configs" not in off and read.filter(kind=Configuration.Kind.TOPIC).exists(),
     }
     return page(request, "pages/configuration.html", context, shell=shell)

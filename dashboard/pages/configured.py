@@ -54,8 +54,10 @@ def of(cluster: Cluster, kind: Configuration.Kind, name: str, why_off: str | Non
 
 
 def for_page(config: Configuration | None) -> dict[str, Any]:
-    """What the panel of one topic or broker shows."""
-    return {"config": config, "lines": lines(config.entries) if config is not None else []}
+    """What the panel of one topic or broker shows; a reading that may no longer be so is not shown."""
+    if config is not None and config.refused_why:
+        return {"config": None, "config_refused": config, "lines": []}
+    return {"config": config, "config_refused": None, "lines": lines(config.entries) if config is not None else []}
 
 
 def lines(entries: Mapping[str, Any]) -> list[Line]:

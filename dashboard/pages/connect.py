@@ -146,7 +146,7 @@ def add(request: HttpRequest) -> HttpResponse:
         )
     except (roster.RosterError, ScopeError) as error:
         return _panel(request, [], {error.field: str(error)})
-    audit.record_of(request, "cluster added", cluster.slug, **_told(typed.reading.settings))
+    audit.record_of(request, "cluster added", cluster.slug, **roster.told(typed.reading.settings))
     messages.success(request, f"{cluster.name} is watched from now on. The first numbers come with the first cycle.")
     return _go(request, cluster_path(cluster.slug))
 
@@ -186,7 +186,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
     except (roster.RosterError, ScopeError) as error:
         return _panel(request, [], {error.field: str(error)})
     if changed:
-        audit.record_of(request, "cluster changed", cluster.slug, **_told(typed.reading.settings))
+        audit.record_of(request, "cluster changed", cluster.slug, **roster.told(typed.reading.settings))
         messages.success(request, "Saved. The history is kept.")
     return _go(request, cluster_path(cluster.slug))
 
@@ -296,15 +296,6 @@ def _stored(cluster: Cluster | None) -> ConnectionSettings | None:
         return roster.connection_of(cluster)
     except (SecretUnreadableError, SettingsError):
         return None
-
-
-def _told(settings: ConnectionSettings) -> dict[str, Any]:
-    return {
-        "servers": list(settings.bootstrap_servers),
-        "protocol": settings.security_protocol,
-        "mechanism": settings.sasl_mechanism,
-        "identity": settings.identity,
-    }
 
 
 def _locked(cluster: Cluster) -> str:

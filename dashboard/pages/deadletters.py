@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -96,7 +97,7 @@ def dead_letters(request: HttpRequest, slug: str) -> HttpResponse:
         "made": rows.topic_rows(here.cluster, here.now, shown) if shown else {},
         "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
         "head": _headline(here, every),
-        "covered": _covered(every),
+        "covered": covered(every),
     }
     if request.GET.get("fragment") == "rows":
         return rows_page(request, "pages/_deadletters_rows.html", context, shell=shell)
@@ -194,7 +195,7 @@ def _sparks(here: Summary, topics: list[str]) -> dict[str, list[float | None]]:
     return queries.sparklines(here.cluster.pk, "topic_rate", topics, since, until)
 
 
-def _covered(every: list[Line]) -> float | None:
+def covered(every: Sequence[Line]) -> float | None:
     """How many seconds "last hour" really stands for: less in a young instance."""
     spans = [one.arrived.until - one.arrived.since for one in every if one.arrived is not None]
     return max(spans) if spans else None

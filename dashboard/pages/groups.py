@@ -14,7 +14,7 @@ from dashboard.access.roles import role
 from dashboard.live import details, rows
 from dashboard.models import Alert, Role
 
-from . import changes
+from . import changes, owners
 from .days import VerdictDay
 from .lights import Light, lights_of
 from .lists import SPARK, arrange, headings, read_state
@@ -133,6 +133,7 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
         "here": here,
         "group": found,
         "row": row,
+        "star": shell.stars.of("group", slug, name),
         "fragment": fragment,
         "most_lag": max((p["lag"] for p in row["partitions"] if p["lag"] is not None), default=0) if row else 0,
     }
@@ -156,10 +157,10 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     context["events"] = changes.recent(20, cluster=here.cluster, subject_kind="group", subject=name)
     if fragment == "changed":
         return page(request, "pages/_changed.html", context, shell=shell)
-    context |= {
-        "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
-        "quick": QUICK,
-    }
+    shown = read_range(request.GET, now=timezone.now(), history_since=here.history_since)
+    context |= {"range": shown, "quick": QUICK, "owners": owners.owners(here.cluster, found, shown)}
+    if fragment == "owners":
+        return page(request, "pages/_owners.html", context, shell=shell)
     return page(request, "pages/group.html", context, shell=shell)
 
 

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from collectors.domain import words as plain_words
+from collectors.domain.verdicts import Verdict
 from collectors.history import queries
 from collectors.models import Group
 from dashboard import names
@@ -18,7 +19,7 @@ from dashboard.access.roles import role
 from dashboard.live import rows, wire
 from dashboard.models import Role
 
-from . import changes, words
+from . import changes, deadhours, stars, words
 from .days import last_days
 from .lights import Light, lights_of
 from .shell import Shell, page, shell_of
@@ -34,6 +35,8 @@ FRAGMENTS = {
     "wall": "pages/_wall.html",
     "attention": "pages/_attention.html",
     "changed": "pages/_changed.html",
+    "starred": "pages/_starred.html",
+    "deadhours": "pages/_deadhours.html",
 }
 
 
@@ -76,6 +79,12 @@ def overview(request: HttpRequest) -> HttpResponse:
         context |= {"walls": walls, "key": _key(tally), "groups_total": sum(tally.values())}
         context |= {"attention": _attention(clusters, troubled, shell.spark_seconds), "troubled_total": len(troubled)}
         context["unknown_total"] = tally["unknown"]
+    is_kiosk = request.GET.get("kiosk") == "1"
+    if fragment == "starred" or (not fragment and not is_kiosk):
+        every = shell.stars.every
+        context |= {"starred": stars.lines(every, clusters), "starred_left_out": max(0, len(every) - stars.ROWS)}
+    if fragment in ("", "head", "rows", "deadhours"):
+        context["hours"] = deadhours.hours(clusters)
     if fragment in ("", "changed"):
         context["events"] = changes.recent(EVENT_ROWS)
     if fragment in ("", "head") and clusters:
@@ -87,7 +96,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     if not clusters:
         return page(request, "pages/empty.html", context, shell=shell)
     context["group_hints"] = " ".join(f"g/{one.slug}" for one in clusters)
-    if request.GET.get("kiosk") == "1":
+    if is_kiosk:
         return page(request, "pages/kiosk.html", {**context, "kiosk": True}, shell=shell)
     return page(request, "pages/overview.html", context, shell=shell)
 
@@ -173,7 +182,7 @@ def _cell(one: Summary, light: Light) -> Cell:
 
 
 def _key(tally: Counter[str]) -> list[dict[str, Any]]:
-    order = ("ok", "no_members", "unknown", "not_committing", "falling_behind", "no_progress")
+    order = [verdict.word for verdict in sorted(Verdict, key=lambda verdict: verdict.severity)]
     return [{"look": words.look(word), "count": tally[word]} for word in order if tally[word] or word == "ok"]
 
 

@@ -41,7 +41,8 @@ COMPARISONS: Mapping[str, tuple[float, str]] = {
     "1d": (86_400.0, "the day before"),
     "7d": (7 * 86_400.0, "the week before"),
 }
-"""Word in the address -> seconds that the other curve lies back, and its name."""
+"""Word in the address -> seconds that the other curve lies back, and its name. Any other is a moment: what was
+before it."""
 _LABELS = {(since, until): label for since, until, label in QUICK}
 
 
@@ -49,9 +50,18 @@ class RangeError(ValueError):
     """A bound that cannot be read; the message says what would be right."""
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Another stretch of time, as long as the one shown, to be laid over it."""
+
+    text: str  # as in the address
+    back_seconds: float
+    label: str  # "the day before", "before 14:02:10"
+
+
 @dataclass(frozen=True)
 class TimeRange:
-    """What the page shows, and what was typed. `errors` holds a message by field ("from", "to")."""
+    """What the page shows, and what was typed. `errors` holds a message by field ("from", "to", "compare")."""
 
     since: datetime
     until: datetime
@@ -60,7 +70,7 @@ class TimeRange:
     is_default: bool = False
     history_since: datetime | None = None
     errors: Mapping[str, str] = field(default_factory=dict)
-    compare: str = ""  # a key of COMPARISONS
+    compare: str = ""  # a key of COMPARISONS, or a moment
 
     @property
     def is_live(self) -> bool:
@@ -92,17 +102,22 @@ class TimeRange:
     @property
     def query(self) -> str:
         """As parameters for charts: what was typed, or the range shown in its place when that cannot be read."""
-        compared = {"compare": self.compare} if self.compare else {}
-        if self.errors:
+        compared = {"compare": self.compare} if self.compare and "compare" not in self.errors else {}
+        if self.errors.keys() & {"from", "to"}:
             since, until = (round(at.timestamp() * 1000) for at in (self.since, self.until))
             return urlencode({"from": since, "to": until, **compared})
         return urlencode({"from": self.from_text, "to": self.to_text, **compared})
 
     @property
     def comparisons(self) -> list[tuple[str, str, bool]]:
-        """(key, label, is chosen) of what charts can be compared with."""
+        """(key, label, is chosen) of what charts can be compared with, beside any moment."""
         offered = [("", "nothing"), *((key, label) for key, (_, label) in COMPARISONS.items())]
         return [(key, label, key == self.compare) for key, label in offered]
+
+    @property
+    def compared_moment(self) -> str:
+        """The moment that charts are compared with what was before, as it was typed."""
+        return "" if self.compare in COMPARISONS else self.compare
 
 
 def parse_bound(text: str, *, now: datetime, is_end: bool = False) -> datetime:
@@ -138,6 +153,11 @@ def read_range(params: Mapping[str, str], *, now: datetime, history_since: datet
     if not errors and bounds["from"] >= bounds["to"]:
         errors["from"] = "“From” must be before “to”"
         bounds = {"from": parse_bound(default_from, now=now), "to": now}
+    compare = params.get("compare", "").strip()
+    try:
+        read_comparison(compare, now=now, until=bounds["to"])
+    except RangeError as error:
+        errors["compare"] = str(error)
     is_default = not (from_text or to_text)
     return TimeRange(
         bounds["from"],
@@ -147,8 +167,28 @@ def read_range(params: Mapping[str, str], *, now: datetime, history_since: datet
         is_default=is_default,
         history_since=history_since,
         errors=errors,
-        compare=params.get("compare", "") if params.get("compare") in COMPARISONS else "",
+        compare=compare,
     )
+
+
+def read_comparison(text: str, *, now: datetime, until: datetime) -> Comparison | None:
+    """What is laid over a range that ends at `until`; None for nothing.
+
+    Of a moment (a mark of a chart), the stretch that ended with it: both ends then lie over each other, so that what
+    was right before the mark stands beside what is shown last. RangeError for what cannot be read.
+    """
+    text = text.strip()
+    if not text:
+        return None
+    if text in COMPARISONS:
+        return Comparison(text, *COMPARISONS[text])
+    moment = parse_bound(text, now=now)
+    back = (until - moment).total_seconds()
+    if back <= 0:
+        raise RangeError(f"“{_short(text)}” has to be before the end of the range that is shown")
+    local = timezone.localtime(moment)
+    style = "%H:%M:%S" if local.date() == timezone.localtime(now).date() else "%b %d %H:%M"
+    return Comparison(text, back, f"before {local:{style}}")
 
 
 def default_start(*, now: datetime, history_since: datetime | None) -> str:

@@ -18,6 +18,7 @@ from dashboard.models import Role
 from . import words
 from .lists import LONGEST_SEARCH
 from .shell import json_answer
+from .starred import Stars, starred_of
 
 Row = TypeVar("Row", Group, Topic)
 
@@ -56,8 +57,10 @@ def search(request: HttpRequest) -> HttpResponse:
     A handful of queries, each with a limit; `more` says that a section has others.
     """
     text = request.GET.get("q", "").replace("\0", "")[:LONGEST_SEARCH].strip()
-    clusters = list(Cluster.objects.order_by("name").values_list("pk", "slug", "name"))
+    rows = list(Cluster.objects.order_by("name").only("pk", "slug", "name"))
+    clusters = [(one.pk, one.slug, one.name) for one in rows]
     sections = [
+        _section("Starred", _stars(starred_of(request, rows), text)),
         _section("Clusters", _clusters(clusters, text)),
         _section("Groups", _groups(text)),
         _section("Topics", _topics(text)),
@@ -79,6 +82,14 @@ def _clusters(clusters: list[tuple[int, str, str]], text: str) -> list[dict[str,
     found = [one for one in clusters if text.casefold() in f"{one[2]} {one[1]}".casefold()]
     found.sort(key=lambda one: not one[2].casefold().startswith(text.casefold()))
     return [_item(name, "cluster", names.cluster_path(slug), "i-grid") for _, slug, name in found[: EACH + 1]]
+
+
+def _stars(stars: Stars, text: str) -> list[dict[str, str]]:
+    """What the person who asks has starred; of those with `text` in their name, that begin with it first."""
+    found = [one for one in stars.every if text.casefold() in one.title.casefold()]
+    found.sort(key=lambda one: not one.title.casefold().startswith(text.casefold()))
+    notes = {one: one.kind if one.kind == "cluster" else f"{one.kind} · {one.cluster}" for one in found}
+    return [_item(one.title, notes[one], one.path, "i-starred") for one in found[: EACH + 1]]
 
 
 def _best(rows: QuerySet[Row], text: str) -> QuerySet[Row]:

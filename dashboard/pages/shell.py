@@ -25,6 +25,7 @@ from dashboard.models import Role, Transition
 
 from . import words
 from .ranges import DEFAULTS
+from .starred import Stars, starred_of
 from .summaries import Summary, summaries
 from .times import spark_label
 
@@ -61,6 +62,7 @@ class Shell:
     act: Act | None
     now: float
     events_seq: str
+    stars: Stars
     looks: Mapping[str, Mapping[str, str]] = field(default_factory=words.for_scripts)
 
     @property
@@ -122,6 +124,7 @@ def shell_of(request: HttpRequest, slug: str | None = None) -> Shell:
         act=newest_act(timezone.now()) if settings.DEMO else None,
         now=timezone.now().timestamp(),
         events_seq=f"{_newest_id(Transition)}.{_newest_id(Event)}",
+        stars=starred_of(request, [one.cluster for one in every]),
     )
 
 

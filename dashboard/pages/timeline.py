@@ -91,28 +91,29 @@ def timeline(cluster: Cluster, span: TimeRange, *, now: datetime) -> Timeline:
             lanes.append(Lane(title, [replace(mark, label="") for mark in marks] if down else marks, down))
         if title == "Brokers" and (alerts := _alerts(cluster, span, now)):
             lanes.append(Lane("Alerts", (), alerts))
-    return Timeline(lanes, _ticks(span), more)
+    return Timeline(lanes, ticks(span), more)
 
 
-def _place(at: datetime, span: TimeRange) -> float:
+def place(at: datetime, span: TimeRange) -> float:
+    """Where on a lane of 100 units a moment of the range lies."""
     return min(100.0, max(0.0, 100 * (at - span.since).total_seconds() / max(1.0, span.seconds)))
 
 
 def _marks(events: Sequence[Event], span: TimeRange, cluster: Cluster) -> list[Mark]:
     piles: list[list[Event]] = []
     for event in events:
-        if piles and _place(event.at, span) - _place(piles[-1][0].at, span) < NEAR:
+        if piles and place(event.at, span) - place(piles[-1][0].at, span) < NEAR:
             piles[-1].append(event)
         else:
             piles.append([event])
-    ends = [_place(pile[0].at, span) for pile in piles[1:]] + [100.0]
+    ends = [place(pile[0].at, span) for pile in piles[1:]] + [100.0]
     return [_mark(pile, span, cluster, end) for pile, end in zip(piles, ends, strict=True)]
 
 
 def _mark(pile: Sequence[Event], span: TimeRange, cluster: Cluster, end: float) -> Mark:
     looks = [words.EVENTS.get(event.kind, ("i-info", "")) for event in pile]
     icon, tone = min(looks, key=lambda look: _TONES.index(look[1]) if look[1] in _TONES else len(_TONES))
-    place = _place(pile[0].at, span)
+    x = place(pile[0].at, span)
     told = [f"{timezone.localtime(event.at):%H:%M:%S} {event.text}" for event in pile[:TOLD]]
     if len(pile) > TOLD:
         told.append(f"and {len(pile) - TOLD} more")
@@ -122,9 +123,9 @@ def _mark(pile: Sequence[Event], span: TimeRange, cluster: Cluster, end: float) 
     if len(subjects) == 1 and newest.subject_kind:
         path = names.subject_path(cluster.slug, newest.subject_kind, newest.subject)
     label = ""
-    if end - place > LABEL_ROOM:
+    if end - x > LABEL_ROOM:
         label = _short(newest) if len(subjects) == 1 else f"{len(pile)} events"
-    return Mark(f"{place:.2f}%", icon, tone, "\n".join(told), label, path, len(pile))
+    return Mark(f"{x:.2f}%", icon, tone, "\n".join(told), label, path, len(pile))
 
 
 def _short(event: Event) -> str:
@@ -142,7 +143,7 @@ def _down(events: Iterable[Event], span: TimeRange, cluster: Cluster) -> list[Sp
     out = []
 
     def put(node: str, since: datetime, until: datetime, tone: str, said: str) -> None:
-        x, end = _place(since, span), _place(until, span)
+        x, end = place(since, span), place(until, span)
         path = names.subject_path(cluster.slug, "broker", node)
         out.append(Span(f"{x:.2f}%", f"{max(0.4, end - x):.2f}%", tone, said, path))
 
@@ -168,7 +169,7 @@ def _alerts(cluster: Cluster, span: TimeRange, now: datetime) -> list[Span]:
     out = []
     for one in found:
         fired, over = one.fired_at or one.started_at, one.resolved_at or min(now, span.until)
-        x, end = _place(fired, span), _place(over, span)
+        x, end = place(fired, span), place(over, span)
         look = words.SEVERITIES.get(one.severity, words.SEVERITIES["info"])
         until = f"{timezone.localtime(over):%H:%M:%S}" if one.resolved_at else "now"
         said = f"{one.rule.name}, {timezone.localtime(fired):%H:%M:%S} to {until}: {one.sentence}"
@@ -177,7 +178,8 @@ def _alerts(cluster: Cluster, span: TimeRange, now: datetime) -> list[Span]:
     return out[::-1]
 
 
-def _ticks(span: TimeRange) -> list[tuple[str, str]]:
+def ticks(span: TimeRange) -> list[tuple[str, str]]:
+    """(place, time of day) of the marks of the axis below the lanes."""
     style = "%H:%M:%S" if span.seconds < 600 else "%H:%M" if span.seconds <= 2 * 86_400 else "%b %d %H:%M"
     parts = 5
     return [

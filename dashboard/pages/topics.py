@@ -160,6 +160,7 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     row = details.topic_detail(here.cluster, here.now, name)
     fragment = request.GET.get("fragment", "")
     context: dict[str, Any] = {"section": "topics", "here": here, "topic": found, "row": row, "fragment": fragment}
+    context["star"] = shell.stars.of("topic", slug, name)
     if fragment in ("partitions", "top"):
         return page(request, f"pages/_topic_{fragment}.html", context, shell=shell)
     context["events"] = changes.recent(20, cluster=here.cluster, subject_kind="topic", subject=name)
@@ -179,7 +180,7 @@ def topic(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     )
     context |= {
         **configured.for_page(config),
-        "retention": configured.retention(config.entries) if config is not None else "",
+        "retention": configured.retention(config.entries) if config is not None and not config.refused_why else "",
         "left_out": not roster.scope_of(here.cluster).takes_topic(name),
         "held": _held(row),
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),

@@ -77,6 +77,16 @@ def verdict(state: str | None, field: str = "verdict", title: str = "") -> SafeS
 
 
 @register.simple_tag
+def hot(times: float) -> SafeString:
+    """The mark of a partition that gets `times` its even share of what comes to its topic."""
+    return format_html(
+        '<span class="sg-chip is-warn" title="it gets so many times its even share of the newest records">'
+        "{}hot: {} × even</span>",
+        icon("i-hot"), f"{times:.1f}",
+    )  # fmt: skip
+
+
+@register.simple_tag
 def severity(level: str) -> SafeString:
     one = words.SEVERITIES.get(level, words.SEVERITIES["info"])
     return format_html('<span class="sg-v {}">{}{}</span>', one.tone, icon(one.icon), one.word)

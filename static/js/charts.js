@@ -1,8 +1,10 @@
 /* Big charts: a first picture on canvas at once, then Plotly (loaded once, when a chart comes into view), then live
    points. Only charts in view are drawn, one per animation frame; a zoomed view stays while data stream in. */
+import { TYPE, decode, grown, isKnown } from "./columns.js";
 import { formats, short } from "./format.js";
 import { isPaused, now } from "./live.js";
 import { MARGIN, linesOf, marks } from "./marks.js";
+import { table } from "./twin.js";
 import { axisMoment, axisText, clock, dateTime, zoneLabel } from "./zone.js";
 
 const MOST_POINTS = 700;
@@ -49,13 +51,14 @@ async function load(chart) {
     url.searchParams.set("from", Math.round(zoom[0] * 1000));
     url.searchParams.set("to", Math.round(zoom[1] * 1000));
   }
+  url.searchParams.set("format", "columns");
   url.searchParams.set("points", Math.max(100, Math.round(chart.box.clientWidth)));
   const turn = (chart.turn = (chart.turn || 0) + 1);
   let answer;
   try {
-    const response = await fetch(url, { headers: { Accept: "application/json" } });
-    answer = await response.json();
-    if (!response.ok) throw new Error(answer.error || `answer ${response.status}`);
+    const response = await fetch(url, { headers: { Accept: `${TYPE}, application/json` } });
+    if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error || `answer ${response.status}`);
+    answer = decode(await response.arrayBuffer());
   } catch (error) {
     if (!chart.data) wait(chart, `The chart could not be fetched: ${error.message}`);
     return;
@@ -65,7 +68,7 @@ async function load(chart) {
   chart.isOld = false;
   const label = chart.figure.querySelector("[data-resolution]");
   if (label) label.textContent = `${answer.unit}, ${answer.resolution}`;
-  if (answer.empty && !chart.lines().some(line => line.y.some(v => v !== null))) {
+  if (answer.empty && !chart.lines().some(line => line.y.some(isKnown))) {
     const waits = chart.wait?.querySelector("[data-f=waiting]")?.textContent; // the first minute says what it waits for
     wait(chart, waits || answer.notes[0] || "No samples in this range.");
   }
@@ -97,7 +100,7 @@ const heightOf = chart => parseFloat(getComputedStyle(chart.box).minHeight) || 2
 /* The first picture: lines on a canvas in the place where Plotly will draw them. */
 function first(chart) {
   const width = chart.box.clientWidth, height = heightOf(chart), scale = devicePixelRatio || 1;
-  const values = chart.lines().flatMap(line => line.y.filter(v => v !== null));
+  const values = chart.lines().flatMap(line => [...line.y.filter(isKnown)]);
   if (!values.length) return;
   const canvas = document.createElement("canvas"), g = canvas.getContext("2d");
   canvas.width = width * scale;
@@ -113,7 +116,7 @@ function first(chart) {
     let pen = false;
     line.x.forEach((t, i) => {
       const v = line.y[i];
-      if (v === null) { pen = false; return; }
+      if (!isKnown(v)) { pen = false; return; }
       g[pen ? "lineTo" : "moveTo"](x(t), y(v));
       pen = true;
     });
@@ -152,14 +155,14 @@ async function paint(library_, chart) {
 }
 
 async function picture(library_, chart) {
-  const { figure } = chart.data, some = chart.lines().some(line => line.y.some(v => v !== null));
+  const { figure } = chart.data, some = chart.lines().some(line => line.y.some(isKnown));
   legend(chart);
-  if (chart.twin && !some) table(chart); // nothing to draw is said in the table, too
+  if (chart.twin && !some) table(chart, axisFormat(chart.data.unit)); // nothing to draw is said in the table, too
   if (!some && !chart.drawn) return;
   if (chart.wait && some) chart.wait.hidden = true;
   const data = figure.data.map(trace => {
     const hidden = chart.solo && trace.meta.key !== chart.solo || chart.off.has(trace.meta.key);
-    return { ...coloured({ ...trace, x: null, y: null }), x: trace.x.map(axisText), y: trace.y, visible: !hidden };
+    return { ...coloured({ ...trace, x: null, y: null }), x: Array.from(trace.x, at => axisText(at)), y: trace.y, visible: !hidden };
   });
   const layout = coloured(figure.layout);
   layout.font.family = getComputedStyle(document.body).fontFamily;
@@ -180,7 +183,7 @@ async function picture(library_, chart) {
   chart.drawn = true;
   chart.figure.dataset.drawn = "1";
   marks(chart);
-  if (chart.twin) table(chart);
+  if (chart.twin) table(chart, axisFormat(chart.data.unit));
 }
 
 function legend(chart) {
@@ -188,12 +191,12 @@ function legend(chart) {
   const values = [];
   const buttons = chart.lines().map(line => {
     const button = document.createElement("button"), swatch = document.createElement("i"), value = document.createElement("b");
-    const last = line.y.findLast(v => v !== null);
+    const last = line.y.findLast(isKnown);
     button.type = "button";
     swatch.style.background = colour(line.line.color);
     value.className = "num";
     values.push({ line, value, newest: last });
-    value.textContent = last === undefined ? "unknown" : format(last);
+    value.textContent = isKnown(last) ? format(last) : "unknown";
     button.append(swatch, line.name, " ", value);
     button.setAttribute("aria-pressed", String(!(chart.solo && chart.solo !== line.meta.key) && !chart.off.has(line.meta.key)));
     button.addEventListener("click", event => {
@@ -217,7 +220,7 @@ function say(chart, at) {
       const i = line.x.findIndex(t => t >= at), k = i > 0 && at - line.x[i - 1] < line.x[i] - at ? i - 1 : i;
       shown = k < 0 ? null : line.y[k];
     }
-    value.textContent = shown === undefined || shown === null ? "unknown" : format(shown);
+    value.textContent = isKnown(shown) ? format(shown) : "unknown";
   }
 }
 
@@ -305,20 +308,17 @@ function extend(chart, points) {
     if (newest !== undefined && at <= newest) continue;
     const value = points[trace.meta.key];
     if (value === undefined) continue;
-    // new arrays: Plotly takes one that it has seen for unchanged
-    trace.x = trace.x.slice();
-    trace.y = trace.y.slice();
     if (newest !== undefined && at - newest > 2500 * Math.max(chart.data.interval, chart.data.step || 0)) {
-      trace.x.push(newest + 1); // a gap until the server says what was in it
-      trace.y.push(null);
+      trace.x = grown(trace.x, newest + 1); // a gap until the server says what was in it
+      trace.y = grown(trace.y, null);
       refresh(chart);
     }
-    trace.x.push(at);
-    trace.y.push(value);
-    if ((value === null) !== (trace.y.at(-2) === null)) refresh(chart); // the server says why it is not known
+    trace.x = grown(trace.x, at);
+    trace.y = grown(trace.y, value);
+    if (isKnown(value) !== isKnown(trace.y.at(-2))) refresh(chart); // the server says why it is not known
     let old = 0;
     while (old < trace.x.length - 1 && (trace.x[old] < from || trace.x.length - old > MOST_POINTS)) old++;
-    if (old) { trace.x.splice(0, old); trace.y.splice(0, old); }
+    if (old) { trace.x = trace.x.slice(old); trace.y = trace.y.slice(old); }
   }
   chart.data.to = Math.max(points.t, now());
   chart.data.from = chart.data.to - span;
@@ -353,41 +353,13 @@ function grow() {
 
 // --- the table twin ---------------------------------------------------------------------------------------
 
-function table(chart) {
-  const lines = chart.lines(), format = axisFormat(chart.data.unit), byTime = new Map();
-  lines.forEach((line, i) => line.x.forEach((t, k) => {
-    if (!byTime.has(t)) byTime.set(t, Array(lines.length).fill(undefined));
-    byTime.get(t)[i] = line.y[k];
-  }));
-  const rows = [...byTime.entries()].sort((a, b) => b[0] - a[0]).slice(0, 500);
-  const element = document.createElement("table"), head = element.createTHead().insertRow(), body = element.createTBody();
-  element.className = "table";
-  for (const [name, number] of [[`Time (${zoneLabel})`, false], ...lines.map(line => [`${line.name}, ${chart.data.unit}`, true])]) {
-    const th = document.createElement("th");
-    th.scope = "col";
-    th.textContent = name;
-    if (number) th.className = "num";
-    head.append(th);
-  }
-  for (const [t, values] of rows) {
-    const row = body.insertRow();
-    row.insertCell().textContent = dateTime(t);
-    for (const value of values) {
-      const cell = row.insertCell();
-      cell.className = "num";
-      cell.textContent = value === null || value === undefined ? "unknown" : format(value);
-    }
-  }
-  chart.twin.replaceChildren(element);
-}
-
 function toggleTable(chart, button) {
   if (chart.twin) { chart.twin.remove(); chart.twin = null; }
   else {
     chart.twin = chart.figure.appendChild(Object.assign(document.createElement("div"), { className: "sg-twin", tabIndex: 0 }));
     chart.twin.setAttribute("role", "region");
     chart.twin.setAttribute("aria-label", button.getAttribute("aria-label"));
-    if (chart.data) table(chart);
+    if (chart.data) table(chart, axisFormat(chart.data.unit));
   }
   button.setAttribute("aria-pressed", String(Boolean(chart.twin)));
 }

@@ -207,6 +207,7 @@ function putRows(list, parts) {
     const item = byKey.get(part.key);
     if (!item) continue;
     for (const cell of item.querySelectorAll("[data-f]")) put(cell, part);
+    tint(item, part);
     const bar = item.querySelector(".sg-meter rect");
     if (bar) bar.setAttribute("width", part.lag === null || part.lag === undefined ? 0 : ((100 * part.lag) / most).toFixed(2));
   }
@@ -237,7 +238,7 @@ function put(element, row) {
       if (value) element.dataset.at = value;
       return;
   }
-  if (row.lag_state === "no_commit" && field === "committed") {
+  if (row.lag_state === "no_commit" && (field === "committed" || field === "consumed")) {
     element.textContent = "none"; // known: nothing was ever committed
     return;
   }

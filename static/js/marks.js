@@ -24,6 +24,26 @@ const TONES = ["is-bad", "is-warn", "is-info", "is-ok", ""];
 /* Where the dotted lines stand, in milliseconds: one for each pile, at its first mark. */
 export const linesOf = chart => new Set(piles(chart, place(chart)).map(pile => Math.round(pile[0].t * 1000)));
 
+function closeList(chart) {
+  chart.box.querySelector(".sg-axis-list")?.remove();
+  for (const button of chart.box.querySelectorAll(".sg-axis-mark[aria-expanded=true]")) button.setAttribute("aria-expanded", "false");
+}
+
+/* What happened, and the way to see what was before it laid over what is shown; only where the page has a range. */
+function markLine(mark, text) {
+  const item = document.createElement("li"), said = Object.assign(document.createElement("span"), { className: "name", textContent: text });
+  item.append(said);
+  if (!document.querySelector(".sg-range")) return item;
+  const link = document.createElement("a"), url = new URL(location.href);
+  url.searchParams.set("compare", new Date(Math.floor(mark.t) * 1000).toISOString().replace(".000Z", "Z"));
+  link.href = url.pathname + url.search;
+  link.className = "link";
+  link.textContent = "Compare with before";
+  link.setAttribute("aria-label", `Compare with before ${text}`);
+  item.append(" ", link);
+  return item;
+}
+
 function pileElement(chart, pile, left) {
   const element = document.createElement("button"), worst = TONES.find(tone => pile.some(mark => mark.tone === tone));
   const lines = pile.map(mark => `${when(mark.t * 1000)}: ${zoned(mark.text)}`);
@@ -34,16 +54,25 @@ function pileElement(chart, pile, left) {
   element.setAttribute("aria-label", pile.length > 1 ? `${pile.length} changes: ${lines.join("; ")}` : lines[0]);
   element.append(icon(pile.find(mark => mark.tone === worst).icon));
   if (pile.length > 1) element.append(Object.assign(document.createElement("b"), { textContent: pile.length }));
-  element.addEventListener("click", () => {
+  element.setAttribute("aria-expanded", String(chart.box.querySelector(".sg-axis-list")?.dataset.of === element.title));
+  element.addEventListener("click", event => {
     const old = chart.box.querySelector(".sg-axis-list");
-    old?.remove();
+    closeList(chart);
     if (old?.dataset.of === element.title) return;
     const list = document.createElement("ul");
     list.className = "sg-axis-list";
     list.dataset.of = element.title;
-    list.append(...lines.map(line => Object.assign(document.createElement("li"), { className: "name", textContent: line })));
+    list.append(...pile.map((mark, i) => markLine(mark, lines[i])));
     list.style.left = `${Math.max(4, Math.min(left - 40, chart.box.clientWidth - 300))}px`;
-    chart.box.append(list);
+    list.addEventListener("keydown", key => {
+      if (key.key !== "Escape") return;
+      key.stopPropagation();
+      closeList(chart);
+      chart.marks.querySelector(`[title="${CSS.escape(element.title)}"]`)?.focus(); // marks may have been drawn anew
+    });
+    element.setAttribute("aria-expanded", "true");
+    chart.box.append(list); // not among the marks, which each cycle draws anew
+    if (event.detail === 0) list.querySelector("a")?.focus(); // by key
   });
   return element;
 }

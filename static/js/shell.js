@@ -48,6 +48,10 @@ document.addEventListener("keydown", (event) => {
     else document.querySelector("[data-do=palette]")?.click();
     return;
   }
+  if (event.key === "s") {
+    document.querySelector("[data-do=star]")?.click();
+    return;
+  }
   const section = document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
   const follows = event.timeStamp - pressedG < 900;
   if (follows && section) section.click(); // "g g" too

@@ -22,7 +22,8 @@ from collectors.domain.topology import BrokerNode, Group, GroupType, LogDir, Met
 from collectors.kafka.session import BrokerReach, CommitsAnswer, OffsetsAnswer, PartError
 from collectors.kafka.survey import SurveyState
 from collectors.models import Cluster, Lease
-from collectors.sampler import Sampler, lease_seconds
+from collectors.sampler import Sampler
+from collectors.waiting import lease_seconds
 
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
 HOLDER = "test"

@@ -7,10 +7,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 
+import kafka as kafka_python
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]  # its stubs
 from django.test import Client
+from kafka import KafkaAdminClient
 
 from collectors.demo.nodes import KafkaCluster
 from dashboard.names import topic_path
@@ -41,6 +43,37 @@ def commit(kafka: KafkaCluster, group: str, offsets: dict[tuple[str, int], int])
 
 def delete(admin_client: AdminClient, name: str) -> None:
     admin_client.delete_topics([name], operation_timeout=10)[name].result(20)
+
+
+def test_leaders_that_move_cost_no_number_of_the_cycle(
+    watch: Watch, kafka: KafkaCluster, new_topic: Callable[..., str]
+) -> None:
+    """As after each restart of a broker, when Kafka gives it back the partitions that it prefers to lead."""
+    topic = new_topic("moving", partitions=3)
+    for partition in range(3):
+        produce(kafka.bootstrap, topic, [b"x"] * 10, partition=partition)
+    commit(kafka, f"{topic}-readers", {(topic, partition): 4 for partition in range(3)})
+    watch.look()
+    before = {partition: line[0] for partition, line in enumerate(watch.topic(topic).partitions)}
+    admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap.split(","))
+    try:
+        others = {p: [node for node in kafka.node_ids if node != leader] for p, leader in before.items()}
+        admin.alter_partition_reassignments(
+            {kafka_python.TopicPartition(topic, p): [*others[p], leader] for p, leader in before.items()}
+        )
+        admin.elect_leaders(0, {topic: [0, 1, 2]}, raise_errors=False)
+    finally:
+        admin.close()
+    time.sleep(1.1)  # metadata is asked for once a second at most: the cycle waits for it no longer than that
+    watch.cycle()
+    assert watch.ends(topic) == {0: 10, 1: 10, 2: 10}, "asked again where the leaders are now"
+    assert watch.lag(f"{topic}-readers") == 18
+    moved = watch.until(
+        "the rows say so",
+        lambda: [line[0] for line in watch.topic(topic).partitions] != list(before.values()),
+        seconds=10,
+    )
+    assert moved
 
 
 def test_k10_a_deleted_topic_is_gone_with_its_time_and_later_cycles_are_clean(

@@ -9,12 +9,13 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django.db.models import F
 
-from collectors import sampler as sampler_module
 from collectors import storage
+from collectors import waiting as waiting_module
 from collectors.history import queries
 from collectors.history.kinds import Kind
 from collectors.models import Cluster, Cycle, Event, Lease
-from collectors.sampler import LeaseLostError, Sampler
+from collectors.sampler import Sampler
+from collectors.waiting import Backlog, LeaseLostError
 
 from .pretend import Clock, cycles, failing_writes, make_cluster, sampler_of, shop, values_of
 
@@ -30,7 +31,7 @@ def fail_cycles(sampler: Sampler, clock: Clock, count: int, text: str) -> list[f
             taken.append(clock.wall())
             with pytest.raises(OperationalError) as caught:
                 sampler.cycle(due_at=clock.wall())
-            sampler._note_trouble(caught.value)
+            sampler.waiting.note_trouble(caught.value)
     return taken
 
 
@@ -62,7 +63,7 @@ def test_d1_a_lease_that_lapsed_while_waiting_is_taken_again_unless_somebody_els
     cycles(sampler, clock, 2, kafka)
     assert sampler.epoch == before + 1
     assert Cycle.objects.get(number=3).epoch == before + 1
-    assert Lease.objects.in_force().get().holder == sampler.holder
+    assert Lease.objects.in_force().get().holder == sampler.waiting.holder
 
     Lease.objects.update(expires_at=F("expires_at") - timedelta(hours=1))
     other = Lease.objects.acquire(sampler.lease_name, holder="other", seconds=10)
@@ -80,7 +81,7 @@ def test_d1_a_sampler_that_is_told_to_end_takes_no_lease() -> None:
     cluster, clock, kafka = make_cluster(), Clock(), shop()
     sampler = sampler_of(cluster, kafka, clock)
     sampler._stop.set()
-    Lease.objects.release(sampler.lease_name, holder=sampler.holder, epoch=sampler.epoch)
+    Lease.objects.release(sampler.lease_name, holder=sampler.waiting.holder, epoch=sampler.epoch)
     with pytest.raises(LeaseLostError):
         cycles(sampler, clock, 1, kafka)
     assert Lease.objects.get().holder == ""
@@ -88,7 +89,7 @@ def test_d1_a_sampler_that_is_told_to_end_takes_no_lease() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_d1_what_waits_is_bounded_and_what_is_dropped_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampler_module, "WAITING_CYCLES", 4)
+    monkeypatch.setattr(waiting_module, "WAITING_CYCLES", 4)
     cluster, clock, kafka = make_cluster(), Clock(), shop()
     sampler = sampler_of(cluster, kafka, clock)
     cycles(sampler, clock, 1, kafka)
@@ -106,7 +107,7 @@ def test_d1_what_waits_is_bounded_and_what_is_dropped_is_told(monkeypatch: pytes
     [([1, 1, 1], 3), ([1, 1, 1, 1], 3), ([9, 9], 1), ([50], 1), ([9, 9, 1], 2)],
 )
 def test_a_backlog_keeps_the_newest_within_its_bounds(weights: list[int], kept: int) -> None:
-    backlog: storage.Backlog[int] = storage.Backlog(most=3, heaviest=10)
+    backlog: Backlog[int] = Backlog(most=3, heaviest=10)
     for number, weight in enumerate(weights):
         backlog.push(number, weight)
     assert len(backlog) == kept
@@ -131,7 +132,7 @@ def test_d3_a_full_database_is_said_and_what_waits_is_stored_when_there_is_room(
             sampler.cycle(due_at=clock.wall())
         except OperationalError as error:
             failed += 1
-            sampler._note_trouble(error)
+            sampler.waiting.note_trouble(error)
         if failed == 3:
             break
     assert sampler.trouble == "the disk of the database is full: 3 cycles not stored yet"
@@ -152,7 +153,7 @@ def test_a_failure_that_is_no_failure_of_the_database_is_raised_and_forgets_what
     sampler = sampler_of(cluster, kafka, clock)
     cycles(sampler, clock, 1, kafka)
     with monkeypatch.context() as broken:
-        broken.setattr(sampler._writer, "write", lambda *_: 1 / 0)
+        broken.setattr(sampler.waiting._writer, "write", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError), transaction.atomic():
             cycles(sampler, clock, 1, kafka)
     cycles(sampler, clock, 1, kafka)

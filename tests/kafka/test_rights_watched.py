@@ -6,6 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs re-export nothing
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from collectors.demo.secured import RIGHTS, SecuredKafka
 from collectors.domain.scope import Scope
@@ -160,6 +168,37 @@ def test_a_change_of_configuration_is_an_event(secured: SecuredKafka, waiting: i
             assert before.entries["retention.ms"] == ["3600000", "topic"]
         finally:
             secured.set_topic_config(TOPIC, "retention.ms", None)
+
+
+def test_a_topic_whose_configuration_alone_is_refused_is_not_known_while_the_others_are(
+    secured: SecuredKafka, waiting: int
+) -> None:
+    """A deny for one topic wins over the right on all: what was read of it before is marked, and read again after."""
+    denied = (
+        ResourceType.TOPIC, TOPIC, ResourcePatternType.LITERAL, "User:standard", "*", AclOperation.DESCRIBE_CONFIGS,
+        AclPermissionType.DENY,
+    )  # fmt: skip
+
+    admin = secured.admin()  # kept: what it was asked for ends with it
+
+    def refused() -> dict[str, str]:
+        rows = Configuration.objects.filter(cluster=watch.cluster, kind="topic")
+        return {row.name: row.refused_why for row in rows if row.refused_why}
+
+    with watching(secured.properties("standard")) as watch:
+        watch.until("configurations", lambda: watch.cluster.configurations.count() >= 3 and not refused())
+        for made in admin.create_acls([AclBinding(*denied)]).values():
+            made.result(10)
+        try:
+            watch.until("it is missed", lambda: refused() == {TOPIC: "not authorised"})
+            assert "topic_configs" not in watch.off()  # the others are read as before
+            told = Event.objects.get(cluster=watch.cluster, kind="rights_changed")
+            assert told.text == f"Configuration of topic {TOPIC}: no longer visible: not authorised"
+            assert watch.topic(TOPIC)["rate"] != 0
+        finally:
+            for gone in admin.delete_acls([AclBindingFilter(*denied)]).values():
+                gone.result(10)
+        watch.until("it is read again", lambda: not refused())
 
 
 def test_an_observer_sees_lag_and_which_panels_are_off(secured: SecuredKafka, waiting: int) -> None:

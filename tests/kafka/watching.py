@@ -15,7 +15,8 @@ from collectors.kafka.session import Session
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import EVERY_SECONDS, Survey
 from collectors.models import Cluster, Lease
-from collectors.sampler import Sampler, release
+from collectors.sampler import Sampler
+from collectors.waiting import release
 from dashboard.live import rows
 from dashboard.pages.summaries import now_of
 

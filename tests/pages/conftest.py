@@ -9,7 +9,7 @@ from django.test import Client
 from collectors.history.cache import clear_caches
 from dashboard.live import findings, leaders
 from dashboard.models import Person, Role
-from dashboard.pages import days
+from dashboard.pages import days, deadhours
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +17,7 @@ def _forget() -> None:
     """Empty the caches, since tests reuse ids of clusters and cycles."""
     findings.forget()
     days.forget()
+    deadhours.forget()
     leaders.forget()
     clear_caches()
 

@@ -17,7 +17,7 @@ from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
-from collectors.models import Broker, Cluster, Cycle, Event, Group, LogDir, Member, Topic
+from collectors.models import Broker, Cluster, Cycle, Event, Group, LogDir, Member, Ownership, Topic
 
 INTERVAL = 5.0
 
@@ -233,6 +233,14 @@ def _rows(cluster: Cluster, company: Company, since: datetime, until: datetime) 
                 )
             )
     Member.objects.bulk_create(members)
+    held: dict[int, list[list[object]]] = {}
+    for member in members:
+        held.setdefault(member.group_id, []).append(
+            [member.member_id, member.client_id, member.host, member.assignment]
+        )
+    Ownership.objects.bulk_create(
+        Ownership(group=group, since=since, members=held.get(group.pk, [])) for group in groups
+    )
     Event.objects.create(
         cluster=cluster, at=since, kind=Event.Kind.COLLECTOR_TOOK_OVER, text="collector took over, epoch 1"
     )

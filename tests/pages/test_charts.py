@@ -7,16 +7,20 @@ import hashlib
 import json
 import re
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
 
+from collectors.history import queries
 from dashboard.access.csp import PLOTLY_STYLE_HASH, policy
 from dashboard.charts.bundle import NAME, bundle_path
-from dashboard.charts.figures import NOTHING_KNOWN, Chart, Gap, Line, Mark, chart_json
+from dashboard.charts.encoding import COLUMNS_TYPE, chart_columns, chart_json
+from dashboard.charts.figures import NOTHING_KNOWN, Chart, Gap, Line, Mark
 
 from .seed import Company, make_company
 
@@ -80,6 +84,8 @@ def test_marks_of_the_subject_and_of_the_cluster_come_along(viewer: Client) -> N
         ({"from": "now", "to": "now-1h"}, 400, "from"),
         ({"to": "tomorrow"}, 400, "to"),
         ({"name": None}, 400, "name"),
+        ({"compare": "9y"}, 400, "compare"),
+        ({"to": "now-10m", "compare": "now-5m"}, 400, "compare"),
     ],
 )
 def test_a_question_that_cannot_be_answered_names_its_field(
@@ -110,7 +116,63 @@ def test_the_day_before_is_laid_over_a_chart(viewer: Client) -> None:
     assert line["line"]["dash"] == "dot"
     assert line["x"][-1] / 1000 == pytest.approx(now, abs=30), "at today's hours"
     assert max(value for value in line["y"] if value is not None) > 0
-    assert viewer.get(BASE, {**asked, "compare": "9y"}).json()["figure"]["data"] == plain["figure"]["data"]
+    assert line["meta"]["compared"] is True
+
+
+def test_what_was_before_a_mark_is_laid_over_a_chart_end_to_end(viewer: Client) -> None:
+    now = time.time()
+    cluster = make_company(Company(cycles=60), now=now)
+    mark = datetime.fromtimestamp(now - 120, UTC)
+    asked = {"subject": "t", "name": "orders", "what": "rate", "from": "now-2m", "to": "now"}
+    compared = viewer.get(BASE, {**asked, "compare": mark.isoformat()}).json()
+    own, line = (trace for trace in compared["figure"]["data"] if trace["meta"]["role"] == "line")
+    assert line["name"] == f"messages in, before {mark:%H:%M:%S}"
+    back = compared["to"] - mark.timestamp()
+    before = queries.topic_history(cluster.pk, "orders", compared["from"] - back, compared["to"] - back)
+    shifted = [round((at + back) * 1000) for at in before.times.tolist()]
+    assert line["x"] == pytest.approx(shifted, abs=1), "milliseconds, rounded once"
+    assert line["y"] == pytest.approx(before.rate.last.tolist(), abs=0.001)
+    assert own["y"] != line["y"]
+    nothing = viewer.get(BASE, {**asked, "compare": (mark - timedelta(days=1)).isoformat()}).json()
+    assert any("nothing to compare with: no values before" in note for note in nothing["notes"])
+
+
+def test_columns_hold_what_the_json_holds(viewer: Client) -> None:
+    make_company(Company(cycles=60, gap=(20, 30), frozen=frozenset({"payment-service"})))
+    asked = {**FULL, "to": "now", "points": "40", "from": str(round((time.time() - 3600) * 1000))}
+    asked["to"] = str(round(time.time() * 1000))
+    plain, response = viewer.get(BASE, asked).json(), viewer.get(BASE, {**asked, "format": "columns"})
+    assert response.headers["Content-Type"] == COLUMNS_TYPE
+    found = decoded(response.content)
+    assert found == plain
+    assert any(None in trace["y"] for trace in plain["figure"]["data"])
+    assert viewer.get(BASE, {**asked, "format": "xml"}).json()["field"] == "format"
+
+
+def decoded(body: bytes) -> Any:
+    """The columns as the page's script reads them, arrays as the JSON has them."""
+    assert body[:4] == b"SGC1"
+    length = int.from_bytes(body[4:8], "little")
+    head, at = json.loads(body[8 : 8 + length]), 8 + length
+    assert at % 8 == 0
+    columns = []
+    for size in head.pop("columns"):
+        column = np.frombuffer(body, "<f8", size, at).tolist()
+        columns.append([None if value != value else value for value in column])
+        at += 8 * size
+    assert at == len(body)
+    for trace in head["figure"]["data"]:
+        trace["x"], trace["y"] = (columns[trace[axis]["column"]] for axis in "xy")
+    return head
+
+
+def test_columns_are_shared_between_a_line_and_its_band() -> None:
+    at = np.arange(3.0)
+    line = Line("lag", "lag", "s6", at, np.array([1.0, np.nan, 3.0]), at, at + 2)
+    body = chart_columns(Chart("Lag", "records", 0, 10, [line]))
+    head = json.loads(body[8 : 8 + int.from_bytes(body[4:8], "little")])
+    assert len({trace["x"]["column"] for trace in head["figure"]["data"]}) == 1
+    assert len(head["columns"]) == 4
 
 
 def test_points_are_bounded(viewer: Client) -> None:
@@ -122,7 +184,10 @@ def test_points_are_bounded(viewer: Client) -> None:
 
 
 def test_an_unknown_value_is_null_and_a_band_needs_both_edges() -> None:
-    line = Line("lag", "lag", "s6", [1.0, 2.0, 3.0], [1, None, 3], [0, None, 2], [2, None, 4])
+    nan = np.nan
+    parts = ([1.0, 2.0, 3.0], [1, nan, 3], [0, nan, 2], [2, nan, 4])
+    times, values, low, high = (np.array(part, dtype=np.float64) for part in parts)
+    line = Line("lag", "lag", "s6", times, values, low, high)
     chart = Chart("Lag", "records", 0, 10, [line], [Mark(2, "<b>x</b>", "i-flag", "is-bad")], [Gap(1, 3, "why")], 5)
     answer = chart_json(chart)
     assert [trace["meta"]["role"] for trace in answer["figure"]["data"]] == ["band", "band", "line"]

@@ -209,3 +209,14 @@ def test_the_command_takes_single_properties_and_asks_for_secrets(monkeypatch: p
         call_command("addcluster", "Other", bootstrap="a:1", set=["sasl.mechanism"])
     with pytest.raises(CommandError, match="go with --bootstrap"):
         call_command("addcluster", "Other", properties="x", set=single)
+
+
+def test_the_command_line_is_in_the_audit_trail_as_the_form_is(admin: Client) -> None:
+    call_command("addcluster", "Orders", bootstrap="a:9092", slug="orders")
+    entry = AuditEntry.objects.get()
+    assert (entry.who, entry.action, entry.target, entry.remote) == ("command line", "cluster added", "orders", "")
+    assert entry.detail["servers"] == ["a:9092"]
+    assert "cluster added" in admin.get("/settings/audit/").content.decode()
+    with pytest.raises(CommandError):
+        call_command("addcluster", "Orders", bootstrap="b:9092", slug="orders")
+    assert AuditEntry.objects.count() == 1

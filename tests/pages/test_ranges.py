@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.pages.ranges import RangeError, parse_bound, read_range
+from dashboard.pages.ranges import RangeError, parse_bound, read_comparison, read_range
 
 NOW = datetime(2026, 11, 24, 10, 5, 30, 250_000, tzinfo=UTC)  # a Tuesday
 
@@ -81,3 +82,28 @@ def test_a_range_that_runs_backwards_is_said() -> None:
     chosen = read_range({"from": "now", "to": "now-1h"}, now=NOW, history_since=None)
     assert "before" in chosen.errors["from"]
     assert chosen.since < chosen.until
+
+
+@pytest.mark.parametrize(
+    ("text", "back", "label"),
+    [
+        ("1d", 86_400.0, "the day before"),
+        ("7d", 7 * 86_400.0, "the week before"),
+        ("now-2h", 7200.0, "before 08:05:30"),
+        ("2026-11-24T10:00:00Z", 330.25, "before 10:00:00"),
+        ("2026-11-22T10:05:30Z", 2 * 86_400.25 - 0.25, "before Nov 22 10:05"),
+    ],
+)
+def test_a_comparison_lies_back_so_that_it_ends_where_the_range_does(text: str, back: float, label: str) -> None:
+    found = read_comparison(text, now=NOW, until=NOW)
+    assert found is not None
+    assert (found.back_seconds, found.label) == (back, label)
+    assert read_range({"compare": text}, now=NOW, history_since=None).query.endswith(urlencode({"compare": text}))
+
+
+@pytest.mark.parametrize("text", ["9y", "now+1h", "<script>", "2026-11-24T10:05:31Z"])
+def test_what_cannot_be_compared_is_said_beside_its_field_and_left_out(text: str) -> None:
+    chosen = read_range({"compare": text, "from": "now-1h", "to": "now"}, now=NOW, history_since=None)
+    assert set(chosen.errors) == {"compare"}
+    assert chosen.compared_moment == text
+    assert chosen.query == "from=now-1h&to=now"

@@ -103,3 +103,53 @@ def test_what_is_left_out_from_now_on_was_not_deleted_and_what_is_back_was_not_m
     assert [text.partition(":")[0] for text in told] == [
         "Topic a was deleted and made anew", "Topic b was deleted and made anew",
     ]  # fmt: skip
+
+
+def see_refused(cluster: Cluster, found: dict[str, Config], at: float = 0.0, **refused: str) -> list[str]:
+    planned = Changes()
+    Insight(cluster).plan_configs(planned, Configuration.Kind.TOPIC, found, refused=refused, now=NOW + at)
+    return save(cluster, planned)
+
+
+def test_a_topic_whose_configuration_alone_is_refused_is_not_known_since_then(cluster: Cluster) -> None:
+    week = config(retention__ms=("604800000", Source.TOPIC))
+    see_refused(cluster, {"t": week, "u": week})
+    told = see_refused(cluster, {"u": week}, at=60, t="not authorised")
+    assert told == ["Configuration of topic t: no longer visible: not authorised"]
+    assert see_refused(cluster, {"u": week}, at=120, t="not authorised") == []
+    row = Configuration.objects.get(name="t")
+    assert (row.refused_why, row.refused_at) == ("not authorised", datetime.fromtimestamp(NOW + 60, UTC))
+    assert row.entries == {"retention.ms": ["604800000", "topic"]}  # to tell what changed meanwhile, when it is back
+    assert Configuration.objects.get(name="u").refused_why == ""
+    hour = config(retention__ms=("3600000", Source.TOPIC))
+    assert see_refused(cluster, {"t": hour, "u": week}, at=180) == [
+        "Topic t: retention.ms 604800000 → 3600000",
+        "Configuration of topic t: visible again",
+    ]
+    row.refresh_from_db()
+    assert (row.refused_why, row.refused_at, row.entries["retention.ms"][0]) == ("", None, "3600000")
+
+
+def test_one_that_was_never_read_says_so_and_its_first_reading_is_no_news(cluster: Cluster) -> None:
+    assert see_refused(cluster, {}, t="not authorised") == []
+    assert Configuration.objects.get().entries == {}
+    assert see_refused(cluster, {"t": config(retention__ms=("1", Source.TOPIC))}) == []
+    assert Configuration.objects.get().refused_why == ""
+
+
+def test_a_right_that_is_withdrawn_for_many_topics_is_one_piece_of_news(cluster: Cluster) -> None:
+    names = [f"t{i}" for i in range(5)]
+    see_refused(cluster, {name: config(retention__ms=("1", Source.TOPIC)) for name in names})
+    no = "not authorised"
+    told = see_refused(cluster, {}, t0=no, t1=no, t2=no, t3=no, t4=no)
+    assert told == ["Configuration of 5 topics (t0, t1, t2 and 2 more): no longer visible: not authorised"]
+
+
+def test_in_one_insight_a_reading_that_comes_back_is_seen(cluster: Cluster) -> None:
+    """The sampler keeps its Insight from cycle to cycle, and the survey the very same Config."""
+    insight, week = Insight(cluster), config(retention__ms=("604800000", Source.TOPIC))
+    for number, (found, refused) in enumerate([({"t": week}, {}), ({}, {"t": "timed out"}), ({"t": week}, {})]):
+        planned = Changes()
+        insight.plan_configs(planned, Configuration.Kind.TOPIC, found, refused=refused, now=NOW)
+        save(cluster, planned)
+        assert Configuration.objects.get().refused_why == ("timed out" if number == 1 else "")

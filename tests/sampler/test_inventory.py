@@ -17,8 +17,9 @@ from collectors.kafka.exchange import BrokerReach
 from collectors.kafka.session import PartError, Session
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import Survey, SurveyState
-from collectors.models import Broker, Cluster, Event, Frame, Group, Member, Topic
-from collectors.sampler import Observation, Sampler, _is_reached
+from collectors.models import Broker, Cluster, Cycle, Event, Frame, Group, Member, Ownership, Topic
+from collectors.sampler import Sampler, _is_reached
+from collectors.waiting import Observation
 from tests.pages.seed import Company, make_company
 
 pytestmark = pytest.mark.django_db
@@ -242,12 +243,12 @@ def test_the_log_directories_of_a_silent_broker_keep_their_age(cluster: Cluster)
     one, two = (topology.LogDir(node, "/data", 10, None, None) for node in (1, 2))
     session = Session(ConnectionSettings.from_properties({"bootstrap.servers": "127.0.0.1:1"}))  # asked nothing
     sampler = Sampler(cluster, session, Survey(session), holder="h", epoch=1, announce=lambda kind, data: None)
-    sampler._inventory = inventory
+    sampler.waiting._inventory = inventory
     seen = Observation(NOW, NOW, {}, {}, {}, 0, (), True, 1.0)
 
     def log_dirs(state: SurveyState) -> tuple[topology.LogDir, ...] | None:
-        changes = sampler._plan(state, seen, skipped=0, stepped=0.0)
-        sampler._seen = state
+        changes = sampler.waiting.plan(state, seen, skipped=0, stepped=0.0)
+        sampler.waiting._stored = state
         return changes.log_dirs
 
     assert log_dirs(SurveyState(log_dirs=(one, two), log_dirs_answered=frozenset({1, 2}))) == (one, two)
@@ -298,3 +299,71 @@ def test_a_cluster_with_samples_can_be_deleted() -> None:
     assert Frame.objects.exists()
     made.delete()
     assert not Frame.objects.exists()
+
+
+def look(inventory: Inventory, *groups: topology.Group, at: float, is_complete: bool = True) -> None:
+    """One survey of the groups at so many seconds from the start, saved."""
+    changes = Changes()
+    inventory.plan_groups(changes, groups, is_complete=is_complete, now=NOW + at)
+    inventory.save(changes, now=NOW + at)
+
+
+def owned(name: str = "g") -> list[tuple[float, float | None, list[str]]]:
+    """(since, until, members) of each row, in seconds from the start."""
+    return [
+        (
+            row.since.timestamp() - NOW,
+            None if row.until is None else row.until.timestamp() - NOW,
+            [member[0] for member in row.members],
+        )
+        for row in Ownership.objects.filter(group__name=name).order_by("since")
+    ]
+
+
+def test_who_holds_what_is_written_only_when_it_changes(cluster: Cluster) -> None:
+    inventory = Inventory(cluster.pk)
+    look(inventory, group("g", "m1"), at=0)
+    look(inventory, group("g", "m1"), at=15)
+    look(inventory, group("g", "m1", "m2"), at=30)
+    look(inventory, replace(group("g"), state="PreparingRebalance"), at=45)
+    look(inventory, group("g", "m1", "m2"), at=60)
+    look(inventory, group("g"), at=75)
+    look(inventory, at=90)  # gone
+    assert owned() == [(0, 30, ["m1"]), (30, 75, ["m1", "m2"]), (75, 90, [])]
+    assert Ownership.objects.earliest("since").members == [["m1", "m1", "10.0.0.7", [["t", [0]]]]]
+
+
+def test_a_restarted_collector_goes_on_with_the_open_row(cluster: Cluster) -> None:
+    look(Inventory(cluster.pk), group("g", "m1"), at=0)
+    look(Inventory(cluster.pk), group("g", "m1"), at=15)
+    assert owned() == [(0, None, ["m1"])]
+
+
+def test_while_a_group_cannot_be_described_nobody_is_said_to_hold_anything(cluster: Cluster) -> None:
+    inventory = Inventory(cluster.pk)
+    look(inventory, group("g", "m1"), at=0)
+    look(inventory, group("g", error="not authorised"), at=15)
+    look(inventory, group("g", "m1"), at=30)
+    assert owned() == [(0, 15, ["m1"]), (30, None, ["m1"])]
+
+
+def test_a_time_without_a_look_at_the_groups_is_not_covered(cluster: Cluster) -> None:
+    """The cluster was not reached for ten minutes: the same members held the same before and after it, as far as is
+    known, and nobody knows what was between."""
+    inventory = Inventory(cluster.pk)
+    look(inventory, group("g", "m1"), at=0)
+    look(inventory, group("g", "m1"), at=15)
+    look(inventory, group("g", "m1"), at=615)
+    assert owned() == [(0, 15, ["m1"]), (615, None, ["m1"])]
+
+
+def test_after_a_restart_what_was_open_ends_with_the_last_cycle_that_reached_the_cluster(cluster: Cluster) -> None:
+    look(Inventory(cluster.pk), group("g", "m1"), at=0)
+    for number, (at, is_reachable) in enumerate([(5, True), (300, False)], 1):
+        taken = datetime.fromtimestamp(NOW + at, UTC)
+        Cycle.objects.create(
+            cluster=cluster, number=number, epoch=1, due_at=taken, started_at=taken, taken_at=taken, ended_at=taken,
+            is_reachable=is_reachable, requests=1, completeness=1.0,
+        )  # fmt: skip
+    look(Inventory(cluster.pk), group("g", "m1"), at=600)
+    assert owned() == [(0, 5, ["m1"]), (600, None, ["m1"])]

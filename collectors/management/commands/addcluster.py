@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from collectors import roster
 from collectors.domain.scope import LISTS, Scope, ScopeError
@@ -55,13 +56,16 @@ class Command(BaseCommand):
             reading = read_settings(self._properties(options), read_file=read_any_file)
             if options["test"]:
                 self._test(reading)
-            cluster = roster.add(
-                name=options["name"],
-                slug=options["slug"] or "",
-                connection=reading.settings,
-                interval=options["interval"],
-                scope=Scope.read({field: options.get(field) or "" for field in LISTS}),
-            )
+            scope = Scope.read({field: options.get(field) or "" for field in LISTS})
+            with transaction.atomic():
+                cluster = roster.add(
+                    name=options["name"],
+                    slug=options["slug"] or "",
+                    connection=reading.settings,
+                    interval=options["interval"],
+                    scope=scope,
+                )
+                roster.announce("command line", "cluster added", cluster.slug, reading.settings)
         except (SettingsError, ScopeError, roster.RosterError) as error:
             raise CommandError(str(error)) from None
         for note in reading.notes:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from collectors import roster, sampler
+from collectors import roster, sampler, waiting
 from collectors.kafka.session import Session
 from collectors.kafka.survey import Survey
 from collectors.models import Cluster, Cycle, Lease
@@ -28,7 +28,7 @@ class Command(BaseCommand):
             known = ", ".join(Cluster.objects.values_list("slug", flat=True)) or "none yet, see addcluster"
             raise CommandError(f"there is no cluster {options['slug']!r}; known: {known}")
         holder = f"sample:{socket.gethostname()[:60]}:{os.getpid()}"
-        seconds = sampler.lease_seconds(cluster.interval_seconds)
+        seconds = waiting.lease_seconds(cluster.interval_seconds)
         epoch = Lease.objects.acquire(f"cluster:{cluster.pk}", holder=holder, seconds=max(seconds, 30.0))
         if epoch is None:
             raise CommandError(
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         finally:
             survey.stop(2.0)
             session.close()
-            sampler.release(f"cluster:{cluster.pk}", holder=holder, epoch=epoch)
+            waiting.release(f"cluster:{cluster.pk}", holder=holder, epoch=epoch)
 
     def _print(self, cycle: Cycle) -> None:
         took = (cycle.ended_at - cycle.started_at).total_seconds() * 1000
