@@ -26,8 +26,8 @@ from .lines import Line, line
 from .scenes import Scene, World, make
 
 INTERVAL = 5.0
-WARM_SECONDS = 60.0
-AFTER_SECONDS = 120.0
+WARM_SECONDS = 45.0
+AFTER_SECONDS = 105.0
 REST_SECONDS = 15.0
 TRUSTED_TRIM_SECONDS = 45.0
 """A pace needs three looks at a log start, which come every 12 s."""
@@ -76,7 +76,7 @@ def _kafka() -> Iterator[KafkaCluster]:
         KafkaCluster(Path(name), cache_dir=settings.CACHE_DIR, say=lambda _: None) as nodes,
     ):
         nodes.start()
-        nodes.wait_ready()
+        nodes.wait_ready(seconds=240)
         yield nodes
 
 

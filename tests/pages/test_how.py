@@ -31,7 +31,7 @@ def test_without_a_partition_the_oldest_is_told_of(viewer: Client) -> None:
     make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
     page = text_of(viewer.get("/clusters/demo/how/?group=payment-service").content)
     assert re.search(r"orders partition \d, its oldest", page)
-    assert "interpolated, 45" in page
+    assert re.search(r"interpolated, (45|50) s to", page)
 
 
 def test_a_group_without_a_commit_has_nothing_to_measure_from(viewer: Client) -> None:
