@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods
 
+from collectors import roster
 from collectors.domain import words
 from collectors.domain.ages import Method, said_bounds
 from collectors.domain.countdown import KEPT_UP, Outcome, said
@@ -14,7 +17,10 @@ from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.history.queries import AgesNow, CountdownsNow
-from collectors.models import Group
+from collectors.kafka.records import read_heads
+from collectors.kafka.settings import SettingsError
+from collectors.models import Cluster, Group
+from collectors.secrets import SecretUnreadableError
 from dashboard.access.roles import role
 from dashboard.models import Role
 
@@ -32,10 +38,18 @@ class Told:
     steps: tuple[str, ...]
 
 
+HEAD_SECONDS = 5.0
+_reading = threading.Semaphore(2)
+"""Records are read for two people at a time: each reading has connections of its own."""
+
+
 @role(Role.VIEWER)
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 def how(request: HttpRequest, slug: str) -> HttpResponse:
-    """`?group=…&topic=…&partition=…`; without a partition the one that the group's own numbers come from."""
+    """`?group=…&topic=…&partition=…`; without a partition the one that the group's own numbers come from.
+
+    A POST reads the record at the committed offset for its timestamp, and shows the page with it.
+    """
     shell = shell_of(request, slug)
     here = shell.cluster
     assert here is not None
@@ -58,6 +72,7 @@ def how(request: HttpRequest, slug: str) -> HttpResponse:
                 age_told(now, ages, by_age),
                 countdown_told(now, ages, counted, by_countdown),
             ],
+            "head": head_told(here.cluster, now, ages, by_age, is_asked=request.method == "POST"),
             "where": (now.committed.layout.topics[by_age], int(now.committed.layout.partitions[by_age])),
             "is_chosen": bool(topic),
             "other": None if by_age == by_countdown else _where(now, by_countdown),
@@ -218,3 +233,43 @@ def countdown_told(now: ClusterNow, ages: AgesNow, counted: CountdownsNow, at: i
         outcome.because,
         tuple(steps),
     )
+
+
+def head_told(cluster: Cluster, now: ClusterNow, ages: AgesNow, at: int, *, is_asked: bool) -> Told:
+    """The timestamp of the first record that waits, read from Kafka when somebody asks for it."""
+    name, meaning = "Head-of-backlog age", "age of the oldest unread record, by the timestamp that it carries"
+    offset = ages.unread.at(at)
+    if at not in ages.waiting or offset is None:
+        why = "not known where the group stands" if offset is None else "nothing waits to be read"
+        return Told(name, meaning, "none", why, ())
+    if not is_asked:
+        return Told(name, meaning, "not read", "it is read when asked for, and needs the right Read on the topic", ())
+    place = now.committed.layout.topics[at], int(now.committed.layout.partitions[at])
+    if not _reading.acquire(blocking=False):
+        return Told(name, meaning, "not read", "others read records at this moment: try again", ())
+    try:
+        settings = roster.connection_of(cluster)
+        found = read_heads(settings, {place: int(offset)}, budget_seconds=HEAD_SECONDS)[place]
+    except (SecretUnreadableError, SettingsError) as error:
+        found = str(error)
+    finally:
+        _reading.release()
+    if isinstance(found, str):
+        return Told(name, meaning, "unknown", found, ())
+    if found.timestamp is None:
+        return Told(name, meaning, "unknown", "the record carries no timestamp", ())
+    moment = time.time()
+    age = max(0.0, moment - found.timestamp)
+    steps = [
+        f"record {words.count(found.offset)} carries {words.moment(found.timestamp, now=moment)}, "
+        + ("the broker's clock when it came" if found.by_broker else "its producer's clock"),
+        f"read at {words.moment(moment, now=moment)}",
+    ]
+    if found.offset > offset:
+        steps.append(
+            f"what was at {words.count(offset)} is gone (compacted, a marker or aborted): the next one is read, "
+            "so the age may be more"
+        )
+    if found.timestamp > moment:
+        steps.append("it carries a time to come: its producer's clock is ahead, and the age is taken as 0")
+    return Told(name, meaning, words.duration(age), "exact" if found.offset == offset else "at least", tuple(steps))

@@ -7,6 +7,8 @@ import re
 import pytest
 from django.test import Client
 
+from dashboard.pages import how
+
 from .seed import Company, make_company
 
 pytestmark = pytest.mark.django_db
@@ -48,3 +50,20 @@ def test_a_group_without_a_commit_has_nothing_to_measure_from(viewer: Client) ->
 def test_what_is_not_there_is_not_found(viewer: Client, query: str) -> None:
     make_company(Company())
     assert viewer.get(f"/clusters/demo/how/{query}").status_code == 404
+
+
+def test_a_record_that_nobody_hands_out_leaves_its_age_unknown(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The company has no Kafka behind it: the look ends with its time, and nothing is made up."""
+    monkeypatch.setattr(how, "HEAD_SECONDS", 0.3)
+    make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    path = "/clusters/demo/how/?group=payment-service&topic=orders&partition=2"
+    assert "Head-of-backlog age" in (before := text_of(viewer.get(path).content))
+    assert "not read it is read when asked for" in before
+    assert "unknown no record came within the time" in text_of(viewer.post(path).content)
+
+
+def test_of_a_group_that_is_caught_up_no_record_is_read(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(how, "read_heads", None)  # called, it would fail
+    make_company(Company(groups={"readers": ("orders-dlt",)}))
+    page = text_of(viewer.post("/clusters/demo/how/?group=readers").content)
+    assert "none nothing waits to be read" in page
