@@ -57,6 +57,7 @@ def read_heads(
             "fetch.message.max.bytes": FETCH_BYTES,
             "queued.max.messages.kbytes": 1024,
             "queued.min.messages": 1,
+            "log_level": 2,  # what fails is said on the page
         },
         logger=log,
     )
@@ -66,7 +67,7 @@ def read_heads(
             message = consumer.poll(min(left, 0.5))
             if message is None:
                 continue
-            place = str(message.topic() or ""), int(message.partition() if message.partition() is not None else -1)
+            place = str(message.topic() or ""), -1 if (number := message.partition()) is None else number
             error = message.error()
             if error is not None:
                 reason = _reason(error)
@@ -87,7 +88,7 @@ def read_heads(
             consumer.pause([TopicPartition(*place)])
     except KafkaException as error:
         reason = _reason(error.args[0]) or str(error.args[0])
-        found = dict.fromkeys(wanted, reason) | found
+        found = {**dict.fromkeys(wanted, reason), **found}
     finally:
         consumer.close()
     return {place: found.get(place, NOTHING_YET) for place in wanted}

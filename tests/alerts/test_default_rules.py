@@ -219,7 +219,7 @@ def test_a_message_says_how_bad_a_loss_and_a_skew_are() -> None:
 def test_a_group_that_stands_on_a_topic_of_short_retention_is_told_before_it_loses_records(stage: Stage) -> None:
     judge = stage.judge()
     Configuration.objects.create(
-        cluster=stage.cluster,
+        cluster_id=stage.id,
         kind=Configuration.Kind.TOPIC,
         name="orders",
         entries={

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]  # its stubs re-export nothing
+from confluent_kafka.admin import AdminClient
 
 from collectors.demo.nodes import KafkaCluster
 from collectors.kafka.records import GONE, Head, read_heads

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
+from collectors.kafka.settings import ConnectionSettings
+from collectors.secrets import encrypt
 from dashboard.pages import how
 
 from .seed import Company, make_company
@@ -55,7 +58,10 @@ def test_what_is_not_there_is_not_found(viewer: Client, query: str) -> None:
 def test_a_record_that_nobody_hands_out_leaves_its_age_unknown(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The company has no Kafka behind it: the look ends with its time, and nothing is made up."""
     monkeypatch.setattr(how, "HEAD_SECONDS", 0.3)
-    make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    nobody = ConnectionSettings.from_properties({"bootstrap.servers": "127.0.0.1:9"})
+    cluster.settings_encrypted = encrypt(nobody.to_stored(), settings.INSTANCE_KEY)
+    cluster.save(update_fields=["settings_encrypted"])
     path = "/clusters/demo/how/?group=payment-service&topic=orders&partition=2"
     assert "Head-of-backlog age" in (before := text_of(viewer.get(path).content))
     assert "not read it is read when asked for" in before
