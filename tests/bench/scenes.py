@@ -9,7 +9,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its stubs re-export nothing
 
 from .large import QUIET
@@ -74,11 +82,18 @@ class Truth:
             at = max(at, start or 0)
             if last is None or at >= last:
                 continue
-            came = self.came[place].get(at)
-            if came is None:
-                return None
-            oldest = max(oldest, moment - came)
+            came = self._first_from(place, at)
+            if came is not None and came <= moment:  # else nothing but markers lies there
+                oldest = max(oldest, moment - came)
         return oldest
+
+    def _first_from(self, place: Place, offset: int) -> float | None:
+        """When the first record at or after an offset came; markers of transactions are none."""
+        own = self.came.get(place, {})
+        if offset in own:
+            return own[offset]
+        later = [one for one in own if one > offset]
+        return own[min(later)] if later else None
 
 
 @dataclass(slots=True)
@@ -109,8 +124,12 @@ class Reader:
         if self.consumer is None or not self.reads:
             return
         for message in self.consumer.consume(5_000, timeout=0.01):
-            if message.error() is None:
-                self.next_offset[str(message.topic()), int(message.partition() or 0)] = int(message.offset() or 0) + 1
+            error = message.error()
+            if error is None or error.code() == KafkaError._PARTITION_EOF:  # its offset lies past what was aborted
+                ahead = 1 if error is None else 0
+                self.next_offset[str(message.topic()), int(message.partition() or 0)] = (
+                    int(message.offset() or 0) + ahead
+                )
         if self.commits and time.time() >= self.due:
             self.due = time.time() + COMMIT_SECONDS
             self.commit({place: at for place, at in self.next_offset.items() if self.sent.get(place) != at})
@@ -165,12 +184,16 @@ class World:
         self.writes = True
         self.failure: BaseException | None = None
         self.troubles: list[str] = []
+        self.slowest_beat = 0.0
+        self.watched_from = float("inf")  # when the first sample was taken
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scenes")
 
     # --- making
 
     def topic(self, name: str, partitions: int = 1, **config: str) -> list[Place]:
+        # the broker's clock as it appends: this machine's, and not that of a thread that comes late
+        config = {"message.timestamp.type": "LogAppendTime", **config}
         made = self.admin.create_topics([NewTopic(name, partitions, 3, config=config)], operation_timeout=15)
         made[name].result(30)
         for partition in range(partitions):
@@ -190,7 +213,7 @@ class World:
     def _written(self, error: object, message: Message) -> None:
         if error is None:
             place = str(message.topic()), int(message.partition() or 0)
-            self.truth.wrote(place, int(message.offset() or 0), time.time())
+            self.truth.wrote(place, int(message.offset() or 0), message.timestamp()[1] / 1000)
 
     def set_commits(self, group: str, places: dict[Place, int]) -> None:
         """As a tool does it: only for a group without members."""
@@ -244,6 +267,7 @@ class World:
                         self.troubles.append(f"{scene.name}: {error}")
                 self.producer.poll(0)
                 last = now
+                self.slowest_beat = max(self.slowest_beat, time.time() - now)
                 self._stop.wait(max(0.0, BEAT - (time.time() - now)))
         except BaseException as error:  # noqa: BLE001  # told by the thread that waits for the end
             self.failure = error
@@ -364,7 +388,8 @@ def make(world: World) -> None:
     trim.beat = trim_on
     for kind, after in (("markers only", OK), ("open transaction", frozenset({"no_progress"})), ("aborted", OK)):
         transactional(world, add(f"transactional {kind}", partitions=1, rate=0.0, after=after,
-                                 isolation_level="read_committed"), kind)  # fmt: skip
+                                 isolation_level="read_committed",
+                                 enable_partition_eof=str(kind == "aborted").lower()), kind)  # fmt: skip
     add("compacted", partitions=1, config={"cleanup.policy": "compact", "segment.ms": "10000",
         "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "10000"})  # fmt: skip
     again = add("recreated topic", after=OK | {"unknown", "not_committing"})
@@ -410,7 +435,7 @@ def transactional(world: World, scene: Scene, kind: str) -> None:
 
     def written(error: object, message: Message) -> None:
         if error is None:
-            world.truth.wrote(place, int(message.offset() or 0), time.time())
+            world.truth.wrote(place, int(message.offset() or 0), message.timestamp()[1] / 1000)
 
     def write(count: int) -> None:
         for _ in range(count):
