@@ -242,6 +242,28 @@ def test_a_group_that_stands_on_a_topic_of_short_retention_is_told_before_it_los
     assert "nothing waits to be read" in told_last("retention_soon")
 
 
+def test_who_loses_records_is_not_told_as_well_that_retention_comes_soon(stage: Stage) -> None:
+    judge = stage.judge()
+    entries = {"retention.ms": ["600000", "topic"], "cleanup.policy": ["delete", "default"]}
+    Configuration.objects.create(
+        cluster_id=stage.id, kind="topic", name="orders", entries=entries, changed_at=datetime.now(UTC)
+    )
+    flow(stage, 10)
+    flow(stage, 6, read=0)
+    settle(judge)
+    assert story("retention_soon")[-1][-1] == "pending"
+    rule = Rule.objects.get(key="records_lost")
+    loss = Alert.objects.create(
+        rule=rule, cluster_id=stage.id, subject_kind="group", subject="payments", state=Alert.State.FIRING,
+        severity="critical", sentence="payments lost 5 records", started_at=stage.moment, fired_at=stage.moment,
+        changed_at=stage.moment,
+    )  # fmt: skip
+    flow(stage, 12, read=0)
+    settle(judge)
+    soon = Alert.objects.get(rule__key="retention_soon")
+    assert (soon.state, soon.is_held_back, soon.held_by) == ("firing", True, loss)
+
+
 def test_how_far_behind_in_time_is_too_far_is_asked_for_by_people_only(stage: Stage) -> None:
     judge = stage.judge()
     flow(stage, 40, read=0)
