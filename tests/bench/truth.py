@@ -162,7 +162,7 @@ def _lag_at_rest(world: World, watched: Watched) -> Line:
     ours = seen.lag if seen else None
     return line(
         f"{scene.name}: lag at rest, known to the bench: {'none' if truth is None else truth}",
-        ours, "records" if ours is not None else "not known", goal="equal", met=ours == truth,
+        ours, "the group was never seen" if seen is None else "records" if ours is not None else "not known", goal="equal", met=seen is not None and ours == truth,
     )  # fmt: skip
 
 
