@@ -160,9 +160,10 @@ def _lag_at_rest(world: World, watched: Watched) -> Line:
     scene, seen = watched.scene, watched.at_rest
     truth = world.truth.lag(scene.group, scene.places, seen.at) if seen else None
     ours = seen.lag if seen else None
+    unit = "the group was never seen" if seen is None else "records" if ours is not None else "not known"
     return line(
         f"{scene.name}: lag at rest, known to the bench: {'none' if truth is None else truth}",
-        ours, "records" if ours is not None else "not known", goal="equal", met=ours == truth,
+        ours, unit, goal="equal", met=seen is not None and ours == truth,
     )  # fmt: skip
 
 
