@@ -172,7 +172,7 @@ CASES = [
     Case("a backlog that shrinks", V.CATCHING_UP, [DRAINS]),
     Case("a backlog that shrinks though another partition is read at once", V.CATCHING_UP, [DRAINS, READS]),
     Case("a backlog that stays as it is", V.OK, [(rising(12, 50), rising(12, 50, 3000))]),
-    Case("a backlog shrinks, and one of a member's partitions waits its turn", V.CATCHING_UP, [DRAINS, WAITS], members=1),
+    Case("one of a member's partitions waits its turn in a backlog", V.CATCHING_UP, [DRAINS, WAITS], members=1),
     Case("a backlog shrinks, and a member with one partition stands still", V.NO_PROGRESS, [DRAINS, WAITS]),
     Case("what shrinks is less than lies between two commits", V.OK,
          [([1000 * i + s for i, s in enumerate((0, 100, 200, 300, 400, 500, 600, 700, 800, 900, 910, 920))],
