@@ -13,9 +13,11 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from . import storage
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
+from .domain.ownership import ownership
+from .domain.rebalances import Rebalances
 from .domain.rights import NOT_AUTHORISED, NOT_OFFERED
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
-from .domain.verdicts import GroupRow, Verdict, judge_groups, stood_since
+from .domain.verdicts import GroupRow, Verdict, judge_groups, severities, steadied, stood_since
 from .domain.window import LENGTH, Window
 from .domain.words import storable
 from .history import queries
@@ -83,6 +85,10 @@ class Sampler:
         self.last_turn = 0.0
         self._stop = threading.Event()
         self._window = Window()
+        self._judged: tuple[Column, Column] | None = None  # of the cycle before: as judged, and as told
+        self._starts: object = None  # those that the window has
+        self._rebalances = Rebalances()
+        self._owned: tuple[Layout, object, np.ndarray[tuple[int], np.dtype[np.int8]]] | None = None
         self.waiting = Waiting(
             cluster,
             scope=session.scope,
@@ -183,7 +189,7 @@ class Sampler:
             if stepped:
                 offset += drift
                 due, skipped = self.monotonic(), 0
-                self._window = Window()
+                self._window, self._judged = Window(), None
 
     def _look_back(self) -> None:
         """One step into the past of a new cluster; what goes wrong there costs no cycle."""
@@ -217,9 +223,10 @@ class Sampler:
         """After a take-over or a restart the recent window comes from the stored frames."""
         since = self.clock() - LENGTH * self.interval
         ends = {cycle: column for cycle, _, column in queries.recent_columns(self.cluster.pk, Kind.END, since)}
+        starts = {cycle: column for cycle, _, column in queries.recent_columns(self.cluster.pk, Kind.START, since)}
         for cycle, taken_at, committed in queries.recent_columns(self.cluster.pk, Kind.COMMITTED, since):
             if cycle in ends:
-                self._window.push(taken_at, committed, ends[cycle])
+                self._window.push(taken_at, committed, ends[cycle], start=starts.get(cycle))
 
     # --- one cycle ----------------------------------------------------------------------------------------
 
@@ -234,13 +241,40 @@ class Sampler:
         seen = self._ask(state, met)
         self._observed = state
         if Kind.COMMITTED in seen.columns and Kind.END in seen.columns:
-            self._window.push(seen.taken_at, seen.columns[Kind.COMMITTED], seen.columns[Kind.END])
-            seen.columns[Kind.VERDICT] = judge_groups(self._window, seen.groups, interval_seconds=self.interval)
+            seen.columns[Kind.VERDICT] = self._judge(state, seen)
         self.waiting.push(Seen(state, seen, due_at, skipped, stepped))
         self.waiting.store()
         if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
             self.survey.poke("start_offsets")
         return self.waiting.number
+
+    def _judge(self, state: SurveyState, seen: Observation) -> Column:
+        """What each group does, as it is told."""
+        committed = seen.columns[Kind.COMMITTED]
+        self._window.push(
+            seen.taken_at,
+            committed,
+            seen.columns[Kind.END],
+            start=self._new_starts(state),
+            owned=self._ownership(committed.layout, state.groups or ()),
+        )
+        judged = judge_groups(self._window, seen.groups, interval_seconds=self.interval)
+        before, told = self._judged or (None, None)
+        told = steadied(told, before, judged)
+        self._judged = judged, told
+        return told
+
+    def _new_starts(self, state: SurveyState) -> Column | None:
+        """The log starts, where the window does not have them yet."""
+        if state.starts is None or (self._starts is state.starts and self._window.samples):
+            return None
+        self._starts = state.starts
+        return state.starts.column
+
+    def _ownership(self, layout: Layout, groups: tuple[Group, ...]) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
+        if self._owned is None or self._owned[0] is not layout or self._owned[1] is not groups:
+            self._owned = layout, groups, ownership(layout, groups)
+        return self._owned[2]
 
     def _of_this_cluster(self, state: SurveyState) -> SurveyState:
         """The state, or one without facts where another cluster answers: two are never mixed in one history."""
@@ -258,7 +292,7 @@ class Sampler:
     def _somebody_may_lose(self, seen: Observation) -> bool:
         """Whether a group does not read, or not fast enough, so that retention may pass it."""
         verdicts = seen.columns.get(Kind.VERDICT)
-        return verdicts is not None and bool((verdicts.numbers.values >= int(Verdict.NO_MEMBERS)).any())
+        return verdicts is not None and bool((severities(verdicts.numbers.values) >= Verdict.NO_MEMBERS.severity).any())
 
     def _ask(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> Observation:
         started_at = self.clock()
@@ -266,7 +300,9 @@ class Sampler:
         # what this Kafka does not offer is no error; the rights say so
         errors = [error for error in state.errors if error.reason != NOT_OFFERED]
         columns: dict[Kind, Column] = {}
-        groups = {g.name: _group_row(g) for g in state.groups or ()}
+        if state.groups is not None and (self._observed is None or state.groups is not self._observed.groups):
+            self._rebalances.look(state.groups, now=started_at)
+        groups = {g.name: _group_row(g, self._rebalances) for g in state.groups or ()}
         taken_at = self.clock()
         answered = 0
         if state.metadata is not None and state.layout is not None:
@@ -402,8 +438,10 @@ class _ExpectedCommits:
         self._owners = self._layout.owner_of_position
 
 
-def _group_row(group: Group) -> GroupRow:
-    return GroupRow(group.name, group.type, len(group.members) if group.error is None else None)
+def _group_row(group: Group, rebalances: Rebalances) -> GroupRow:
+    members = len(group.members) if group.error is None else None
+    name = group.name
+    return GroupRow(name, group.type, members, rebalances.count(name), rebalances.is_storm(name))
 
 
 def _is_reached(answered: int, asked: int, reach: dict[int, tuple[Reach, str]], errors: Iterable[PartError]) -> bool:

@@ -9,8 +9,9 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -82,8 +83,7 @@ def bring_back(source: Path) -> None:
         copy_sqlite(source, database_file(), is_new=False)
         return
     connections.close_all()
-    options = ["--clean", "--if-exists", "--single-transaction", "--no-owner", "--no-privileges"]
-    _run_postgres(["pg_restore", *options, f"--dbname={_address()['PGDATABASE']}", str(source)])
+    _restore_postgres(source)
 
 
 def kind_of(source: Path) -> str:
@@ -170,8 +170,63 @@ def _address() -> dict[str, str]:
     return address
 
 
+PARTITIONED = ("collectors_block", "collectors_rollup")
+
+
+def _restore_postgres(source: Path) -> None:
+    """The script that pg_restore makes of a copy, run by psql in one transaction.
+
+    pg_restore itself would drop the constraints of single partitions, which PostgreSQL refuses; so the partitioned
+    tables go first, as a whole. What ends without COMMIT is rolled back, so half a script leaves everything as it was.
+    """
+    options = ["--clean", "--if-exists", "--no-owner", "--no-privileges", "--file=-"]
+    environment = {**os.environ, **_address()}
+    with (
+        tempfile.TemporaryFile() as said,
+        tempfile.TemporaryFile() as answered,
+        subprocess.Popen(
+            [_postgres_program("pg_restore"), *options, str(source)], stdout=subprocess.PIPE, stderr=said
+        ) as script,
+        subprocess.Popen(
+            [_postgres_program("psql"), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=answered,
+        ) as run,
+    ):
+        assert script.stdout is not None
+        assert run.stdin is not None
+        with suppress(BrokenPipeError):  # psql has ended: what it said is told below
+            run.stdin.write(f"BEGIN; DROP TABLE IF EXISTS {', '.join(PARTITIONED)} CASCADE;\n".encode())
+            shutil.copyfileobj(script.stdout, run.stdin)
+            script.stdout.close()
+            if script.wait() == 0:
+                run.stdin.write(b"\nCOMMIT;\n")
+        with suppress(BrokenPipeError):
+            run.stdin.close()
+        script.stdout.close()
+        for name, program, words in (("psql", run, answered), ("pg_restore", script, said)):
+            if program.wait():
+                words.seek(0)
+                raise BackupError(f"{name} failed: {words.read().decode(errors='replace').strip()[-1000:]}")
+
+
 def _run_postgres(command: Sequence[str]) -> str:
     name, *arguments = command
+    done = subprocess.run(
+        [_postgres_program(name), *arguments],
+        env={**os.environ, **_address()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BackupError(f"{name} failed: {done.stderr.strip()[-1000:]}")
+    return done.stdout
+
+
+def _postgres_program(name: str) -> str:
     found = shutil.which(name) or max(
         (str(path) for path in Path("/usr/lib/postgresql").glob(f"*/bin/{name}")),
         key=lambda path: int(path.split("/")[4]),
@@ -181,9 +236,4 @@ def _run_postgres(command: Sequence[str]) -> str:
         raise BackupError(
             f"{name} is not installed: it comes with PostgreSQL's client programs (Debian: postgresql-client)"
         )
-    done = subprocess.run(
-        [found, *arguments], env={**os.environ, **_address()}, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise BackupError(f"{name} failed: {done.stderr.strip()[-1000:]}")
-    return done.stdout
+    return found

@@ -9,9 +9,10 @@ import numpy as np
 
 from .lag import gather
 from .numbers import Layout
+from .positions import positions
 from .rates import rate_per_second
 from .trends import BEAT_SECONDS, trends
-from .verdicts import is_undecided, never_commits, positions, stands_still
+from .verdicts import is_undecided, never_commits, stands_still
 from .window import LENGTH, Sample, Window
 
 
@@ -37,7 +38,8 @@ def judge_partitions(
     part = _each_its_own(window, group, keys)
     facts = positions(part)
     climbs, falls = trends(part)
-    turns = trends(window.only(group))[1]
+    whole = window.only(group)
+    turns = trends(whole)[1] & ((members or 0) < len(whole.layout))
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=turns if len(turns) else falls)
     _, _, end, end_known = part.arrays()
     arriving = rate_per_second(part.times, end, end_known)

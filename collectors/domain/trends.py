@@ -71,10 +71,14 @@ def trends(window: Window) -> tuple[Bools, Bools]:
     first by more than a typical step between samples. That is slow to see; a run of steps in one direction among the
     newest samples tells a rush, and its end, within three samples. The newer of the two runs counts.
     """
-    if not window.samples:
-        nothing = np.zeros(len(window.layout.owners), dtype=np.bool_)
+    return trends_of(curves_of(window))
+
+
+def trends_of(curves: Curves) -> tuple[Bools, Bools]:
+    """`trends` of curves that are there already."""
+    if not len(curves.times):
+        nothing = np.zeros(curves.lag.shape[1], dtype=np.bool_)
         return nothing, nothing
-    curves = curves_of(window)
     climbs, falls = _between_thirds(curves)
     rose, fell = runs(curves)
     climbs = (climbs | (rose >= 0)) & ~(fell > rose)

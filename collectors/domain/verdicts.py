@@ -1,14 +1,23 @@
 """What a consumer group is doing, judged without thresholds on lag, in a word.
 
-The rules, in the order in which they win (each is a function named as a question about positions or groups):
+The rules, in the order in which they win. Each is a function named as a question, about positions or groups; what
+explains most comes first, so that one cause has one word:
 
-1. nobody is there            -> no members: without readers nothing else can be said of the group
-2. a partition stands still   -> no progress: records wait, more arrive, the committed offset does not move; while the
-                                 lag of the group falls as a whole, a partition may wait its turn for longer
-3. the lag climbs             -> falling behind: beyond the sawtooth that commits draw, and does not fall by now
-4. members, but no commit     -> not committing
-5. something is not known     -> unknown: a part that is fine does not speak for the whole
-6. otherwise                  -> ok
+1. has it no members?                -> no members: without readers nothing else can be said of it
+2. is a waiting partition unowned?   -> unowned: members are there, and none of them was given it; it stands still
+3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move; it
+                                        may wait its turn for longer while the lag of the group falls as a whole
+4. does it lose data?                -> losing data: it reads, and retention deletes records before it comes to them
+5. does the lag climb?               -> falling behind: beyond the sawtooth that commits draw, and not falling by now
+6. was it rewound?                   -> rewound: it reads again what it had read; its lag says nothing of its pace
+7. does it never commit?             -> not committing: assigned, records arrive, no offset was ever committed
+8. does it rebalance all the time?   -> rebalancing: it reads none the less, else a rule above had spoken
+9. is something not known?           -> unknown: a part that is fine does not speak for the whole
+10. does the lag fall?               -> catching up: more waits than ever lies between two commits, and it gets less
+11. otherwise                        -> ok
+
+Losing data comes after standing still and having no members: the loss is what follows from these, is told in their
+sentences, counted as records and alerted on by itself.
 """
 
 from __future__ import annotations
@@ -20,10 +29,13 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from .numbers import NO_COMMIT, Column, Layout, Numbers
+from .numbers import Column, Layout, Numbers
+from .positions import Positions, positions
 from .topology import GroupType
-from .trends import trends
+from .trends import BEAT_SECONDS, Curves, curves_of, trends_of
 from .window import LENGTH, Window
+
+Bools = NDArray[np.bool_]
 
 STALL_SECONDS = 15.0
 """Three of Kafka's default commit intervals (5 s) without movement."""
@@ -33,10 +45,12 @@ TURN_SECONDS = 100.0
 given what was fetched ahead of one partition after the other (75 s were seen of librdkafka with 4 MB)."""
 TURN_SHARE = 0.85
 """But no longer than this share of what the window can hold."""
+UNOWNED_SECONDS = 20.0
+"""Longer than the survey's pause between two looks at the groups: two looks found nobody."""
 
 
 class Verdict(IntEnum):
-    """Ordered by severity, so that `max` works. The numbers are stored in frames: never renumber."""
+    """The numbers are stored in frames: never renumber, put new ones at the end. How bad one is: `severity`."""
 
     OK = 0
     UNKNOWN = 1
@@ -44,10 +58,35 @@ class Verdict(IntEnum):
     NO_MEMBERS = 3
     FALLING_BEHIND = 4
     NO_PROGRESS = 5
+    CATCHING_UP = 6
+    REWOUND = 7
+    REBALANCING = 8
+    LOSING_DATA = 9
+    UNOWNED = 10
 
     @property
     def word(self) -> str:
         return self.name.lower()
+
+    @property
+    def severity(self) -> float:
+        """How bad it is. Whole numbers are the first six, which rules were stored with: "no progress or worse"."""
+        return float(SEVERITY[self])
+
+    @property
+    def is_well(self) -> bool:
+        """Whether all is read, or will be at this pace."""
+        return self in (Verdict.OK, Verdict.CATCHING_UP)
+
+
+SEVERITY = np.array([0, 1, 2, 3, 4, 5, 0.5, 1.5, 2.5, 4.5, 5.5])
+"""(verdicts,) of each stored number."""
+
+
+def severities(verdicts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n,) of stored numbers (n,); one that a younger program stored is the worst."""
+    known = (verdicts >= 0) & (verdicts < len(SEVERITY))
+    return np.where(known, SEVERITY[np.where(known, verdicts, 0)], SEVERITY.max())
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,77 +96,15 @@ class GroupRow:
     name: str
     type: GroupType
     members: int | None  # None: it could not be described
+    rebalances: int = 0  # seen in the last minutes
+    is_storm: bool = False  # these are more than one roll-out explains
 
 
-@dataclass(frozen=True, slots=True)
-class Positions:
-    """Facts about each position (n,) of a window, seen from its newest sample."""
-
-    lag: NDArray[np.int64]
-    known: NDArray[np.bool_]  # the commit and the log end are known now, and the group has committed here
-    base: NDArray[np.int64]  # row of the last sample at which the commit moved or nothing waited; else the first
-    base_is_seen: NDArray[np.bool_]  # such a sample is in the window
-    waiting_seconds: NDArray[np.float64]
-    samples_since: NDArray[np.int64]  # known samples after the base
-    arrived_since: NDArray[np.int64]  # records that arrived after the base
-    uncommitted: NDArray[np.bool_]  # known: assigned, and no offset was ever committed
-    uncommitted_seconds: NDArray[np.float64]
-    uncommitted_arrived: NDArray[np.int64]
-
-
-def positions(window: Window, where: slice = slice(None)) -> Positions:
-    """Facts about the positions in `where`; the window must hold at least one sample."""
-    times = window.times
-    count = len(range(*where.indices(len(window.layout))))
-    base, samples_since, arrived_since = (np.zeros(count, dtype=np.int64) for _ in range(3))
-    first_none, arrived_since_none = (np.zeros(count, dtype=np.int64) for _ in range(2))
-    was_known, base_is_seen, was_none = (np.zeros(count, dtype=np.bool_) for _ in range(3))
-    before = np.zeros(count, dtype=np.int64)  # the last known commit
-    end_before = window.samples[0].end.values[where]
-    # A pass a sample, since 100 000 positions stay in the cache and twenty-four times as many would not. Masks are
-    # multiplied with: that costs a fifth of choosing by them.
-    for row, sample in enumerate(window.samples):
-        committed, end = sample.committed.values[where], sample.end.values[where]
-        answered = sample.committed.known[where] & sample.end.known[where]
-        no_commit = committed == NO_COMMIT
-        both = answered & ~no_commit
-        fine = both & ((was_known & (committed != before)) | (end <= committed))
-        begins = fine | (both & ~was_known)  # until something is fine, the first known sample is the base
-        goes_on = ~begins
-        base = np.maximum(base, row * begins)
-        samples_since = (samples_since + both) * goes_on
-        # over the samples between, whatever an unknown end held there is added and taken away again
-        arrived = end - end_before
-        arrived_since = (arrived_since + arrived) * goes_on
-        before = committed if both.all() else np.where(both, committed, before)
-        was_known |= both
-        base_is_seen |= fine
-        none = answered & no_commit
-        if was_none.any() or none.any():
-            first = none & ~was_none
-            first_none = np.maximum(first_none, row * first)
-            arrived_since_none = (arrived_since_none + arrived) * ~first
-            was_none |= none
-        end_before = end
-    lag = np.maximum(end - committed, 0) * both
-    return Positions(
-        lag=lag,
-        known=both,
-        base=base,
-        base_is_seen=base_is_seen,
-        waiting_seconds=np.where(lag > 0, times[-1] - times[base], 0.0),
-        samples_since=samples_since,
-        arrived_since=arrived_since * both,
-        uncommitted=none,
-        uncommitted_seconds=np.where(none, times[-1] - times[first_none], 0.0),
-        uncommitted_arrived=arrived_since_none * none,
-    )
-
-
-def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bools) -> Bools:
     """Positions whose records wait and increase while the committed offset does not move.
 
-    `takes_turns` (n,) or (1,): the lag of the group falls as a whole, so that a partition may be waiting for its turn.
+    `takes_turns` (n,) or (1,): a partition may be waiting for its turn, as the lag of its group falls as a whole and
+    somebody reads several.
     """
     enough = max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
     patient = max(enough, min(TURN_SECONDS, TURN_SHARE * (LENGTH - 1) * interval_seconds))
@@ -143,11 +120,15 @@ def stood_since(window: Window, group: str, *, interval_seconds: float) -> float
         return None
     part = window.only(group)
     facts = positions(part)
-    still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=trends(part)[1])
-    return float(part.times[facts.base[still].min()]) if still.any() else None
+    falls = trends_of(curves_of(part))[1]
+    for takes_turns in (falls, ~falls):
+        still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
+        if still.any():
+            return float(part.times[facts.base[still].min()])
+    return None
 
 
-def is_undecided(facts: Positions, *, interval_seconds: float) -> NDArray[np.bool_]:
+def is_undecided(facts: Positions, *, interval_seconds: float) -> Bools:
     """Positions where records wait and nothing was seen yet that says whether they are read.
 
     So it is in the first seconds after a start, a step of the clock or a gap: neither "ok" nor "no progress".
@@ -157,10 +138,46 @@ def is_undecided(facts: Positions, *, interval_seconds: float) -> NDArray[np.boo
     return facts.known & (facts.lag > 0) & ~facts.base_is_seen & ~seen_enough
 
 
-def never_commits(facts: Positions, *, interval_seconds: float) -> NDArray[np.bool_]:
+def never_commits(facts: Positions, *, interval_seconds: float) -> Bools:
     """Positions that are assigned and get records, and for which no offset was ever committed."""
     long_enough = facts.uncommitted_seconds >= max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
     return facts.uncommitted & long_enough & (facts.uncommitted_arrived > 0)
+
+
+def is_unowned(facts: Positions, *, interval_seconds: float) -> Bools:
+    """Positions whose records wait, and that no member of the group was given, although members are there."""
+    long_enough = facts.unowned_seconds >= max(UNOWNED_SECONDS, STALL_SAMPLES * interval_seconds)
+    waits: Bools = (facts.known & (facts.lag > 0)) | (facts.uncommitted & (facts.uncommitted_arrived > 0))
+    return waits & long_enough
+
+
+def loses_data(facts: Positions) -> Bools:
+    """Positions where records were deleted before the group came to them, in the last minute."""
+    return facts.lost > 0
+
+
+def was_rewound(facts: Positions, window: Window) -> Bools:
+    """Positions whose commit went back, by more than a partition that changes hands reads twice."""
+    back = facts.rewound_from - facts.rewound_to
+    went = facts.known & (back > 0)
+    if not went.any():
+        return went
+    first, newest = window.samples[0], window.samples[-1]
+    came = (newest.end.values - first.end.values) * (first.end.known & newest.end.known)
+    seconds = max(newest.taken_at - first.taken_at, 1e-9)
+    far: Bools = back > np.maximum(came, 0) / seconds * BEAT_SECONDS
+    return went & far
+
+
+def catches_up(curves: Curves, falls: Bools) -> Bools:
+    """(groups,) whose lag falls and is still more than what always lies between two commits."""
+    if not len(curves.times) or not falls.any():
+        return np.zeros_like(falls)
+    known_from = np.argmax(curves.whole, axis=0)
+    seconds = np.maximum(curves.times[-1] - curves.times[known_from], 1e-9)
+    per_second = curves.arrived_since[known_from, np.arange(curves.lag.shape[1])] / seconds
+    much: Bools = curves.lag[-1] > np.maximum(per_second, 0) * BEAT_SECONDS
+    return falls & much
 
 
 def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_seconds: float) -> Column:
@@ -169,45 +186,91 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     if not window.samples:
         return Column(layout, Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_)))
     facts = positions(window)
-    climbs, falls = trends(window)
-    takes_turns = np.repeat(falls, np.diff(window.layout.starts))
+    curves = curves_of(window)
+    climbs, falls = trends_of(curves)
+    unanswered = ~(facts.known | facts.uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
+    counts = np.diff(window.layout.starts)
+    shares = np.array([n < m for n, m in zip(_members(window.layout, groups), counts.tolist(), strict=True)], np.bool_)
+    takes_turns = np.repeat(falls & shares, counts)
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
-    stuck = _any_by_owner(still, window.layout)
-    silent = _any_by_owner(never_commits(facts, interval_seconds=interval_seconds), window.layout)
-    unanswered = ~(facts.known | facts.uncommitted)
-    unknown = _any_by_owner(unanswered | is_undecided(facts, interval_seconds=interval_seconds), window.layout)
-    verdicts = np.zeros(len(layout), dtype=np.int64)
-    for i, name in enumerate(layout.owners):
-        row = groups[name]
-        at = window.layout.owner_index(name)
-        verdicts[i] = _verdict(
-            row,
-            has_positions=at is not None,
-            stuck=at is not None and bool(stuck[at]),
-            climbs=at is not None and bool(climbs[at]),
-            silent=at is not None and bool(silent[at]),
-            unknown=at is None or bool(unknown[at]),
+    unowned = is_unowned(facts, interval_seconds=interval_seconds)
+    # the answers of all groups at once, in the order of the rules
+    answers: list[tuple[Verdict, Bools]] = [
+        (verdict, _any_by_owner(flags, window.layout))
+        for verdict, flags in (
+            (Verdict.UNOWNED, unowned),
+            (Verdict.NO_PROGRESS, still & ~unowned),
+            (Verdict.LOSING_DATA, loses_data(facts)),
         )
+    ]
+    answers.append((Verdict.FALLING_BEHIND, climbs))
+    answers.append((Verdict.REWOUND, _any_by_owner(was_rewound(facts, window), window.layout)))
+    silent = never_commits(facts, interval_seconds=interval_seconds)
+    answers.append((Verdict.NOT_COMMITTING, _any_by_owner(silent, window.layout)))
+    # what is not of the offsets: in the order of `groups`
+    places = np.array([-1 if (at := window.layout.owner_index(n)) is None else at for n in layout.owners], np.int64)
+    rows = [groups[name] for name in layout.owners]
+    has_positions = places >= 0
+    safe = np.where(has_positions, places, 0)
+
+    def of_groups(flags: Bools) -> Bools:
+        return flags[safe] & has_positions if len(flags) else np.zeros(len(layout), dtype=np.bool_)
+
+    def of_rows(flags: list[bool]) -> Bools:
+        return np.array(flags, dtype=np.bool_)
+
+    no_one = of_rows([row.members == 0 for row in rows])
+    unmeasured = of_rows([row.type in (GroupType.SHARE, GroupType.UNKNOWN) for row in rows])
+    unknown = of_groups(_any_by_owner(unanswered, window.layout)) | ~has_positions
+    unknown |= of_rows([row.members is None for row in rows])
+    ordered: list[tuple[Verdict, Bools]] = [
+        (Verdict.UNKNOWN, unmeasured),  # a share group's lag is the broker's own, not commit against log end
+        (Verdict.NO_MEMBERS, no_one),
+        *((verdict, of_groups(flags)) for verdict, flags in answers),
+        (Verdict.REBALANCING, of_rows([row.is_storm for row in rows])),
+        (Verdict.UNKNOWN, unknown),
+        (Verdict.CATCHING_UP, of_groups(catches_up(curves, falls))),
+    ]
+    verdicts = np.full(len(layout), int(Verdict.OK), dtype=np.int64)
+    for verdict, flags in reversed(ordered):
+        verdicts[flags] = int(verdict)
     return Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_)))
 
 
-def _verdict(row: GroupRow, *, has_positions: bool, stuck: bool, climbs: bool, silent: bool, unknown: bool) -> Verdict:
-    if row.type in (GroupType.SHARE, GroupType.UNKNOWN):
-        return Verdict.UNKNOWN  # a share group's lag is the broker's own, not commit against log end
-    if row.members == 0:
-        return Verdict.NO_MEMBERS
-    if stuck:
-        return Verdict.NO_PROGRESS
-    if climbs:
-        return Verdict.FALLING_BEHIND
-    if silent:
-        return Verdict.NOT_COMMITTING
-    if unknown or row.members is None or not has_positions:
-        return Verdict.UNKNOWN
-    return Verdict.OK
+def _members(layout: Layout, groups: Mapping[str, GroupRow]) -> list[int]:
+    """Members of each owner of the layout; 0 where that is not known."""
+    return [row.members or 0 if (row := groups.get(name)) is not None else 0 for name in layout.owners]
 
 
-def _any_by_owner(flags: NDArray[np.bool_], layout: Layout) -> NDArray[np.bool_]:
+_HELD = np.isin(np.arange(len(SEVERITY)), [Verdict.CATCHING_UP, Verdict.FALLING_BEHIND, Verdict.REWOUND])
+
+
+def steadied(told: Column | None, judged_before: Column | None, judged: Column) -> Column:
+    """What is told of `judged`: that a trend is over is told when two judgements in a row say so.
+
+    `told` is what was told of the cycle before and `judged_before` how it had been judged. The commits of a group draw
+    a sawtooth, and its lag may look settled for one sample; everything else is told at once.
+    """
+    if told is None or judged_before is None or not len(judged.layout):
+        return judged
+    last, before = _aligned(told, judged.layout), _aligned(judged_before, judged.layout)
+    fresh = judged.numbers.values
+    holds = (fresh == int(Verdict.OK)) & (before != int(Verdict.OK)) & (last >= 0) & _HELD[np.maximum(last, 0)]
+    return Column(judged.layout, Numbers(np.where(holds, last, fresh), judged.numbers.known)) if holds.any() else judged
+
+
+def _aligned(column: Column, layout: Layout) -> NDArray[np.int64]:
+    """Verdicts in the order of another layout; -1 where there was none."""
+    if column.layout.owners == layout.owners:
+        values: NDArray[np.int64] = column.numbers.values
+        return values
+    at = [-1 if (i := column.layout.owner_index(name)) is None else i for name in layout.owners]
+    index = np.array(at, dtype=np.int64)
+    found = column.numbers.values[np.maximum(index, 0)] if len(column.numbers) else np.full(len(index), -1)
+    return np.where(index >= 0, found, -1)
+
+
+def _any_by_owner(flags: Bools, layout: Layout) -> Bools:
     out = np.zeros(len(layout.owners), dtype=np.bool_)
     filled = np.diff(layout.starts) > 0
     if filled.any():

@@ -20,6 +20,8 @@ class Sample:
     taken_at: float
     committed: Numbers  # (n,) by position of the layout
     end: Numbers  # (n,) log end of the same positions
+    start: Numbers | None = None  # (n,) log start of the same positions, as last asked; None before it was
+    owned: NDArray[np.int8] | None = None  # (n,) domain.ownership.Owner; None where nobody told
 
 
 class Window:
@@ -31,16 +33,31 @@ class Window:
         self._end_layout: Layout | None = None
         self._end_positions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
-    def push(self, taken_at: float, committed: Column, end: Column) -> None:
+    def push(
+        self,
+        taken_at: float,
+        committed: Column,
+        end: Column,
+        *,
+        start: Column | None = None,
+        owned: NDArray[np.int8] | None = None,
+    ) -> None:
+        """`start` is given when it was asked anew, and holds until then; `owned` (n,) is of the committed layout."""
         if committed.layout is not self.layout and committed.layout.digest != self.layout.digest:
             self._move_to(committed.layout)
             self._end_layout = None
         if end.layout is not self._end_layout:
             self._end_positions = positions_in(self.layout, end.layout)
             self._end_layout = end.layout
+        starts = self.samples[-1].start if self.samples else None
+        if start is not None:
+            same = start.layout is end.layout or start.layout.digest == end.layout.digest
+            starts = gather(start.numbers, self._end_positions if same else positions_in(self.layout, start.layout))
         if self.samples and taken_at <= self.samples[-1].taken_at:
             self.samples.clear()  # the clock stepped back: no span over the step means anything
-        self.samples.append(Sample(taken_at, committed.numbers, gather(end.numbers, self._end_positions)))
+        self.samples.append(
+            Sample(taken_at, committed.numbers, gather(end.numbers, self._end_positions), starts, owned)
+        )
 
     def _move_to(self, layout: Layout) -> None:
         old = self.layout.position
@@ -48,8 +65,22 @@ class Window:
         source = np.full(len(layout), -1, dtype=np.int64)
         for key, position in keys.items():
             source[position] = old.get(key, -1)
+        there, safe = source >= 0, np.where(source >= 0, source, 0)
+        starts: dict[int, Numbers] = {}  # many samples share one: they go on to
+        owners: dict[int, NDArray[np.int8]] = {}
         for i, sample in enumerate(self.samples):
-            self.samples[i] = Sample(sample.taken_at, gather(sample.committed, source), gather(sample.end, source))
+            start, owned = sample.start, sample.owned
+            if start is not None and id(start) not in starts:
+                starts[id(start)] = gather(start, source)
+            if owned is not None and id(owned) not in owners:
+                owners[id(owned)] = owned[safe] * there if len(owned) else np.zeros(len(layout), dtype=np.int8)
+            self.samples[i] = Sample(
+                sample.taken_at,
+                gather(sample.committed, source),
+                gather(sample.end, source),
+                starts[id(start)] if start is not None else None,
+                owners[id(owned)] if owned is not None else None,
+            )
         self.layout = layout
 
     def only(self, owner: str) -> Window:
@@ -60,7 +91,11 @@ class Window:
         where = self.layout.slice_of(owner)
         members = zip(self.layout.topics[where], self.layout.partitions[where].tolist(), strict=True)
         part.layout = Layout.build({owner: members})
-        part.samples.extend(Sample(s.taken_at, s.committed.take(where), s.end.take(where)) for s in self.samples)
+        starts: dict[int, Numbers] = {}
+        for s in self.samples:
+            start = starts.setdefault(id(s.start), s.start.take(where)) if s.start is not None else None
+            owned = s.owned[where] if s.owned is not None else None
+            part.samples.append(Sample(s.taken_at, s.committed.take(where), s.end.take(where), start, owned))
         return part
 
     @property

@@ -275,7 +275,7 @@ def delete_span(pk: int, go_on: GoOn = always) -> int:
     while ids := list(Block.objects.filter(span_id=pk).values_list("pk", flat=True)[:FRAMES_AT_ONCE]):
         with transaction.atomic():
             ask(go_on)
-            deleted += Block.objects.filter(pk__in=ids).delete()[0]
+            deleted += Block.objects.filter(span_id=pk, pk__in=ids).delete()[0]
     return deleted + Span.objects.filter(pk=pk).delete()[0]
 
 

@@ -1,4 +1,4 @@
-"""Samples as CSV, out and in again; and a check of everything stored."""
+"""Samples out of a cluster and into another, row by row, as CSV or Parquet; and a check of everything stored."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TextIO
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from django.db import transaction
@@ -15,7 +16,7 @@ from django.db import transaction
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.models import Block, Cluster, Frame, Rollup, RollupFrame, Span
 
-from . import codec, folding, layouts, matrix, reading, spans
+from . import codec, folding, layouts, matrix, parquet, reading, spans
 from .codec import BadBodyError
 from .families import Family
 from .frames import FrameWriter
@@ -26,57 +27,98 @@ from .selection import Selection, fetch, members_of
 HEADER = ("taken_at", "cycle", "owner", "topic", "partition", "value")
 OWNERS_AT_ONCE = 200
 NUMBERS_AT_ONCE = 1_000_000
+CYCLES_AT_ONCE = 80
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ExchangeError(ValueError):
-    """What cannot be imported; the message names the line and what would be right."""
+    """What cannot be imported; the message names the row and what would be right."""
 
 
-def export(
-    cluster_id: int, kind: Kind, out: TextIO, *, since: float, until: float, owners: Sequence[str] | None = None
-) -> int:
-    """Write every sample of a stretch of time, cycle by cycle; an unknown value is empty. Returns the rows.
+class Row(NamedTuple):
+    """One number at one moment. Of a cycle without members there is one row without owner: "known to be nobody"."""
 
-    A cycle without members is one row of its own, with all but time and number empty: "known to be nobody".
-    """
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(HEADER)
+    taken_at: float  # unix seconds; files hold microseconds
+    cycle: int
+    owner: str | None
+    topic: str | None
+    partition: int | None
+    value: int | None  # None: not known
+
+
+def rows_of(
+    cluster_id: int, kind: Kind, *, since: float, until: float, owners: Sequence[str] | None = None
+) -> Iterator[list[Row]]:
+    """Every sample of a stretch of time, cycle by cycle, in pieces that fit into memory."""
     heads = reading.heads_in(cluster_id, kind, since, until)
     loaded = layouts.load(heads.layout_rows)
-    written, at = 0, 0
-    while at < len(heads):
-        some = heads.take(slice(at, at + 80))
-        written += _export_some(cluster_id, kind, writer, some, loaded, owners)
-        at += len(some)
-    return written
+    for at in range(0, len(heads), CYCLES_AT_ONCE):
+        yield from _rows_of_some(cluster_id, kind, heads.take(slice(at, at + CYCLES_AT_ONCE)), loaded, owners)
 
 
-def _export_some(
+def _rows_of_some(
     cluster_id: int,
     kind: Kind,
-    writer: csv._writer,  # type: ignore[name-defined]  # only typeshed names it
     heads: Heads,
     loaded: dict[int, layouts.StoredLayout],
     owners: Sequence[str] | None,
-) -> int:
+) -> Iterator[list[Row]]:
     own = [loaded[row].layout for row in heads.layout_rows if row in loaded]
     names = list(owners) if owners is not None else sorted({*_owners(own), *_owners_of(heads.span_rows)})
     fetched = fetch(kind, heads, names)
     members = members_of(own, names, fetched)
     found = Selection(cluster_id, kind, heads, loaded, members, fetched).at(slice(None))
-    written = 0
     for row in range(len(heads)):
-        at = datetime.fromtimestamp(float(heads.taken_at[row]), UTC).isoformat()
-        cycle = int(heads.cycles[row])
+        moment, cycle = float(heads.taken_at[row]), int(heads.cycles[row])
         there = np.flatnonzero(found.present[row]).tolist()
         if not there and owners is None:
-            writer.writerow((at, cycle, "", "", "", ""))
-            written += 1
-        for i in there:
-            owner, topic, partition = members[i]
-            value = int(found.values[row, i]) if found.known[row, i] else ""
-            writer.writerow((at, cycle, _plain(owner), _plain(topic), partition, value))
-            written += 1
+            yield [Row(moment, cycle, None, None, None, None)]
+            continue
+        values, known = found.values[row].tolist(), found.known[row].tolist()
+        yield [Row(moment, cycle, *members[i], values[i] if known[i] else None) for i in there]
+
+
+def export(
+    cluster_id: int, kind: Kind, out: TextIO, *, since: float, until: float, owners: Sequence[str] | None = None
+) -> int:
+    """Write samples as CSV, an unknown value empty; returns the rows."""
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(HEADER)
+    written = 0
+    for rows in rows_of(cluster_id, kind, since=since, until=until, owners=owners):
+        writer.writerows(_written(row) for row in rows)
+        written += len(rows)
+    return written
+
+
+def _written(row: Row) -> tuple[object, ...]:
+    at = datetime.fromtimestamp(row.taken_at, UTC).isoformat()
+    if row.owner is None or row.topic is None:
+        return at, row.cycle, "", "", "", ""
+    value = "" if row.value is None else row.value
+    return at, row.cycle, _plain(row.owner), _plain(row.topic), row.partition, value
+
+
+def export_parquet(
+    cluster_id: int, kind: Kind, path: Path, *, since: float, until: float, owners: Sequence[str] | None = None
+) -> int:
+    """Write samples as Parquet, an unknown value null; returns the rows. `parquet.MissingError` without the library."""
+    written = 0
+
+    def columns() -> Iterator[parquet.Columns]:
+        nonlocal written
+        for rows in rows_of(cluster_id, kind, since=since, until=until, owners=owners):
+            written += len(rows)
+            yield parquet.Columns(
+                [_microseconds(row.taken_at) for row in rows],
+                [row.cycle for row in rows],
+                [None if row.owner is None else _plain(row.owner) for row in rows],
+                [None if row.topic is None else _plain(row.topic) for row in rows],
+                [row.partition for row in rows],
+                [row.value for row in rows],
+            )
+
+    parquet.write(path, columns())
     return written
 
 
@@ -101,16 +143,44 @@ def _owners_of(span_rows: Sequence[int]) -> set[str]:
     return {codec.unescaped(text) for text in rows}
 
 
+def _microseconds(moment: float) -> int:
+    """Unix microseconds, rounded as the CSV is."""
+    return (datetime.fromtimestamp(moment, UTC) - _EPOCH) // timedelta(microseconds=1)
+
+
 def load(cluster: Cluster, kind: Kind, source: TextIO) -> int:
     """Store what `export` wrote, in a cluster that has no samples of this kind; returns the cycles."""
-    if reading.first_segments(cluster.pk, kind).exists() or spans.last_compacted(cluster.pk, kind) is not None:
-        raise ExchangeError(f"{cluster.slug} has samples of {kind.value}: give a cluster without any")
     reader = csv.reader(source)
     if tuple(next(reader, ())) != HEADER:
         raise ExchangeError(f"line 1: the header has to be {','.join(HEADER)}")
+    return _store(cluster, kind, _read(reader), "line")
+
+
+def load_parquet(cluster: Cluster, kind: Kind, path: Path) -> int:
+    """The same of what `export_parquet` wrote."""
+
+    def rows() -> Iterator[tuple[int, Row]]:
+        number = 0
+        for some in parquet.read(path):
+            for at, cycle, owner, topic, partition, value in zip(*some, strict=True):
+                number += 1
+                if at is None or cycle is None or (owner is None) != (partition is None):
+                    raise ExchangeError(f"row {number}: taken_at, cycle, owner and partition have to be there")
+                name = None if owner is None else _name(owner)
+                yield number, Row(at / 1e6, cycle, name, None if name is None else _name(topic or ""), partition, value)
+
+    try:
+        return _store(cluster, kind, rows(), "row")
+    except parquet.BadFileError as error:
+        raise ExchangeError(f"{path.name}: {error}") from None
+
+
+def _store(cluster: Cluster, kind: Kind, rows: Iterator[tuple[int, Row]], unit: str) -> int:
+    if reading.first_segments(cluster.pk, kind).exists() or spans.last_compacted(cluster.pk, kind) is not None:
+        raise ExchangeError(f"{cluster.slug} has samples of {kind.value}: give a cluster without any")
     writer, cycles = FrameWriter(cluster.pk), 0
     batch: list[tuple[int, float, Column]] = []
-    for cycle, taken_at, column in _columns(reader):
+    for cycle, taken_at, column in _columns(rows, unit):
         batch.append((cycle, taken_at, column))
         if len(batch) * (len(column.layout) + 50) > NUMBERS_AT_ONCE:
             cycles += _write(writer, kind, batch)
@@ -126,29 +196,38 @@ def _write(writer: FrameWriter, kind: Kind, batch: list[tuple[int, float, Column
     return count
 
 
-def _columns(reader: Iterator[list[str]]) -> Iterator[tuple[int, float, Column]]:
-    now: tuple[int, float] | None = None
-    values: dict[str, dict[tuple[str, int], int | None]] = {}
+def _read(reader: Iterator[list[str]]) -> Iterator[tuple[int, Row]]:
+    """Rows of CSV, each with its line."""
     for line, row in enumerate(reader, 2):
         try:
             at, number, owner, topic, partition, value = row
             cycle, moment = int(number), datetime.fromisoformat(at).timestamp()
-            member = None if not (owner or partition) else (_name(topic), int(partition))
             parsed = None if value == "" else int(value)
+            if owner or partition:
+                found = Row(moment, cycle, _name(owner), _name(topic), int(partition), parsed)
+            else:
+                found = Row(moment, cycle, None, None, None, None)
         except ValueError as error:
             raise ExchangeError(f"line {line}: {error}; a row is {','.join(HEADER)}") from None
-        if parsed is not None and not -(2**63) <= parsed < 2**63:
-            raise ExchangeError(f"line {line}: {value} does not fit into 64 bits")
-        if now is None or cycle != now[0]:
+        yield line, found
+
+
+def _columns(rows: Iterator[tuple[int, Row]], unit: str) -> Iterator[tuple[int, float, Column]]:
+    now: tuple[int, float] | None = None
+    values: dict[str, dict[tuple[str, int], int | None]] = {}
+    for number, row in rows:
+        if row.value is not None and not -(2**63) <= row.value < 2**63:
+            raise ExchangeError(f"{unit} {number}: {row.value} does not fit into 64 bits")
+        if now is None or row.cycle != now[0]:
             if now is not None:
-                if cycle < now[0]:
+                if row.cycle < now[0]:
                     raise ExchangeError(
-                        f"line {line}: cycle {cycle} after {now[0]}: rows have to be in order of cycles"
+                        f"{unit} {number}: cycle {row.cycle} after {now[0]}: rows have to be in order of cycles"
                     )
                 yield (*now, _column(values))
-            now, values = (cycle, moment), {}
-        if member is not None:
-            values.setdefault(_name(owner), {})[member] = parsed
+            now, values = (row.cycle, row.taken_at), {}
+        if row.owner is not None and row.topic is not None and row.partition is not None:
+            values.setdefault(row.owner, {})[row.topic, row.partition] = row.value
     if now is not None:
         yield (*now, _column(values))
 

@@ -39,9 +39,13 @@ FIELDS = ("low", "high", "last", "sum", "count")
 VERDICTS = len(Verdict)
 
 
+FIRST_VERDICTS = 6
+"""How many there were at first: rollups of that time have as many rows, and those of the others are zero."""
+
+
 def row_count(family: Family) -> int:
-    """Rows of a stored rollup: five a quantity, and of groups one for each verdict."""
-    return len(FIELDS) * len(QUANTITIES[family]) + (VERDICTS if family is Family.GROUP else 0)
+    """Rows of a stored rollup at least: five a quantity, and of groups one for each verdict that there was then."""
+    return len(FIELDS) * len(QUANTITIES[family]) + (FIRST_VERDICTS if family is Family.GROUP else 0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +148,11 @@ class Rolled:
             low, high, last, total, count = values[at : at + len(FIELDS)]
             fives[name] = Five.where_known(low, high + low, last + low, total + low * count, count)
             at += len(FIELDS)
-        return cls(family, fives, values[at : at + (VERDICTS if family is Family.GROUP else 0)])
+        shares = values[at : at + (VERDICTS if family is Family.GROUP else 0)]
+        if family is Family.GROUP and len(shares) < VERDICTS:
+            missing = np.zeros((VERDICTS - len(shares), *shares.shape[1:]), dtype=shares.dtype)
+            shares = np.concatenate((shares, missing))
+        return cls(family, fives, shares)
 
 
 def merged(family: Family, parts: Rolled, starts: Ints) -> Rolled:

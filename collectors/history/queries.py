@@ -41,6 +41,7 @@ from .ranges import (
 )
 from .reading import Heads, first_segments
 from .selection import Member, Sampled, Selection, by_topic, fetch, members_of
+from .tops import Quantity, Ranked, curve, top, top_curves
 
 __all__ = [
     "CLUSTER_STEP",
@@ -59,8 +60,9 @@ __all__ = [
     "GroupsNow",
     "Growth",
     "Kind",
-    "LagHistory",
     "NewestArrival",
+    "Quantity",
+    "Ranked",
     "Series",
     "TopicHistory",
     "TopicsNow",
@@ -76,12 +78,12 @@ __all__ = [
     "cluster_sparkline",
     "column_at",
     "countdowns_at",
+    "curve",
     "cycle_times",
     "ends_of",
     "first_taken_at",
     "gauge_history",
     "group_history",
-    "group_lags",
     "growths",
     "lost_between",
     "lost_since",
@@ -92,6 +94,8 @@ __all__ = [
     "series",
     "sparklines",
     "thinned",
+    "top",
+    "top_curves",
     "topic_history",
     "worst_verdicts",
 ]
@@ -107,16 +111,6 @@ class Series:
     members: tuple[tuple[str, int], ...]
     values: NDArray[np.int64]
     known: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LagHistory:
-    """Lag of several groups at the same moments, (n,) each."""
-
-    times: NDArray[np.float64]
-    gap_before: NDArray[np.bool_]
-    interval: float
-    lags: Mapping[str, Band]
 
 
 def newest_cycle(cluster_id: int) -> int | None:
@@ -338,16 +332,6 @@ def _group_lags(
     counted = committed.present & ~(committed.known & (committed.values == NO_COMMIT))
     values, known = _sum_rows(lags.values, lags.known, counted, _owner_numbers(members, owners), len(owners))
     return heads, values, known
-
-
-def group_lags(cluster_id: int, groups: Sequence[str], since: float, until: float, points: int) -> LagHistory:
-    """Lag of a few groups together at about `points` evenly spaced cycles; queries do not depend on their number."""
-    groups = list(dict.fromkeys(groups))
-    configured = Cluster.objects.filter(pk=cluster_id).values_list("interval_seconds", flat=True).first()
-    heads, values, known = _group_lags(cluster_id, groups, since, until, points)
-    usual = curves.spacing(heads.taken_at, float(configured or 5.0))
-    bands = {group: Band(values[:, i], values[:, i], values[:, i], known[:, i]) for i, group in enumerate(groups)}
-    return LagHistory(heads.taken_at, curves.gaps(heads.taken_at, usual), usual, bands)
 
 
 def _starts_as_of(cluster_id: int, heads: Heads) -> Heads:

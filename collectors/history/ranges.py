@@ -325,11 +325,12 @@ def worst_verdicts(
     """
     since = until - slots * seconds
     found = strips.read(cluster_id, Family.GROUP, list(groups), since, until, RESOLUTIONS[1])
+    worst_last = sorted(Verdict, key=lambda verdict: verdict.severity)
     out: dict[str, list[Verdict | None]] = {}
     for group, strip in found.items():
         worst: list[Verdict | None] = [None] * slots
         places = np.clip(((strip.starts + strip.lengths / 2 - since) // seconds).astype(np.int64), 0, slots - 1)
-        for verdict in (Verdict.UNKNOWN, *(each for each in Verdict if each is not Verdict.UNKNOWN)):
+        for verdict in (Verdict.UNKNOWN, *(each for each in worst_last if each is not Verdict.UNKNOWN)):
             for place in np.unique(places[strip.rolled.shares[verdict] > 0]).tolist():
                 worst[place] = verdict
         out[group] = worst

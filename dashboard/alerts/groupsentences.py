@@ -21,6 +21,8 @@ from .scene import Scene, Told
 def no_progress(scene: Scene, group: str, pending_since: float | None) -> Told:
     assert scene.now is not None
     numbers, since = _group_numbers(scene.now, group), pending_since
+    stored_verdict = scene.now.groups.verdict.at(scene.now.groups.index[group])
+    is_unowned = stored_verdict == Verdict.UNOWNED
     if scene.looks_closer():
         row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
         if row is not None and row.verdict_since is not None and row.verdict == Verdict.NO_PROGRESS:
@@ -29,7 +31,7 @@ def no_progress(scene: Scene, group: str, pending_since: float | None) -> Told:
         finding = explain(
             GroupRow(group, _group_type(row), row.member_count if row is not None else None),
             scene.window,
-            verdict=Verdict.NO_PROGRESS,
+            verdict=Verdict.UNOWNED if is_unowned else Verdict.NO_PROGRESS,
             now=scene.at,
             since=since,
             owners=_owners(row),
@@ -38,10 +40,13 @@ def no_progress(scene: Scene, group: str, pending_since: float | None) -> Told:
             numbers["no_progress_since"] = finding.since
         if scene.window.layout.owner_index(group) is not None and finding.sentence.startswith("No progress"):
             return Told(f"{visible(group)} makes {'n' + finding.sentence[1:]}", numbers)
+        if finding.sentence.startswith("Unowned: "):
+            return Told(f"Of {visible(group)}, {finding.sentence.removeprefix('Unowned: ')}", numbers)
     lag = numbers["lag"]
     waits = "" if lag is None else f": {words.counted(lag, 'record')} {'waits' if lag == 1 else 'wait'}"
     when = "" if since is None else f" since {words.moment(since, now=scene.at)}"
-    return Told(f"{visible(group)} makes no progress{when}{waits}", numbers)
+    what = "has partitions that no member was given" if is_unowned else "makes no progress"
+    return Told(f"{visible(group)} {what}{when}{waits}", numbers)
 
 
 def moves_again(scene: Scene, group: str, after: str, numbers: dict[str, Any]) -> Told:
@@ -55,7 +60,7 @@ def moves_again(scene: Scene, group: str, after: str, numbers: dict[str, Any]) -
     word = "" if verdict is None else Verdict(int(verdict)).word.replace("_", " ")
     if verdict == Verdict.NO_MEMBERS:
         return Told(f"{visible(group)} no longer stands still with members: it has none{after}{left}", numbers)
-    if verdict in (None, Verdict.OK):
+    if verdict in (None, Verdict.OK, Verdict.CATCHING_UP):
         return Told(f"{visible(group)} makes progress again{after}{left}", numbers)
     return Told(f"{visible(group)} makes progress again{after}, now {word}{left}", numbers)
 
@@ -80,11 +85,13 @@ def holds_its_own(scene: Scene, group: str, after: str, numbers: dict[str, Any])
         return Told(f"{visible(group)} no longer falls behind{after}", numbers)
     verdict = scene.now.groups.verdict.at(scene.now.groups.index[group])
     numbers |= _group_numbers(scene.now, group)
-    word = "" if verdict in (None, Verdict.OK) else f", now {Verdict(int(verdict or 0)).word.replace('_', ' ')}"
+    is_well = verdict in (None, Verdict.OK, Verdict.CATCHING_UP)
+    word = "" if is_well else f", now {Verdict(int(verdict or 0)).word.replace('_', ' ')}"
     how = ""
     if not word and scene.looks_closer() and scene.window.samples:
         part = scene.window.only(group)  # trends are of all groups that a window has
-        finding = explain(GroupRow(group, GroupType.UNKNOWN, None), part, verdict=Verdict.OK, now=scene.at)
+        told = Verdict.OK if verdict is None else Verdict(int(verdict))
+        finding = explain(GroupRow(group, GroupType.UNKNOWN, None), part, verdict=told, now=scene.at)
         how = f": {finding.sentence[:1].lower()}{finding.sentence[1:]}"
     return Told(f"{visible(group)} no longer falls behind{after}{word}{how or _behind(numbers)}", numbers)
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from collectors.history.queries import (
+    AgeHistory,
     ArrivalHistory,
     Band,
     ClusterHistory,
     GaugeHistory,
     GroupHistory,
-    LagHistory,
     TopicHistory,
 )
 
@@ -33,6 +33,16 @@ def group_lag(
             lines.append(line("", topic, color, history.times, history.gap_before, band, with_band=False))
     gaps = explain(history.times, history.gap_before, history.lag.known)
     return Chart("Lag", "records", since, until, lines, marks, gaps, interval, _step(history.times, interval))
+
+
+def group_age(
+    history: AgeHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
+) -> Chart:
+    """Log-end age of the group's oldest partition, between the least and the most that it can have been."""
+    times, breaks = history.times, history.gap_before
+    lines = [line("age", "oldest partition", "s4", times, breaks, history.age)]
+    gaps = explain(times, breaks, history.age.known)
+    return Chart("Log-end age", "seconds", since, until, lines, marks, gaps, interval, _step(times, interval))
 
 
 def group_rates(
@@ -155,54 +165,43 @@ def dead_letters(
     return Chart("Arrivals", "records/s", since, until, lines, marks, gaps, interval, _step(times, interval))
 
 
-def busiest_topics(
-    history: ArrivalHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
+def beside(
+    title: str,
+    unit: str,
+    found: Mapping[str, GaugeHistory],
+    since: float,
+    until: float,
+    *,
+    marks: Sequence[Mark],
+    explain: Explain,
+    interval: float | None = None,
+    named: str = "",
 ) -> Chart:
-    """Records per second of the busiest topics, between one sample that is shown and the next."""
-    drawn = _beside(history.times, history.gap_before, history.rates)
-    gaps = explain(history.times, history.gap_before, _any_known(history.rates, len(history.times)))
-    step = _step(history.times, interval)
-    return Chart("Messages in", "records/s", since, until, drawn, marks, gaps, interval, step)
+    """One quantity of several owners, each with moments of its own; gaps are those of the one with most points.
 
-
-def worst_lags(
-    history: LagHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
-) -> Chart:
-    drawn = _beside(history.times, history.gap_before, history.lags)
-    gaps = explain(history.times, history.gap_before, _any_known(history.lags, len(history.times)))
-    return Chart("Lag", "records", since, until, drawn, marks, gaps, interval, _step(history.times, interval))
-
-
-def disks(
-    found: Mapping[str, GaugeHistory], since: float, until: float, *, marks: Sequence[Mark], explain: Explain
-) -> Chart:
-    """Bytes in the log directories of each broker."""
+    `named` stands before each name: "broker ".
+    """
     drawn = [
-        line(f"b{i}", f"broker {node}", COLORS[i % 7], own.times, own.gap_before, own.values, with_band=False)
-        for i, (node, own) in enumerate(found.items())
+        line(
+            f"n{i}",
+            f"{named}{name}" or "(empty name)",
+            COLORS[i % 7],
+            own.times,
+            own.gap_before,
+            own.values,
+            with_band=False,
+        )
+        for i, (name, own) in enumerate(found.items())
     ]
     longest = max(found.values(), key=lambda own: len(own.times), default=None)
-    gaps = explain(longest.times, longest.gap_before, longest.values.known) if longest is not None else ()
-    interval = round(longest.interval, 1) if longest is not None else 60.0
-    step = _step(longest.times, interval) if longest is not None else None
-    return Chart("Log size", "bytes", since, until, drawn, marks, gaps, interval, step)
+    if longest is None:
+        return Chart(title, unit, since, until, drawn, marks, (), interval or 60.0)
+    gaps = explain(longest.times, longest.gap_before, longest.values.known)
+    usual = interval or round(longest.interval, 1)
+    return Chart(title, unit, since, until, drawn, marks, gaps, usual, _step(longest.times, usual))
 
 
 COLORS = ("s1", "s2", "s3", "s4", "s5", "s6", "s7")
-
-
-def _beside(times: np.ndarray, gap_before: np.ndarray, bands: Mapping[str, Band]) -> list[Line]:
-    return [
-        line(f"n{i}", name or "(empty name)", COLORS[i % 7], times, gap_before, band, with_band=False)
-        for i, (name, band) in enumerate(bands.items())
-    ]
-
-
-def _any_known(bands: Mapping[str, Band], count: int) -> np.ndarray:
-    known = np.zeros(count, dtype=np.bool_)
-    for band in bands.values():
-        known |= band.known
-    return known
 
 
 def line(

@@ -14,10 +14,10 @@ from collectors.domain import words
 from collectors.domain.explanations import Finding
 from collectors.domain.numbers import Numbers
 from collectors.domain.topology import Reach
-from collectors.domain.verdicts import Verdict
+from collectors.domain.verdicts import Verdict, severities
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
-from dashboard.live import findings, leaders
+from dashboard.live import findings, leaders, times
 from dashboard.live.sentences import ClusterFacts, cluster_sentence, waiting_sentence, why_unknown
 from dashboard.models import Alert
 
@@ -65,6 +65,8 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "verdict_since": finding.since if finding else unix(group.verdict_since),
             "sentence": finding.sentence if finding else waiting_sentence(cluster, None, moment),
             "evidence": list(finding.evidence) if finding else [],
+            "cause": finding.cause if finding else "",
+            "step": finding.step if finding else "",
             "members": group.member_count,
             "state": group.state,
             "type": group.type,
@@ -72,7 +74,9 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "coordinator": group.coordinator,
             "described_error": group.described_error,
             "spark": lag,
+            **times.of_group(now, group.name),
         }
+        rows[group.name]["drain"] = times.drain_said(rows[group.name])
     return rows
 
 
@@ -99,7 +103,7 @@ def _sentences(
     if now is None or not groups:
         return {}
     hot = readers_of_hot(now)
-    named = [group.pk for group in groups if verdicts[group.name] is Verdict.NO_PROGRESS or group.name in hot]
+    named = [group.pk for group in groups if verdicts[group.name] in NAMES_MEMBERS or group.name in hot]
     readers: dict[int, list[Member]] = {}
     for member in Member.objects.filter(group_id__in=named) if named else ():
         readers.setdefault(member.group_id, []).append(member)
@@ -116,6 +120,10 @@ def _sentences(
         for group in groups
     ]
     return findings.findings(cluster, subjects, cycle=now.cycle, taken_at=now.taken_at, now=moment, reason=reason)
+
+
+NAMES_MEMBERS = {Verdict.NO_PROGRESS, Verdict.UNOWNED, Verdict.FALLING_BEHIND}
+"""Verdicts whose sentence or cause names members."""
 
 
 def readers_of_hot(now: ClusterNow) -> set[str]:
@@ -348,11 +356,12 @@ def _troubled(now: ClusterNow) -> tuple[int, str]:
     groups = now.groups
     verdicts = np.where(groups.verdict.known, groups.verdict.values, int(Verdict.UNKNOWN))
     at_rest = (verdicts == int(Verdict.NO_MEMBERS)) & groups.lag.known & (groups.lag.values == 0)
-    in_trouble = (verdicts >= int(Verdict.NOT_COMMITTING)) & ~at_rest
+    severity = severities(verdicts)
+    in_trouble = (severity > Verdict.UNKNOWN.severity) & ~at_rest
     if not in_trouble.any():
         return 0, ""
     lag = np.where(groups.lag.known, groups.lag.values, 0)
-    order = np.lexsort((lag, np.where(in_trouble, verdicts, -1)))
+    order = np.lexsort((lag, np.where(in_trouble, severity, -1)))
     return int(in_trouble.sum()), groups.names[int(order[-1])]
 
 

@@ -44,7 +44,7 @@ NUMBERS = (
     Number("Clusters that do not", "count(streamgauge_cluster_up{CLUSTER} == 0) or vector(0)", 0),
     Number("Brokers down", "count(streamgauge_broker_up{CLUSTER} == 0) or vector(0)", 0),
     Number("Partitions without a leader", "sum(streamgauge_topic_offline_partitions{CLUSTER})", 0),
-    Number("Groups without progress", 'sum(streamgauge_group_verdict{CLUSTER,verdict="no_progress"})', 0),
+    Number("Groups without progress", 'sum(streamgauge_group_verdict{CLUSTER,verdict=~"no_progress|unowned"})', 0),
     Number("Alerts firing", "sum(streamgauge_alerts_firing{CLUSTER}) or vector(0)", 0),
 )
 OWN_EXPRESSIONS = {
@@ -105,12 +105,16 @@ RULES = (
         "The next broker that fails in {{ $labels.cluster }} may take their data with it.",
     ),
     AlertRule(
-        "KafkaGroupNoProgress", 'streamgauge_group_verdict{verdict="no_progress"} == 1', "1m", "critical",
+        "KafkaGroupNoProgress",
+        'max without (verdict) (streamgauge_group_verdict{verdict=~"no_progress|unowned"}) == 1',
+        "1m", "critical",
         "{{ $labels.group }} makes no progress",
         "Records arrive in {{ $labels.cluster }}, and the group commits none of them.",
     ),
     AlertRule(
-        "KafkaGroupFallingBehind", 'streamgauge_group_verdict{verdict="falling_behind"} == 1', "5m", "warning",
+        "KafkaGroupFallingBehind",
+        'max without (verdict) (streamgauge_group_verdict{verdict=~"falling_behind|losing_data"}) == 1',
+        "5m", "warning",
         "{{ $labels.group }} falls behind",
         "More arrives in {{ $labels.cluster }} than the group works off.",
     ),

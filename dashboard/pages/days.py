@@ -56,7 +56,7 @@ class VerdictDay:
     @property
     def said(self) -> str:
         counts = Counter(self.verdicts)
-        worst_first = sorted((verdict for verdict in counts if verdict is not None), reverse=True)
+        worst_first = sorted((v for v in counts if v is not None), key=lambda v: v.severity, reverse=True)
         parts = [f"{counts[verdict]} h {words.look(verdict.word).word}" for verdict in worst_first]
         if counts[None]:
             parts.append(f"{counts[None]} h not measured")
@@ -65,10 +65,15 @@ class VerdictDay:
 
 _VERDICT_LETTERS: dict[Verdict | None, str] = {
     Verdict.OK: "o",
+    Verdict.CATCHING_UP: "o",
+    Verdict.REWOUND: "i",
+    Verdict.REBALANCING: "i",
     Verdict.NOT_COMMITTING: "i",
     Verdict.NO_MEMBERS: "i",
     Verdict.FALLING_BEHIND: "w",
+    Verdict.LOSING_DATA: "b",
     Verdict.NO_PROGRESS: "b",
+    Verdict.UNOWNED: "b",
 }
 
 

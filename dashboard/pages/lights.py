@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
+from collectors.domain.numbers import Numbers
 from collectors.domain.verdicts import Verdict
+from collectors.history import queries
 from collectors.history.now import ClusterNow
 
-# As the verdicts are ordered, but a group at rest comes below one that is not known.
-_URGENCY = {Verdict.OK: 0, Verdict.NO_MEMBERS: 1, Verdict.UNKNOWN: 2, Verdict.NOT_COMMITTING: 4}
+AT_REST = 0.75
+"""How urgent a group without members is whose records are all read: below one that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,8 @@ class Light:
     consumed: float | None
     members: int | None
     has_commit: bool = True
+    age: float | None = None  # log-end age in seconds
+    countdown: float | None = None  # seconds until retention overtakes it; inf: never
 
     @property
     def word(self) -> str:
@@ -30,20 +36,21 @@ class Light:
     def is_in_trouble(self) -> bool:
         """Whether a person should look; a group without members whose records are all read is at rest."""
         is_at_rest = self.verdict is Verdict.NO_MEMBERS and self.lag == 0
-        return self.verdict >= Verdict.NOT_COMMITTING and not is_at_rest
+        return self.verdict.severity > Verdict.UNKNOWN.severity and not is_at_rest
 
     @property
-    def urgency(self) -> tuple[int, float]:
-        rank = _URGENCY.get(self.verdict, int(self.verdict) + 4)
-        if self.verdict is Verdict.NO_MEMBERS and self.is_in_trouble:
-            rank = 3
-        return rank, self.lag or 0
+    def urgency(self) -> tuple[float, float]:
+        is_at_rest = self.verdict is Verdict.NO_MEMBERS and not self.is_in_trouble
+        return AT_REST if is_at_rest else self.verdict.severity, self.lag or 0
 
 
 def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int, int | None]]) -> list[Light]:
     """Groups given as (name, stored verdict, members), with the numbers of `now`; without those nothing is known."""
     if now is None:
         return [Light(name, Verdict.UNKNOWN, None, None, None, members) for name, _, members in groups]
+    ages, countdowns = queries.ages_at(now).groups.numbers, queries.countdowns_at(now).groups
+    until = np.where(countdowns.is_never, np.inf, countdowns.seconds)
+    countdown = Numbers(until, countdowns.is_number | countdowns.is_never)
     out = []
     for name, verdict, members in groups:
         at = now.groups.index.get(name)
@@ -60,6 +67,8 @@ def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int, int | Non
                 now.groups.consumed_per_second.at(at),
                 members,
                 now.groups.lag_state[at] != "no_commit",
+                ages.at(at),
+                countdown.at(at),
             )
         )
     return out

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from collectors.domain import words as plain_words
+from collectors.domain.verdicts import Verdict
 from collectors.history import queries
 from collectors.models import Group
 from dashboard import names
@@ -181,7 +182,7 @@ def _cell(one: Summary, light: Light) -> Cell:
 
 
 def _key(tally: Counter[str]) -> list[dict[str, Any]]:
-    order = ("ok", "no_members", "unknown", "not_committing", "falling_behind", "no_progress")
+    order = [verdict.word for verdict in sorted(Verdict, key=lambda verdict: verdict.severity)]
     return [{"look": words.look(word), "count": tally[word]} for word in order if tally[word] or word == "ok"]
 
 

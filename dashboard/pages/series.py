@@ -31,14 +31,22 @@ from .shell import json_answer
 
 MOST_POINTS = 2000
 USUAL_POINTS = 600
+MOST_AGES = 300
+"""Each point is looked for among all samples before it."""
 MOST_CYCLES = 20_000
 LONGEST_SECONDS = 400 * 86_400.0
 SUBJECTS = {
-    "g": ("lag", "rates"),
+    "g": ("lag", "rates", "age"),
     "t": ("rate", "size"),
     "b": ("disk", "leaders"),
     "c": ("rate", "lag", "dead_letters", "cycles", "rates", "lags", "disks"),
 }
+
+TOPS = {
+    "rates": (queries.Quantity.RATE, "Messages in", "records/s"),
+    "lags": (queries.Quantity.LAG, "Lag", "records"),
+}
+"""Charts of a cluster that show those with most in the range: (quantity, title, unit)."""
 
 
 class _How(TypedDict):
@@ -79,7 +87,8 @@ def series(request: HttpRequest, slug: str) -> HttpResponse:
         return _bad("format", "there are format=json, and format=columns (dashboard/charts/encoding.py)")
     points = params.get("points", "")
     count = min(MOST_POINTS, max(20, int(points))) if points.isascii() and points.isdigit() else USUAL_POINTS
-    chart = _chart(cluster, subject, what, name, since, until, count, now=now.timestamp())
+    owners = _owners(cluster, what, since, until) if subject == "c" and what in TOPS else []
+    chart = _chart(cluster, subject, what, name, since, until, count, now=now.timestamp(), owners=owners)
     measured_since = queries.reconstructed_before(cluster.pk) if what == "rate" and subject in "tc" else None
     if measured_since is not None and since < measured_since:
         at = f"{datetime.fromtimestamp(measured_since, timezone.get_current_timezone()):%b %d %H:%M}"
@@ -88,7 +97,8 @@ def series(request: HttpRequest, slug: str) -> HttpResponse:
         chart = replace(chart, notes=[*chart.notes, said], marks=[mark, *chart.marks])
     if comparison is not None:
         back = comparison.back_seconds
-        before = _chart(cluster, subject, what, name, since - back, until - back, count, now=now.timestamp())
+        earlier = since - back, until - back
+        before = _chart(cluster, subject, what, name, *earlier, count, now=now.timestamp(), owners=owners[:1])
         chart = histories.compared(chart, before, back, comparison.label)
     if params.get("format") == "columns":
         return HttpResponse(
@@ -98,7 +108,16 @@ def series(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _chart(
-    cluster: Cluster, subject: str, what: str, name: str, since: float, until: float, points: int, *, now: float
+    cluster: Cluster,
+    subject: str,
+    what: str,
+    name: str,
+    since: float,
+    until: float,
+    points: int,
+    *,
+    now: float,
+    owners: Sequence[str] = (),
 ) -> Chart:
     interval = cluster.interval_seconds
     if subject == "c" and what in ("rate", "lag"):
@@ -116,6 +135,9 @@ def _chart(
         )
 
     how: _How = {"marks": marks_of(cluster, subject, name, since, until), "interval": interval, "explain": explain}
+    if subject == "g" and what == "age":
+        ages = queries.age_history(cluster.pk, name, since, until, min(points, MOST_AGES))
+        return histories.group_age(ages, since, until, **how)
     if subject == "g":
         group = queries.group_history(cluster.pk, name, since, until, points, parts="topic" if what == "lag" else None)
         draw = histories.group_lag if what == "lag" else histories.group_rates
@@ -131,19 +153,15 @@ def _chart(
         return draw_cluster(whole, since, until, **how)
     if subject == "c" and what == "dead_letters":
         return histories.dead_letters(_dead_letters(cluster, since, until, points), since, until, **how)
-    if subject == "c" and what == "rates":
-        busiest = _busiest(cluster)
-        ends = queries.ends_of(cluster.pk, busiest, since, until, points) if busiest else {}
-        return histories.busiest_topics(queries.arrival_history(ends, interval), since, until, **how)
-    if subject == "c" and what == "lags":
-        lags = queries.group_lags(cluster.pk, _furthest_behind(cluster), since, until, points)
-        return histories.worst_lags(lags, since, until, **how)
+    if subject == "c" and what in TOPS:
+        quantity, title, unit = TOPS[what]
+        found = queries.top_curves(cluster.pk, quantity, owners, since, until, points)
+        return histories.beside(title, unit, found, since, until, **how)
     if subject == "c" and what == "disks":
-        found = {
-            node: queries.gauge_history(cluster.pk, queries.Kind.DISK, node, since, until, points)
-            for node in _brokers(cluster)
-        }
-        return histories.disks(found, since, until, marks=how["marks"], explain=explain)
+        found = queries.top_curves(cluster.pk, queries.Quantity.DISK, _brokers(cluster), since, until, points)
+        return histories.beside(
+            "Log size", "bytes", found, since, until, marks=how["marks"], explain=explain, named="broker "
+        )
     if subject == "c":
         cycles = queries.cycle_times(cluster.pk, since, until, points)
         return histories.cycles(cycles, since, until, marks=how["marks"], explain=explain)
@@ -194,23 +212,12 @@ LINES = 5
 """Of a chart of a cluster: more could not be told apart."""
 
 
-def _busiest(cluster: Cluster) -> list[str]:
-    """The topics that get most in the newest cycle; Kafka's own are left out."""
-    now = queries.cluster_at(cluster.pk, cluster.last_cycle) if cluster.last_cycle else None
-    if now is None:
-        return []
-    rates = now.topics.messages_per_second
-    order = np.argsort(np.where(rates.known, rates.values, -1), kind="stable")[::-1]
-    names = [now.topics.names[i] for i in order[: LINES + 10].tolist()]
-    return [name for name in names if not name.startswith("__")][:LINES]
-
-
-def _furthest_behind(cluster: Cluster) -> list[str]:
-    now = queries.cluster_at(cluster.pk, cluster.last_cycle) if cluster.last_cycle else None
-    if now is None:
-        return []
-    order = np.argsort(np.where(now.groups.lag.known, now.groups.lag.values, -1), kind="stable")[::-1]
-    return [now.groups.names[i] for i in order[:LINES].tolist()]
+def _owners(cluster: Cluster, what: str, since: float, until: float) -> list[str]:
+    """The topics or groups with most in the range; Kafka's own topics are left out."""
+    quantity = TOPS[what][0]
+    own = (lambda name: name.startswith("__")) if quantity is queries.Quantity.RATE else None
+    found = queries.top(cluster.pk, quantity, since, until, LINES, skip=own)
+    return [one.owner for one in found]
 
 
 def _brokers(cluster: Cluster) -> list[str]:

@@ -30,6 +30,11 @@ VERDICTS: dict[str, Look] = {
     "no_members": Look("no members", "is-quiet", "i-empty", "e"),
     "falling_behind": Look("falling behind", "is-bad", "i-behind", "b", "↑"),
     "no_progress": Look("no progress", "is-bad", "i-stalled", "b", "!"),
+    "catching_up": Look("catching up", "is-warn", "i-catching", "w", "↓"),
+    "rewound": Look("rewound", "is-warn", "i-back", "w", "!"),
+    "rebalancing": Look("rebalancing too often", "is-warn", "i-warn", "w", "!"),
+    "losing_data": Look("losing data", "is-bad", "i-bad", "b", "!"),
+    "unowned": Look("unowned partitions", "is-bad", "i-stalled", "b", "!"),
     # clusters
     "warn": Look("needs a look", "is-warn", "i-warn", "w", "!"),
     "bad": Look("critical", "is-bad", "i-bad", "b", "!"),
@@ -48,7 +53,6 @@ VERDICTS: dict[str, Look] = {
     "unsilenced": Look("told now", "is-bad", "i-bell"),
     # partitions
     "no_commit": Look("no commit yet", "is-quiet", "i-empty"),
-    "catching_up": Look("catching up", "is-warn", "i-catching"),
     "offline": Look("no leader", "is-bad", "i-bad"),
     "under_replicated": Look("under-replicated", "is-warn", "i-warn"),
     "in_sync": Look("in sync", "is-ok", "i-ok"),

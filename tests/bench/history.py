@@ -21,6 +21,7 @@ import numpy as np
 
 from tests.servers import Postgres, ServerMissingError, free_port
 
+from . import encoding
 from .history_stored import DAY, INTERVAL
 from .lines import Line, at_most, line
 
@@ -35,7 +36,7 @@ def run() -> list[Line]:
         folder = Path(name)
         sqlite = stored("day", folder / "sqlite")
         postgres = _on_postgres(folder)
-        served = _served(folder / "sqlite", sqlite)
+        served, encoded = _served(folder / "sqlite", sqlite)
         prometheus = _prometheus(folder, np.load(folder / "sqlite" / "saved.npy"), sqlite["begin"])
         stored("large", folder / "large")
         large = stored("compact", folder / "large")
@@ -45,6 +46,7 @@ def run() -> list[Line]:
         *_sizes(sqlite, postgres),
         *_ingest(sqlite, postgres),
         *_reads(sqlite, postgres, served, prometheus),
+        *encoded,
         *_months(month, sqlite),
         *_compaction(sqlite, postgres, large),
         *_growth(demo, sqlite, month),
@@ -117,8 +119,9 @@ def _running(command: list[str], port: int, ready: str, environment: dict[str, s
         process.wait(20)
 
 
-def _served(folder: Path, day: dict[str, Any]) -> dict[str, float]:
-    """The chart of a topic from the web process, as a page asks for it and as many points as it may ask for."""
+def _served(folder: Path, day: dict[str, Any]) -> tuple[dict[str, float], list[Line]]:
+    """The chart of a topic from the web process, as a page asks for it and as many points as it may ask for; and what
+    its two encodings cost."""
     port, begin = free_port(), day["begin"]
     environment = {**os.environ, "STREAMGAUGE_DATA_DIR": str(folder), "STREAMGAUGE_OPEN_READ_ONLY": "1"}
     environment.pop("DATABASE_URL", None)
@@ -128,8 +131,9 @@ def _served(folder: Path, day: dict[str, Any]) -> dict[str, float]:
         found = {}
         for name, points in (("chart", 600), ("samples", 2000)):
             query = urlencode({"subject": "t", "name": TOPIC, "what": "rate", **span, "points": points})
-            found[name] = asked.median(f"/clusters/{SLUG}/series/?{query}")
-        return found
+            found[name] = asked.median(f"/clusters/{SLUG}/series/?{query}&format=columns")
+        both = [asked.once(f"/clusters/{SLUG}/series/?{query}&format={one}") for one in ("json", "columns")]
+    return found, encoding.lines(*both)
 
 
 def _prometheus(folder: Path, saved: np.ndarray, begin: float) -> dict[str, float] | None:
@@ -230,6 +234,7 @@ def _reads(
         at_most("the same, PostgreSQL", postgres["two_hours_ms"] if postgres else None, _unit("ms", postgres), 25),
         at_most("10 000-series sum over 24 h, out of minutes", sqlite["sum_ms"], "ms", 1000),
         line("10 000 series over 24 h, every sample read and added", sqlite["sum_of_samples_ms"], "ms"),
+        line("the 5 busiest of 100 topics over 24 h, nothing kept in memory", sqlite["top_ms"], "ms"),
     ]
 
 

@@ -108,7 +108,12 @@ def table_bytes(*models: Any) -> int:
     names = [model._meta.db_table for model in models]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SELECT sum(pg_total_relation_size(to_regclass(n))) FROM unnest(%s::text[]) n", [names])
+            cursor.execute(
+                "WITH named AS (SELECT to_regclass(n)::oid AS oid FROM unnest(%s::text[]) n) "
+                "SELECT sum(pg_total_relation_size(oid)) FROM "
+                "(SELECT oid FROM named UNION SELECT inhrelid FROM pg_inherits WHERE inhparent IN (TABLE named)) parts",
+                [names],
+            )
             return int(cursor.fetchone()[0])
         places = ",".join(["%s"] * len(names))
         cursor.execute(f"SELECT name FROM sqlite_master WHERE tbl_name IN ({places})", names)
@@ -214,10 +219,19 @@ def day() -> dict[str, Any]:
     out["chart_ms"] = milliseconds(lambda: queries.topic_history(one.pk, "topic-00004", begin, end))
     out["samples_ms"] = milliseconds(lambda: queries.topic_history(one.pk, "topic-00004", begin, end, 2000))
     out["sum_ms"] = milliseconds(lambda: queries.cluster_history(one.pk, begin, end))
+    out["top_ms"] = milliseconds(lambda: _top_anew(one.pk, begin, end), 5)
     out["sum_of_samples_ms"] = milliseconds(lambda: _sum_of_samples(one.pk, traffic.names, begin, end), 1)
     if connection.vendor == "sqlite":
         np.save(Path(os.environ["STREAMGAUGE_DATA_DIR"]) / "saved.npy", saved[: int(DAY / INTERVAL)])
     return out
+
+
+def _top_anew(pk: int, since: float, until: float) -> None:
+    from collectors.history import queries
+    from collectors.history.cache import clear_caches
+
+    clear_caches()
+    assert len(queries.top(pk, queries.Quantity.RATE, since, until, 5)) == 5
 
 
 def _sum_of_samples(pk: int, topics: list[str], since: float, until: float) -> float:

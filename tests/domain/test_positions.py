@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
-from collectors.domain.verdicts import positions
+from collectors.domain.positions import positions
 from collectors.domain.window import Window
 
 START, STEP, COUNT = 1_000.0, 5.0, 60

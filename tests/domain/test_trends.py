@@ -78,8 +78,8 @@ def test_a_rush_is_seen_within_half_a_minute_and_said_until_it_is_over(commit_se
     assert set(said[first:]) == {Verdict.FALLING_BEHIND}, "without a word between, or no hold would be reached"
     assert "while 960/s arrive" in shop.sentence
     after = shop.run(60, 120)
-    assert Verdict.OK in after[:5]
-    assert set(after[after.index(Verdict.OK) :]) == {Verdict.OK}
+    assert Verdict.CATCHING_UP in after[:5]
+    assert set(after[after.index(Verdict.CATCHING_UP) :]) == {Verdict.CATCHING_UP}
     assert shop.sentence.startswith("Catching up: reads ")
 
 

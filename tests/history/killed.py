@@ -21,7 +21,7 @@ def main(kills: int, seed: int) -> int:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
-    random_ = random.Random(seed)
+    random_, begin = random.Random(seed), time.monotonic()
     whole, done = _round("whole", 0, random_, None), 0
     struck = 0
     for turn in range(kills):
@@ -33,6 +33,9 @@ def main(kills: int, seed: int) -> int:
             return 1
         done += result[0]
         struck += result[1]
+        print(
+            f"{done} of {kills} kills, {struck} in time, {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True
+        )
     print(f"{done} kills, {struck} of them before the work was done; nothing lost, nothing doubled")
     return 0 if struck * 3 >= done else 1
 

@@ -29,4 +29,4 @@ def test_ten_kills_in_compaction_lose_and_double_nothing(tmp_path: Path) -> None
 
 @pytest.mark.long
 def test_two_hundred_kills_in_compaction_lose_and_double_nothing(tmp_path: Path) -> None:
-    assert "200 kills" in kill(200, tmp_path, seconds=3000)
+    assert "200 kills" in kill(200, tmp_path, seconds=7200)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from collectors.domain.verdicts import Verdict
-from collectors.history import compaction, curves, folding, histories, queries, ranges, rolling, strips
+from collectors.history import compaction, curves, folding, histories, matrix, queries, ranges, rolling, strips
 from collectors.history.cache import clear_caches
-from collectors.history.families import MILLI, TOTAL, Family
+from collectors.history.families import FIRST_VERDICTS, MILLI, TOTAL, VERDICTS, Family, Rolled
 from collectors.history.kinds import Kind
 from collectors.models import Rollup, RollupFrame, RollupState
 from dashboard.pages.days import VerdictDay
@@ -251,3 +251,18 @@ def test_points_are_a_stretch_apart_at_least() -> None:
     assert strips.resolution_for(7 * 86_400, 600) == 600
     assert strips.resolution_for(90 * 86_400, 600) == 3600
     assert ranges.NEW_SECONDS > 60
+
+
+def test_a_rollup_from_when_there_were_six_verdicts_is_read_and_joined_with_a_newer_one() -> None:
+    newer = Rolled.empty(Family.GROUP, (3,))
+    newer.shares[Verdict.NO_PROGRESS] = [1, 2, 3]
+    newer.shares[Verdict.UNOWNED] = 4
+    values, known = newer.rows()
+    assert len(newer.shares) == VERDICTS > FIRST_VERDICTS
+    older_values, older_known = values[: FIRST_VERDICTS - VERDICTS], known[: FIRST_VERDICTS - VERDICTS]
+    body = matrix.encode(matrix.Matrix(older_values, older_known, np.ones(older_values.shape, dtype=np.bool_)))
+    older, _ = folding.decode(Family.GROUP, body, 3)
+    assert older.shares[Verdict.NO_PROGRESS].tolist() == [1, 2, 3]
+    assert not older.shares[FIRST_VERDICTS:].any(), "nothing was called by a word that was not there"
+    both = Rolled.joined(Family.GROUP, [older, newer])
+    assert both.shares[Verdict.UNOWNED].tolist() == [0, 0, 0, 4, 4, 4]

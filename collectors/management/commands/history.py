@@ -1,4 +1,4 @@
-"""What is stored of a cluster: show it, check it, take it out as CSV and in again, say what it will take."""
+"""What is stored of a cluster: show it, check it, take it out as CSV or Parquet and in again, say what it will take."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from collectors.domain import words
-from collectors.history import exchange, forecast
+from collectors.history import exchange, forecast, parquet
 from collectors.history.kinds import Kind
 from collectors.models import Cluster
 
@@ -30,13 +30,15 @@ class Command(BaseCommand):
             action = actions.add_parser(name, help=text)
             action.add_argument("cluster", nargs="?", help="slug; all clusters without it")
         for name, text in (
-            ("export", "samples as CSV"),
+            ("export", "samples as CSV, or as Parquet into a file named so"),
             ("import", "what export wrote, into a cluster without samples"),
         ):
             action = actions.add_parser(name, help=text)
             action.add_argument("cluster")
             action.add_argument("kind", choices=[kind.value for kind in Kind])
-            action.add_argument("--file", help="a file instead of the terminal's input or output")
+            action.add_argument(
+                "--file", help="a file instead of the terminal's input or output; one that ends in .parquet is Parquet"
+            )
             if name == "export":
                 action.add_argument("--owner", action="append", help="a topic, group or broker; may be given again")
                 action.add_argument("--from", dest="since", help="ISO 8601, UTC unless it says otherwise")
@@ -100,23 +102,34 @@ class Command(BaseCommand):
     def _export(self, cluster: Cluster, options: dict[str, Any]) -> None:
         since = _parsed(options["since"], 0.0)
         until = _parsed(options["until"], 4e9)
-        with ExitStack() as stack:
-            name = options["file"]
-            out = stack.enter_context(Path(name).open("w", encoding="utf-8", newline="")) if name else sys.stdout
-            rows = exchange.export(
-                cluster.pk, Kind(options["kind"]), out, since=since, until=until, owners=options["owner"]
-            )
+        kind, owners, name = Kind(options["kind"]), options["owner"], options["file"]
+        if is_parquet(name):
+            try:
+                rows = exchange.export_parquet(cluster.pk, kind, Path(name), since=since, until=until, owners=owners)
+            except parquet.MissingError as error:
+                raise CommandError(str(error)) from None
+        else:
+            with ExitStack() as stack:
+                out = stack.enter_context(Path(name).open("w", encoding="utf-8", newline="")) if name else sys.stdout
+                rows = exchange.export(cluster.pk, kind, out, since=since, until=until, owners=owners)
         self.stderr.write(f"{rows} rows")
 
     def _import(self, cluster: Cluster, options: dict[str, Any]) -> None:
-        with ExitStack() as stack:
-            name = options["file"]
-            source = stack.enter_context(Path(name).open(encoding="utf-8", newline="")) if name else sys.stdin
-            try:
-                cycles = exchange.load(cluster, Kind(options["kind"]), source)
-            except exchange.ExchangeError as error:
-                raise CommandError(str(error)) from None
+        kind, name = Kind(options["kind"]), options["file"]
+        try:
+            if is_parquet(name):
+                cycles = exchange.load_parquet(cluster, kind, Path(name))
+            else:
+                with ExitStack() as stack:
+                    source = stack.enter_context(Path(name).open(encoding="utf-8", newline="")) if name else sys.stdin
+                    cycles = exchange.load(cluster, kind, source)
+        except (exchange.ExchangeError, parquet.MissingError) as error:
+            raise CommandError(str(error)) from None
         self.stderr.write(f"{cycles} cycles; they are compacted and rolled up by the running instance")
+
+
+def is_parquet(name: str | None) -> bool:
+    return bool(name) and str(name).lower().endswith(".parquet")
 
 
 def _size(size: float | None) -> str:

@@ -1,0 +1,195 @@
+"""One group in its window, looked at closely: what its sentence, its evidence and its likely cause are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import words
+from .causes import Hot, Situation, Stuck
+from .numbers import NO_COMMIT, Numbers
+from .positions import Positions, positions
+from .rates import rate_per_second
+from .skew import times_even
+from .trends import recent_rows
+from .verdicts import UNOWNED_SECONDS, GroupRow, Verdict
+from .window import Window
+
+PAST_END_SAMPLES = 2
+"""A commit past the end in one sample alone may be a race."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """`owners` names the member of each (topic, partition), as far as it was asked for; `lost` are the records between
+    commits and log starts that the group can no longer read (None: not known)."""
+
+    row: GroupRow
+    window: Window
+    verdict: Verdict
+    owners: Mapping[tuple[str, int], str]
+    reason: str
+    lost: int | None
+
+    @cached_property
+    def where(self) -> slice:
+        return self.window.layout.slice_of(self.row.name)
+
+    @cached_property
+    def facts(self) -> Positions:
+        return positions(self.window, self.where)
+
+    @property
+    def keys(self) -> list[tuple[str, int]]:
+        layout = self.window.layout
+        return list(zip(layout.topics[self.where], layout.partitions[self.where].tolist(), strict=True))
+
+    @cached_property
+    def waiting(self) -> int:
+        """Records that wait and can still be read."""
+        return max(0, int(self.facts.lag[self.facts.known].sum()) - (self.lost or 0))
+
+    def rates(self, rows: slice = slice(None)) -> tuple[float | None, float | None]:
+        """(read, arriving) records per second over these samples; None where not known."""
+        committed, committed_known, end, end_known = self.arrays
+        times, has_commit = self.window.times[rows], committed_known & (committed != NO_COMMIT)
+        read = _sum(rate_per_second(times, committed[rows], has_commit[rows]))
+        return read, _sum(rate_per_second(times, end[rows], end_known[rows]))
+
+    @cached_property
+    def arrays(self) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.int64], NDArray[np.bool_]]:
+        return self.window.arrays(self.where)
+
+    @cached_property
+    def speeds(self) -> tuple[float | None, float | None]:
+        """(read, arriving) over the whole window."""
+        return self.rates()
+
+    @property
+    def recent(self) -> slice:
+        return slice(recent_rows(self.window.times), None)
+
+    @cached_property
+    def beyond(self) -> NDArray[np.int64]:
+        """By how much the commit lies past the log end; 0 where it does not, or one of them is not known."""
+        committed, committed_known, end, end_known = (array[-1] for array in self.arrays)
+        past: NDArray[np.int64] = np.maximum(committed - end, 0) * (committed_known & end_known)
+        return past
+
+    def past_end(self, at: int) -> str:
+        """Why the commit of one position lies past the log end: a race of readings, a shorter log, a reset.
+
+        Commits are read before log ends, so that it cannot be what was read meanwhile; a follower that became leader
+        may know an older end for a moment.
+        """
+        committed, committed_known, end, end_known = (array[:, at] for array in self.arrays)
+        rows = np.flatnonzero(committed_known & end_known)
+        ends, commits = end[rows], committed[rows]
+        if (np.diff(ends) < 0).any():
+            return "the log became shorter: truncated after a change of leaders, or the topic was made anew"
+        if (commits > ends).sum() < PAST_END_SAMPLES:
+            return "perhaps only a reading between two leaders"
+        jumped = np.flatnonzero(commits[1:] > ends[1:])
+        if len(jumped) and commits[jumped[0]] <= ends[jumped[0]]:
+            return "the offset was set there, by a reset"
+        return "since before what is looked back on: set there, or of another topic of that name"
+
+    @cached_property
+    def still(self) -> NDArray[np.bool_]:
+        """Where records wait and no commit moved since a sample or more."""
+        return self.facts.known & (self.facts.lag > 0) & (self.facts.samples_since > 0)
+
+    @cached_property
+    def unowned(self) -> NDArray[np.bool_]:
+        """Partitions that no member has, of topics of which members have others."""
+        read = {topic for topic, _ in self.owners}
+        told = self.facts.unowned_seconds >= UNOWNED_SECONDS
+        if self.owners:
+            told |= np.array([topic in read and (topic, p) not in self.owners for topic, p in self.keys], np.bool_)
+        return told & ((self.facts.lag > 0) | self.facts.uncommitted)
+
+    @cached_property
+    def hot(self) -> tuple[Hot | None, int]:
+        """The hottest of the partitions that the group reads, by the newest records, and how many are hot."""
+        _, _, end, end_known = self.arrays
+        first = recent_rows(self.window.times)
+        if len(end) - first < 2:
+            return None, 0
+        layout = self.window.layout
+        topics, partitions = layout.topics[self.where], layout.partitions[self.where]
+        names, topic_of = np.unique(np.array(topics, dtype=object), return_inverse=True)
+        step = end[-1] - end[first]
+        records = Numbers(np.maximum(step, 0), end_known[-1] & end_known[first] & (step >= 0))
+        times = times_even(records, topic_of.astype(np.int64), len(names))
+        hot = np.flatnonzero(times.known & (times.values > 1))
+        if not len(hot):
+            return None, 0
+        worst = int(hot[np.argmax(times.values[hot])])
+        came = int(step[topic_of == topic_of[worst]].sum())
+        topic, partition = topics[worst], int(partitions[worst])
+        waits = int(self.facts.lag.sum())
+        return (
+            Hot(
+                partition=name_of(topic, partition),
+                share=int(step[worst]) / came,
+                owner=words.visible(self.owners.get((topic, partition), "")),
+                backlog=int(self.facts.lag[worst]) / waits if waits else 0.0,
+            ),
+            len(hot),
+        )
+
+    @property
+    def situation(self) -> Situation:
+        """What the table of causes asks about."""
+        consumed, arriving = self.rates(self.recent)
+        third = max(2, len(self.window.samples) // 3)
+        keys, offsets = self.keys, self.arrays[0][-1]
+        stuck = np.flatnonzero(self.still)
+        moves = self.facts.known & ~self.still & (self.facts.samples_since == 0) & self._moved
+        facts = self.facts
+        start = self.window.samples[-1].start
+        went_back = facts.rewound_from > facts.rewound_to
+        went_to_start = False
+        if went_back.any() and start is not None:
+            begins = start.take(self.where)
+            went_to_start = bool((begins.known & (facts.rewound_to <= begins.values))[went_back].all())
+        return Situation(
+            verdict=self.verdict,
+            members=self.row.members,
+            partitions=len(facts.known),
+            consumed=consumed,
+            arriving=arriving,
+            arriving_before=self.rates(slice(0, third))[1],
+            stuck=tuple(
+                Stuck(name_of(*keys[i]), int(offsets[i]), words.visible(self.owners.get(keys[i], "")))
+                for i in stuck.tolist()
+            ),
+            moving_owners=frozenset(
+                words.visible(self.owners[keys[i]]) for i in np.flatnonzero(moves).tolist() if keys[i] in self.owners
+            ),
+            hot=self.hot[0],
+            is_storm=self.row.is_storm,
+            trouble=self.reason,
+            lost=self.lost,
+            went_to_start=went_to_start,
+        )
+
+    @property
+    def _moved(self) -> NDArray[np.bool_]:
+        """Positions whose commit is another than when the window began."""
+        committed, known = self.arrays[0], self.arrays[1]
+        moved: NDArray[np.bool_] = (committed[-1] != committed[0]) & known[-1] & known[0]
+        return moved
+
+
+def name_of(topic: str, partition: int) -> str:
+    """A partition as people write it: "orders-3"."""
+    return f"{words.visible(topic)}-{partition}"
+
+
+def _sum(rates: Numbers) -> float | None:
+    return float(rates.values[rates.known].sum()) if rates.known.any() else None
