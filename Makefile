@@ -6,7 +6,7 @@ ARGS ?=
 # Where an environment forbids bytecode files, each start would compile all modules again: 8 s.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help install demo up check lint test test-brokers test-long bench bench-history screenshots clean
+.PHONY: help install demo up check lint test test-brokers test-long bench bench-history bench-truth screenshots clean
 
 help:
 	@echo "make demo         a real three-node Kafka, traffic, collectors and the web app in one process"
@@ -17,6 +17,7 @@ help:
 	@echo "make up           docker/compose.yaml: web, worker, beat, PostgreSQL, Valkey, a demo Kafka, Prometheus, Grafana"
 	@echo "make bench        measures, prints tables, writes var/bench/*.json"
 	@echo "make bench-history  of these, what history costs and how fast it is read"
+	@echo "make bench-truth    lag, times and verdicts against consumers that know them, on a real Kafka: five minutes"
 	@echo "make screenshots  makes the pictures of the README from a running demo"
 
 install:
@@ -79,6 +80,9 @@ bench: install
 
 bench-history: install
 	$(RUN) -m tests.bench history
+
+bench-truth: install
+	$(RUN) -m tests.bench truth
 
 screenshots: install
 	$(RUN) -m tests.screenshots

@@ -4,6 +4,7 @@ order, each cycle in one transaction, by who holds the cluster's lease."""
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+UNANSWERED_SECONDS = 30.0
 WAITING_CYCLES = 720
 WAITING_POSITIONS = 4_000_000
 """About 40 MB: what was seen and could not be stored is kept in memory up to these bounds."""
@@ -297,7 +299,7 @@ class Waiting:
             refused = {k: why for k, why in refused.items() if k not in {"metadata", "groups"} | partly}
             rights = rights_of(
                 state.sight,
-                asked=state.asked,
+                asked=state.asked - _unanswered(state),
                 refused=refused,
                 topics=len(state.metadata.topics) - len(hidden) + state.metadata.left_out,
                 groups=len(groups) - len(state.hidden_groups) + state.groups_left_out,
@@ -380,6 +382,13 @@ class Waiting:
         """The survey's errors stand until its next try; they count once."""
         old = self._stored.errors if self._stored is not None else ()
         return [error for error in seen.errors if error not in state.errors or error not in old]
+
+
+def _unanswered(state: SurveyState) -> set[str]:
+    """Parts that failed for now, with nothing of them answered: that says nothing of a right, neither that it is there
+    nor that it is not. Topics and groups are judged by what is listed."""
+    failed = {error.part for error in state.errors if error.reason not in LASTING} - {"metadata", "groups"}
+    return {part for part in failed if state.ages.get(part, math.inf) > UNANSWERED_SECONDS}
 
 
 def _bears_on_rights(state: SurveyState) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from . import words
 from .numbers import NO_COMMIT, Numbers
 
 Floats = NDArray[np.float64]
@@ -229,3 +230,10 @@ def oldest_by_owner(ages: Ages, counted: Bools, owners: Ints, count: int) -> tup
     all_known = np.logical_and.reduceat(known, first)
     out.method[of] = np.where(all_known, ages.method[picked], int(Method.UNKNOWN))
     return out, worst
+
+
+def said_bounds(low: float, high: float) -> str:
+    """The error bar in words: "5 s to 10 s", "at least 3 min"."""
+    if not np.isfinite(high):
+        return f"at least {words.duration(low)}"
+    return f"{words.duration(low)} to {words.duration(high)}"

@@ -20,6 +20,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from . import words
 from .ages import Ages, Method
 from .numbers import Numbers
 
@@ -78,7 +79,7 @@ _BECAUSE = {
     Outcome.OUTREAD: "it reads as fast as deletion comes",
     Outcome.NO_COMMIT: "no offset was ever committed here",
     Outcome.NOT_ANSWERED: "the commit or the log end was not answered",
-    Outcome.SETTINGS_HIDDEN: "the topic's retention is not visible to this login, and its log start has not moved",
+    Outcome.SETTINGS_HIDDEN: "the topic's retention settings are not known, and its log start stands",
     Outcome.AGE_UNKNOWN: "how old the oldest unread record is, is not known",
     Outcome.RATE_UNKNOWN: "how fast records come, or how large they are, is not known",
     Outcome.BY_TIME: "retention.ms against the age of the oldest unread record",
@@ -268,3 +269,10 @@ def soonest_by_owner(found: Countdowns, counted: Bools, owners: Ints, count: int
         confidence[of] = found.confidence[picked]
         at_stake[of] = np.add.reduceat(np.where(numbers, found.at_stake[at], 0), first)
     return Countdowns(seconds, outcome, confidence, at_stake), worst
+
+
+def said(outcome: Outcome, seconds: float) -> str:
+    """A countdown in a word or two: "23 h", "never", "unknown", "lost already"."""
+    if outcome is Outcome.OVERTAKEN:
+        return "lost already"
+    return words.duration(seconds) if outcome.is_number else outcome.word

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from . import words
+
+GAIN_SHARE = 0.02
 DRAIN_STEPS = 3
 """Steps since the highest lag that a pace is told from."""
 
@@ -36,3 +39,30 @@ def drain(times: NDArray[np.float64], lag: NDArray[np.int64], whole: NDArray[np.
     if steps < DRAIN_STEPS or fallen <= 0 or seconds <= 0:
         return None
     return Drain(float(lag[-1]) * seconds / fallen, fallen / seconds, peak)
+
+
+@dataclass(frozen=True, slots=True)
+class DrainEstimate:
+    """Lag over (consume rate - arrival rate). `seconds` is None where `because` says why there is none."""
+
+    seconds: float | None
+    because: str = ""
+
+    @property
+    def said(self) -> str:
+        return words.duration(self.seconds) if self.seconds is not None else self.because
+
+
+def drain_estimate(lag: float | None, consumed: float | None, arriving: float | None) -> DrainEstimate:
+    """How long until nothing waits at the rates of now, records and records per second; "not draining" is a value.
+
+    What is read beyond what arrives must be more than GAIN_SHARE of it: less is the sawtooth of commits.
+    """
+    if lag is None or consumed is None or arriving is None:
+        return DrainEstimate(None, "unknown")
+    if lag == 0:
+        return DrainEstimate(0.0)
+    gain = consumed - arriving
+    if gain <= GAIN_SHARE * max(consumed, arriving):
+        return DrainEstimate(None, "not draining")
+    return DrainEstimate(lag / gain)

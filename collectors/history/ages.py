@@ -41,7 +41,7 @@ from .selection import Member, Selection, by_topic, fetch, members_of
 
 Ints = NDArray[np.int64]
 
-DENSE_CYCLES = 16
+DENSE_CYCLES = 24
 LADDER_CYCLES = 4_096
 """How far back the ladder goes; frames are compacted before, and what was compacted is read by topic."""
 TOPICS_A_CYCLE = 8
@@ -65,13 +65,23 @@ class AgesNow:
     brackets: Brackets  # (m,) where in time each of them was passed by the log end
     groups: Ages  # by ClusterNow.groups.names: the oldest position
     worst: Ints  # that position; -1 where there is none
+    pairs: Ages  # by the gt_ arrays of ClusterNow.groups: the oldest position of a group on one topic
 
 
 _results: LeastRecent[tuple[int, int, float], AgesNow] = LeastRecent(
     3_000_000, lambda one: 12 * len(one.unread) + 2_000
 )
-_anchors: dict[int, tuple[Layout, AgesNow]] = {}
-"""By cluster: the newest that was found, whose brackets hold for every commit that has not moved since."""
+
+
+@dataclass(slots=True)
+class _Anchor:
+    """The newest that was found of a cluster: its brackets hold for every commit that has not moved since."""
+
+    layout: Layout | None = None
+    found: AgesNow | None = None
+
+
+_anchors: LeastRecent[int, _Anchor] = LeastRecent(200)
 _turns: dict[int, threading.Lock] = {}
 
 
@@ -84,9 +94,9 @@ def ages_at(now: ClusterNow) -> AgesNow:
             found = _results.get(key)
             if found is None:
                 found = _results.put(key, _compute(now))
-                kept = _anchors.get(now.cluster_id)
-                if kept is None or kept[1].taken_at < found.taken_at:
-                    _anchors[now.cluster_id] = (now.committed.layout, found)
+                anchor = _anchors.put(now.cluster_id, _Anchor())
+                if anchor.found is None or anchor.found.taken_at < found.taken_at:
+                    anchor.layout, anchor.found = now.committed.layout, found
     return found
 
 
@@ -102,8 +112,7 @@ def ages_of(now: ClusterNow, group: str) -> AgesNow:
         return found
     topics = stored(now.committed.layout).topic_numbers[found.waiting[wide]]
     brackets = found.brackets.copy()
-    for number in np.unique(topics)[:TOPICS_OF_A_GROUP].tolist():
-        _look_closer(now, found.waiting, brackets, wide[topics == number])
+    _look_closer(now, found.waiting, brackets, wide[np.isin(topics, np.unique(topics)[:TOPICS_OF_A_GROUP])])
     return _result(now, found.unread, found.waiting, brackets)
 
 
@@ -125,9 +134,8 @@ def _compute(now: ClusterNow) -> AgesNow:
         open_ended = np.where(brackets.has_after, brackets.by - brackets.after, np.inf)[wide]
         widest = np.zeros(len(stored(layout).topic_names))
         np.maximum.at(widest, topics[wide], open_ended)
-        for number in np.argsort(-widest, kind="stable")[:TOPICS_A_CYCLE].tolist():
-            if widest[number] > 0:
-                _look_closer(now, waiting, brackets, wide[topics[wide] == number])
+        chosen = np.argsort(-widest, kind="stable")[:TOPICS_A_CYCLE]
+        _look_closer(now, waiting, brackets, wide[np.isin(topics[wide], chosen)])
     return _result(now, unread, waiting, brackets)
 
 
@@ -139,7 +147,9 @@ def _result(now: ClusterNow, unread: Numbers, waiting: Ints, brackets: Brackets)
     numbers = now.committed.numbers
     counted = ~(numbers.known & (numbers.values == NO_COMMIT))
     groups, worst = oldest_by_owner(ages, counted, owners, len(now.groups.names))
-    return AgesNow(now.taken_at, unread, ages, waiting, brackets, groups, worst)
+    firsts, runs = stored(layout).pairs
+    pairs, _ = oldest_by_owner(ages, counted, runs, len(firsts))
+    return AgesNow(now.taken_at, unread, ages, waiting, brackets, groups, worst, pairs)
 
 
 def _is_wide(brackets: Brackets, interval: float) -> NDArray[np.bool_]:
@@ -150,11 +160,10 @@ def _is_wide(brackets: Brackets, interval: float) -> NDArray[np.bool_]:
 
 def _reuse(now: ClusterNow, layout: Layout, waiting: Ints, brackets: Brackets) -> Ints:
     """Take the brackets of commits that have not moved; the others (j,), places in `waiting`."""
-    kept = _anchors.get(now.cluster_id)
-    every = np.arange(len(waiting))
-    if kept is None or kept[1].taken_at > now.taken_at or not len(waiting) or not len(kept[1].waiting):
-        return every
-    before, ages = kept
+    anchor = _anchors.get(now.cluster_id) or _Anchor()
+    before, ages = anchor.layout, anchor.found
+    if before is None or ages is None or ages.taken_at > now.taken_at or not len(waiting) or not len(ages.waiting):
+        return np.arange(len(waiting))
     place = np.full(len(before), -1, dtype=np.int64)
     place[ages.waiting] = np.arange(len(ages.waiting))
     at = stored(before).positions_of(stored(layout))[waiting] if len(before) else np.full(len(waiting), -1)
@@ -201,7 +210,7 @@ def _reader(column: Column, own: layouts.StoredLayout, positions: Ints) -> Calla
 
 
 def _look_closer(now: ClusterNow, waiting: Ints, brackets: Brackets, mine: Ints) -> None:
-    """Narrow the brackets of one topic (j, of m) by the samples within them, or before them."""
+    """Narrow some brackets (j, of m) by the samples within them, or before them."""
     topics, partitions = now.committed.layout.topics, now.committed.layout.partitions
     members = [(topics[at], topics[at], int(partitions[at])) for at in waiting[mine].tolist()]
     part = brackets.take(mine)

@@ -53,36 +53,35 @@ class _Setting:
 
 _Version = tuple[datetime | None, int, bool]
 _HIDDEN = _Setting(None, None, None)
-_results: LeastRecent[tuple[object, ...], CountdownsNow] = LeastRecent(
+_results: LeastRecent[tuple[int, int, float], CountdownsNow] = LeastRecent(
     3_000_000, lambda one: 8 * len(one.positions) + 2_000
 )
-_settings: dict[int, tuple[_Version, dict[str, _Setting]]] = {}
+_settings: LeastRecent[tuple[int, _Version], dict[str, _Setting]] = LeastRecent(100)
 _turns: dict[int, threading.Lock] = {}
 
 
 def countdowns_at(now: ClusterNow, ages: AgesNow | None = None) -> CountdownsNow:
     """Countdowns of all positions and groups; five queries a cycle at most. `ages`: better ones than `ages_at`'s."""
-    version = _version(now.cluster_id)
     if ages is not None:
-        return _compute(now, ages, version)
-    key = (now.cluster_id, now.cycle, now.taken_at, *version)
+        return _compute(now, ages)
+    key = (now.cluster_id, now.cycle, now.taken_at)
     found = _results.get(key)
     if found is None:
         with _turns.setdefault(now.cluster_id, threading.Lock()):
             found = _results.get(key)
             if found is None:
-                found = _results.put(key, _compute(now, ages_at(now), version))
+                found = _results.put(key, _compute(now, ages_at(now)))
     return found
 
 
-def _compute(now: ClusterNow, ages: AgesNow, version: _Version) -> CountdownsNow:
+def _compute(now: ClusterNow, ages: AgesNow) -> CountdownsNow:
     layout = now.committed.layout
     own = stored(layout)
     committed = now.committed.numbers
     has_commit = committed.known & (committed.values != NO_COMMIT)
     start = gather(now.start.numbers, stored(now.start.layout).positions_by_topic(own))
     size = gather(now.size.numbers, stored(now.size.layout).positions_by_topic(own))
-    settings = _settings_of(now.cluster_id, version)
+    settings = _settings_of(now.cluster_id)
     by_topic = [settings.get(topic, _HIDDEN) for topic in own.topic_names]
     of = own.topic_numbers
     retention = Retention(
@@ -144,16 +143,16 @@ def _version(cluster_id: int) -> _Version:
     return found["newest"], int(found["count"]), bool(why) and why != NOT_ASKED
 
 
-def _settings_of(cluster_id: int, version: _Version) -> dict[str, _Setting]:
+def _settings_of(cluster_id: int) -> dict[str, _Setting]:
+    version = _version(cluster_id)
     if version[2]:
         return {}  # what was seen before the right went may not be so any more
-    kept = _settings.get(cluster_id)
-    if kept is not None and kept[0] == version:
-        return kept[1]
+    kept = _settings.get((cluster_id, version))
+    if kept is not None:
+        return kept
     rows = Configuration.objects.filter(cluster_id=cluster_id, kind=Configuration.Kind.TOPIC)
     made = {name: _setting(entries) for name, entries in rows.values_list("name", "entries").iterator()}
-    _settings[cluster_id] = version, made
-    return made
+    return _settings.put((cluster_id, version), made)
 
 
 def _setting(entries: dict[str, Any]) -> _Setting:

@@ -60,6 +60,29 @@ DEFAULT_RULES: dict[str, dict[str, Any]] = {
         "recover_seconds": 120.0,
         "severity": "critical",
     },
+    # Half an hour is what a person needs to be woken, look and start a reader. Held, since a reader that restarts
+    # pauses for less. A topic that keeps records for less than half an hour alarms only while its reader stands.
+    "retention_soon": {
+        "name": "Retention overtakes a group soon",
+        "quantity": Quantity.GROUP_COUNTDOWN,
+        "comparison": "<=",
+        "threshold": 1800.0,
+        "recover_level": 2700.0,
+        "hold_seconds": 60.0,
+        "severity": "critical",
+    },
+    # How far behind is too far only the owner of a group knows: a nightly job is a day behind and well. Off until
+    # somebody switches it on, with the threshold and for the groups that it is meant for.
+    "group_far_behind": {
+        "name": "Group is far behind in time",
+        "is_enabled": False,
+        "quantity": Quantity.GROUP_LOG_END_AGE,
+        "comparison": ">=",
+        "threshold": 600.0,
+        "recover_level": 300.0,
+        "hold_seconds": 60.0,
+        "severity": "warning",
+    },
     "partition_skew": {
         "name": "Partition skew",
         "quantity": Quantity.TOPIC_SKEW,

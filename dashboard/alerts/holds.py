@@ -1,7 +1,8 @@
 """What keeps a firing alert from being told for now: a silence, maintenance, or a cause that is told already.
 
-A broker that is down holds back what its replicas lack; a collector that is blind, everything of its cluster. What is
-held back is recorded and shown with the reason. It is told when nothing holds it back any more and it still fires.
+A broker that is down holds back what its replicas lack; records that a group loses, that retention overtakes it soon; a
+collector that is blind, everything of its cluster. What is held back is recorded and shown with the reason. It is told
+when nothing holds it back any more and it still fires.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ UNSILENCED = "unsilenced"
 OUTLIVES_BY = timedelta(seconds=120)
 """How long a broker that is up again still holds back: replicas catch up, and metadata is asked every half minute."""
 _BROKER, _COLLECTOR = Quantity.BROKER_REACH.value, Quantity.COLLECTOR_SILENCE.value
+_LOSS = Quantity.GROUP_RECORDS_LOST.value
+_EXPLAINS = {_BROKER: Quantity.REPLICAS_BEHIND.value, _LOSS: Quantity.GROUP_COUNTDOWN.value}
+"""What a cause says already of the same subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Holds:
 
 def may_hold_back(alert: Alert) -> bool:
     """Whether an alert is of a kind that can be the cause of others."""
-    return alert.rule.quantity in (_BROKER, _COLLECTOR)
+    return alert.rule.quantity in (*_EXPLAINS, _COLLECTOR)
 
 
 def holds_back(cause: Alert, alert: Alert) -> bool:
@@ -69,8 +73,7 @@ def holds_back(cause: Alert, alert: Alert) -> bool:
         return False
     if cause.rule.quantity == Quantity.COLLECTOR_SILENCE:
         return alert.rule.quantity != Quantity.COLLECTOR_SILENCE
-    is_its_replicas = alert.rule.quantity == Quantity.REPLICAS_BEHIND and alert.subject == cause.subject
-    return cause.rule.quantity == Quantity.BROKER_REACH and is_its_replicas
+    return alert.subject == cause.subject and alert.rule.quantity == _EXPLAINS.get(cause.rule.quantity)
 
 
 def at(now: datetime, *, sampled_at: datetime, clusters: Collection[int] | None = None) -> Holds:
@@ -82,7 +85,7 @@ def at(now: datetime, *, sampled_at: datetime, clusters: Collection[int] | None 
     lately = Q(state=Alert.State.RESOLVED, fired_at__isnull=False, resolved_at__gt=sampled_at - OUTLIVES_BY)
     # what a collector that sees again finds is true at once
     causes = Alert.objects.filter(
-        Q(rule__quantity=_BROKER) & (raised | lately) | Q(rule__quantity=_COLLECTOR) & raised
+        Q(rule__quantity=_BROKER) & (raised | lately) | Q(rule__quantity__in=[_COLLECTOR, _LOSS]) & raised
     ).select_related("rule")
     if clusters is not None:
         causes = causes.filter(cluster__in=clusters)

@@ -276,7 +276,7 @@ class Judge:
         opened: dict[int, dict[str, Alert]] = {}
         for alert in Alert.objects.open().filter(cluster=scene.cluster, rule__in=[rule.row.pk for rule in active]):
             opened.setdefault(alert.rule_id, {})[alert.subject] = alert
-        subjects = subjects_of(scene)
+        subjects = subjects_of(scene, active)
         changes: list[Change] = []
         for rule in active:
             if not self._holds_lease():  # a rule with thousands of subjects takes its time

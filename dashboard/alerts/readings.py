@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from collectors.domain.countdown import Outcome
 from collectors.domain.numbers import Numbers
 from collectors.domain.verdicts import Verdict, severities
 from collectors.history.now import ClusterNow
-from collectors.history.queries import lost_since
+from collectors.history.queries import ages_at, countdowns_at, lost_since
 
 SHORTEST_SILENT_INTERVAL_SECONDS = 5.0
 """Three intervals of silence are at least 15 s: a cluster asked every second may miss a few beats."""
@@ -28,6 +29,8 @@ class Quantity(StrEnum):
     GROUP_FALLS_BEHIND = "group_falls_behind"  # 1 for a group with that verdict, else 0
     GROUP_UNREAD_RATE = "group_unread_rate"  # records a second that come to a group without members; 0 with members
     GROUP_RECORDS_LOST = "group_records_lost"  # records deleted before the group read them, since the cycle before
+    GROUP_LOG_END_AGE = "group_log_end_age"  # seconds since the log end stood at the group's oldest committed offset
+    GROUP_COUNTDOWN = "group_countdown"  # seconds until retention deletes what the group has not read; inf for never
     TOPIC_SKEW = "topic_skew"  # times its even share that a topic's hottest partition gets; 1 where none is hot
     DEAD_LETTERS_ARRIVED = "dead_letters_arrived"  # records that came into each dead-letter topic since the last look
     REPLICAS_BEHIND = "replicas_behind"  # partitions of whose replicas this broker's is not in sync
@@ -48,6 +51,8 @@ _KINDS = {
     Quantity.GROUP_FALLS_BEHIND: "group",
     Quantity.GROUP_UNREAD_RATE: "group",
     Quantity.GROUP_RECORDS_LOST: "group",
+    Quantity.GROUP_LOG_END_AGE: "group",
+    Quantity.GROUP_COUNTDOWN: "group",
     Quantity.TOPIC_SKEW: "topic",
     Quantity.DEAD_LETTERS_ARRIVED: "topic",
     Quantity.REPLICAS_BEHIND: "broker",
@@ -158,6 +163,22 @@ def unread_rates(now: ClusterNow) -> Subjects:
 def records_lost(now: ClusterNow, before: ClusterNow | None) -> Subjects:
     """Records that each group has lost since the cycle before."""
     return Subjects(tuple(now.groups.names), lost_since(now, before))
+
+
+def log_end_ages(now: ClusterNow) -> Subjects:
+    """Log-end age of each group; one that is at least so old and not known further is not known."""
+    return Subjects(tuple(now.groups.names), ages_at(now).groups.numbers)
+
+
+def countdowns(now: ClusterNow) -> Subjects:
+    """Seconds until each group loses records, inf for never.
+
+    What is lost already is the business of another rule: the countdown is over.
+    """
+    groups = countdowns_at(now).groups
+    is_over = groups.is_never | (groups.outcome == int(Outcome.OVERTAKEN))
+    seconds = np.where(is_over, np.inf, groups.seconds)
+    return Subjects(tuple(now.groups.names), Numbers(seconds, groups.is_number | is_over))
 
 
 def skew(now: ClusterNow, internal: Collection[str]) -> Subjects:

@@ -11,7 +11,7 @@ from collectors.domain.words import visible
 from collectors.history.now import ClusterNow
 from collectors.models import Member
 
-from . import groupsentences
+from . import groupsentences, timesentences
 from .readings import Quantity, dead_letters, first_offsets
 from .rules import Reason, Transition
 from .scene import Scene, Told
@@ -41,6 +41,10 @@ def wrong(quantity: Quantity, subject: str, scene: Scene, began: Mapping[str, An
         return groupsentences.unread(scene.now, subject)
     if quantity is Quantity.GROUP_RECORDS_LOST:
         return groupsentences.lost(scene, subject)
+    if quantity is Quantity.GROUP_LOG_END_AGE:
+        return timesentences.far_behind(scene.now, subject)
+    if quantity is Quantity.GROUP_COUNTDOWN:
+        return timesentences.soon_lost(scene.now, subject)
     if quantity is Quantity.TOPIC_SKEW:
         return _skewed(scene, subject)
     return _dead_letters_arrived(scene, subject)
@@ -70,6 +74,10 @@ def over(quantity: Quantity, subject: str, scene: Scene, transition: Transition,
         return groupsentences.read_again(scene.now, subject, after, numbers)
     if quantity is Quantity.GROUP_RECORDS_LOST:
         return groupsentences.lost_no_more(scene, subject, transition, began, numbers)
+    if quantity is Quantity.GROUP_LOG_END_AGE:
+        return timesentences.near_again(scene.now, subject, after, numbers)
+    if quantity is Quantity.GROUP_COUNTDOWN:
+        return timesentences.safe_again(scene.now, subject, after, numbers)
     if quantity is Quantity.TOPIC_SKEW:
         return Told(f"No partition of {visible(subject)} is hot any more{after}", numbers)
     return _dead_letters_ended(scene, subject, began, transition, numbers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -58,11 +58,16 @@ def active_rules() -> list[ActiveRule]:
     return active
 
 
-def subjects_of(scene: Scene) -> dict[Quantity, Subjects]:
-    """The readings of a cycle, by quantity; empty for a cycle that did not reach the cluster."""
+def subjects_of(scene: Scene, active: Iterable[ActiveRule]) -> dict[Quantity, Subjects]:
+    """The readings of a cycle, by quantity; empty for a cycle that did not reach the cluster.
+
+    Times are looked for only where a rule that is on asks for them.
+    """
     if scene.now is None:
         return {}
-    return {
+    asked = {rule.quantity for rule in active}
+    times = {Quantity.GROUP_LOG_END_AGE: readings.log_end_ages, Quantity.GROUP_COUNTDOWN: readings.countdowns}
+    return {quantity: read(scene.now) for quantity, read in times.items() if quantity in asked} | {
         Quantity.BROKER_REACH: readings.brokers(scene.now),
         Quantity.REPLICAS_BEHIND: readings.replicas_behind(scene.now, scene.behind),
         Quantity.GROUP_VERDICT: readings.groups(scene.now),

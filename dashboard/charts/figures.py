@@ -251,7 +251,7 @@ def _layout(chart: Chart) -> Json:
             "tickfont": tick_font,
             "nticks": 5,
             "tickformat": _tick_format(chart),
-            "ticksuffix": "B" if chart.unit == "bytes" else "",
+            "ticksuffix": {"bytes": "B", "seconds": " s"}.get(chart.unit, ""),
             "fixedrange": True,
         },
         "shapes": shapes,
@@ -263,6 +263,8 @@ def _tick_format(chart: Chart) -> str:
     """SI prefixes, but for small numbers: "500m" for a half is not what people read."""
     if chart.unit == "bytes":
         return ".3~s"
+    if chart.unit == "seconds":
+        return ",~g"  # 1 200 s and not 1.2 ks
     highest = max((float(np.nanmax(line.values)) for line in chart.lines if not np.isnan(line.values).all()), default=0)
     return "~s" if highest >= 10 else "~g"
 

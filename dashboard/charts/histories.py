@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from collectors.history.queries import (
+    AgeHistory,
     ArrivalHistory,
     Band,
     ClusterHistory,
@@ -32,6 +33,16 @@ def group_lag(
             lines.append(line("", topic, color, history.times, history.gap_before, band, with_band=False))
     gaps = explain(history.times, history.gap_before, history.lag.known)
     return Chart("Lag", "records", since, until, lines, marks, gaps, interval, _step(history.times, interval))
+
+
+def group_age(
+    history: AgeHistory, since: float, until: float, *, marks: Sequence[Mark], interval: float, explain: Explain
+) -> Chart:
+    """Log-end age of the group's oldest partition, between the least and the most that it can have been."""
+    times, breaks = history.times, history.gap_before
+    lines = [line("age", "oldest partition", "s4", times, breaks, history.age)]
+    gaps = explain(times, breaks, history.age.known)
+    return Chart("Log-end age", "seconds", since, until, lines, marks, gaps, interval, _step(times, interval))
 
 
 def group_rates(

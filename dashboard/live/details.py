@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Member, Topic
-from dashboard.live import findings
+from dashboard.live import findings, times
 from dashboard.live.rows import Row, group_row, owners_of, topic_row
 from dashboard.live.sentences import topic_sentence, waiting_sentence
 
@@ -28,6 +29,10 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     members = list(Member.objects.filter(group__cluster=cluster, group__name=name))
     owners = owners_of(members)
     parts = _group_partitions(now, name, owners) if now else []
+    own, by_partition = times.closer(now, name)
+    row |= own
+    for part in parts:
+        part |= by_partition[part["topic"], part["partition"]]
     row["partitions_total"] = len(parts)
     shown = sorted(parts, key=lambda part: -1 if part["lag"] is None else part["lag"], reverse=True)[:PARTITIONS_SHOWN]
     if now is not None:
@@ -36,7 +41,13 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     row["topics_total"], row["topics"] = _topics_read(now, name)
     row["readers"] = [_member(member, parts) for member in members[:MEMBERS_SHOWN]]
     row["points"] = (
-        {"t": now.taken_at, "lag": row["lag"], "arriving": row["arriving"], "consumed": row["consumed"]}
+        {
+            "t": now.taken_at,
+            "lag": row["lag"],
+            "arriving": row["arriving"],
+            "consumed": row["consumed"],
+            "age": row["age"],
+        }
         if now
         else None
     )
@@ -165,12 +176,14 @@ def _readers(now: ClusterNow | None, name: str) -> tuple[int, list[Row]]:
     at = now.topics.index.get(name) if now else None
     if now is None or at is None:
         return 0, []
-    groups = now.groups
+    groups, pairs = now.groups, queries.ages_at(now).pairs
     found = [
         {
             "key": groups.names[int(groups.gt_group[i])],
             "lag_here": groups.gt_lag.at(i),
             "consumed_here": groups.gt_consumed_per_second.at(i),
+            "age_here": times.age_fields(pairs, i)["age"],
+            "age_bounds_here": times.age_fields(pairs, i)["age_bounds"],
         }
         for i in (groups.gt_topic == at).nonzero()[0].tolist()
     ]

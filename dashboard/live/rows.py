@@ -17,7 +17,7 @@ from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict, severities
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
-from dashboard.live import findings, leaders
+from dashboard.live import findings, leaders, times
 from dashboard.live.sentences import ClusterFacts, cluster_sentence, waiting_sentence, why_unknown
 from dashboard.models import Alert
 
@@ -74,7 +74,9 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "coordinator": group.coordinator,
             "described_error": group.described_error,
             "spark": lag,
+            **times.of_group(now, group.name),
         }
+        rows[group.name]["drain"] = times.drain_said(rows[group.name])
     return rows
 
 

@@ -56,13 +56,35 @@ BESIDE_LAG = frozenset({"log_dirs", "quorum", "rights", "topic_configs", "broker
 """Parts of a cycle without which lag is known all the same."""
 
 
+_PLAIN = {
+    "not_leader_for_partition": "it does not lead that partition any more",
+    "not_leader_or_follower": "it does not lead that partition any more",
+    "leader_not_available": "the partition has no leader yet",
+    "fenced_leader_epoch": "the partition has another leader by now",
+    "unknown_leader_epoch": "it has not heard of the newest leader yet",
+    "unknown_topic_or_partition": "it does not know that partition",
+    "unknown_topic_id": "it does not know that topic",
+    "not_coordinator": "another broker coordinates that group by now",
+    "coordinator_not_available": "the group's coordinator is not available yet",
+    "coordinator_load_in_progress": "the group's coordinator is still loading",
+    "replica_not_available": "it has no replica of that partition",
+    "kafka_storage_error": "it cannot read its disk",
+}
+"""What brokers say by the names of the protocol, in words."""
+
+
+def plain_reason(reason: str) -> str:
+    return _PLAIN.get(reason) or reason.replace("_", " ")
+
+
 def why_unknown(errors: Sequence[Mapping[str, Any]]) -> str:
     """The errors of a cycle as a reason: "broker 3: timed out (commits)"; "" without errors that lag could lack."""
     said = []
     for error in [one for one in errors if one.get("part") not in BESIDE_LAG][:2]:
         broker = error.get("broker")
         where = f"broker {broker}: " if broker is not None else ""
-        said.append(f"{where}{error.get('reason', 'failed')} ({str(error.get('part', '')).replace('_', ' ')})")
+        reason, part = plain_reason(str(error.get("reason", "failed"))), str(error.get("part", "")).replace("_", " ")
+        said.append(f"{where}{reason} ({part})")
     return ", ".join(said)
 
 
@@ -111,11 +133,18 @@ def _away(facts: ClusterFacts) -> str:
 def _troubled(facts: ClusterFacts, lead: str) -> str:
     if not facts.troubled:
         return ""
-    verdict = facts.worst_verdict.word.replace("_", " ")
-    first = f"{facts.worst_group}: {verdict}"
+    name, does = facts.worst_group, _DOES.get(facts.worst_verdict, "is not known")
     if facts.troubled == 1:
-        return f"{lead}{first}"
-    return f"{lead}{facts.troubled} of {words.counted(facts.groups, 'group')} need a look; worst is {first}"
+        return f"{lead}{'group' if lead else 'Group'} {name} {does}"
+    return f"{lead}{facts.troubled} of {words.counted(facts.groups, 'group')} need a look, first {name}: it {does}"
+
+
+_DOES = {
+    Verdict.NO_PROGRESS: "makes no progress",
+    Verdict.FALLING_BEHIND: "falls behind",
+    Verdict.NO_MEMBERS: "has no members",
+    Verdict.NOT_COMMITTING: "does not commit",
+}
 
 
 def topic_sentence(row: Mapping[str, Any]) -> tuple[str, str]:

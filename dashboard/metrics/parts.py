@@ -13,11 +13,13 @@ from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from collectors.history.now import ClusterNow
-from collectors.history.queries import cluster_at
+from collectors.history.queries import ages_at, cluster_at, countdowns_at
 
 from . import rows
 from .registry import family
 from .text import Lines, clean_labels, label
+
+COUNTDOWN_STATES = ("known", "never", "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Renderer:
                 self._of_partitions(now, facts)
                 | self._of_topics(now, facts)
                 | self._of_groups(now)
+                | self._of_times(now)
                 | self._of_brokers(now)
             )
         return {family(name).name: lines for name, lines in out.items()}
@@ -116,6 +119,32 @@ class Renderer:
             ),
         }
 
+    def _of_times(self, now: ClusterNow) -> dict[str, bytes]:
+        ages, counts = ages_at(now), countdowns_at(now)
+        names, layout = now.groups.names, now.committed.layout
+        groups = counts.groups
+        states = np.stack([groups.is_number, groups.is_never, ~(groups.is_number | groups.is_never)], axis=1)
+        one_hot = states.astype(np.int64).ravel()
+        at_stake = Numbers(groups.at_stake, groups.is_number | groups.is_never)
+        return {
+            "group_log_end_age_seconds": self._by_group(
+                "group_log_end_age_seconds", names, _tenths(ages.groups.numbers)
+            ),
+            "group_partition_log_end_age_seconds": self._by_group_partition(
+                "group_partition_log_end_age_seconds", layout, _tenths(ages.positions.numbers)
+            ),
+            "group_retention_countdown_seconds": self._by_group(
+                "group_retention_countdown_seconds", names, _tenths(groups.numbers)
+            ),
+            "group_partition_retention_countdown_seconds": self._by_group_partition(
+                "group_partition_retention_countdown_seconds", layout, _tenths(counts.positions.numbers)
+            ),
+            "group_retention_countdown_state": self._by_state(
+                names, Numbers(one_hot, np.ones(len(one_hot), dtype=np.bool_))
+            ),
+            "group_records_at_stake": self._by_group("group_records_at_stake", names, at_stake),
+        }
+
     def _of_brokers(self, now: ClusterNow) -> dict[str, bytes]:
         ids = tuple(str(node) for node in now.brokers.ids)
         reach = now.brokers.reach
@@ -141,6 +170,16 @@ class Renderer:
         words = [label("verdict", verdict.word) for verdict in Verdict]
         lines = self._lines(
             "group_verdict", groups, lambda: [f"{g},{word}" for g in _labels("group", groups) for word in words]
+        )
+        return lines.fill(numbers)
+
+    def _by_state(self, groups: Sequence[str], numbers: Numbers) -> bytes:
+        groups = tuple(groups)
+        words = [label("state", state) for state in COUNTDOWN_STATES]
+        lines = self._lines(
+            "group_retention_countdown_state",
+            groups,
+            lambda: [f"{g},{word}" for g in _labels("group", groups) for word in words],
         )
         return lines.fill(numbers)
 
@@ -242,6 +281,11 @@ def _records_held(now: ClusterNow, topic: str) -> int | None:
     if not (end.known.all() and start.known.all()):
         return None
     return int(np.maximum(end.values - start.values, 0).sum())
+
+
+def _tenths(numbers: Numbers) -> Numbers:
+    """Seconds to a tenth: no sample tells more, and the page is shorter."""
+    return Numbers(np.round(numbers.values, 1), numbers.known)
 
 
 def _nothing_known(column: Column) -> Column:

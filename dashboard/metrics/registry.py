@@ -65,6 +65,17 @@ FAMILIES: tuple[Family, ...] = (
            "of the log, never negative; left out where it is not known."),
     _gauge("group_topic_lag_messages", "cluster group topic", "Lag of the group over all partitions of the topic; "
            "left out unless all of them are known."),
+    _gauge("group_log_end_age_seconds", "cluster group", "How long ago the log end stood at the committed offset, of "
+           "the group's oldest partition; 0 when caught up, left out unless it is known of all.", unit="seconds"),
+    _gauge("group_partition_log_end_age_seconds", "cluster group topic partition", "The same of each partition; left "
+           "out where it is not known.", unit="seconds"),
+    _gauge("group_retention_countdown_seconds", "cluster group", "Time until retention deletes a record that the group "
+           "has not read, the soonest of its partitions; left out where the state is not known.", unit="seconds"),
+    _gauge("group_partition_retention_countdown_seconds", "cluster group topic partition", "The same of each "
+           "partition; left out where it is never or not known.", unit="seconds"),
+    _gauge("group_retention_countdown_state", "cluster group state", "1 for what is said of the group's countdown, 0 "
+           "for the others: known, never, unknown."),
+    _gauge("group_records_at_stake", "cluster group", "Unread records of the partitions that a countdown runs for."),
     _gauge("group_lag_known", "cluster group", "1 if the lag of every partition that the group committed is known, "
            "else 0."),
     _gauge("group_members", "cluster group", "Members of the group; left out where it could not be described."),

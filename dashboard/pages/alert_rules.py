@@ -27,6 +27,9 @@ from . import words
 from .shell import page, shell_of
 
 LONGEST_HOLD_SECONDS = 86_400
+LONGEST_THRESHOLD_SECONDS = 31_622_400
+TIMES = (Quantity.GROUP_LOG_END_AGE, Quantity.GROUP_COUNTDOWN)
+"""Quantities in seconds: how much is too much is for people to say, and the rule's sentence says what they chose."""
 _WORDS = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
 EDITED = ("is_enabled", "hold_seconds", "severity")
 
@@ -37,6 +40,21 @@ class RuleForm(forms.Form):
     is_enabled = forms.BooleanField(required=False)
     hold_seconds = forms.CharField(max_length=20, strip=True)
     severity = forms.CharField(max_length=20)
+    threshold = forms.CharField(max_length=20, strip=True, required=False)
+
+    def clean_threshold(self) -> float | None:
+        typed: str = self.cleaned_data["threshold"]
+        if not typed:
+            return None
+        try:
+            seconds = float(typed.replace(",", "."))
+        except ValueError:
+            raise forms.ValidationError(f"“{typed}” is not a number of seconds: write like 600.") from None
+        if not 1 <= seconds <= LONGEST_THRESHOLD_SECONDS:
+            raise forms.ValidationError(
+                f"“{typed}” is out of range: 1 to {LONGEST_THRESHOLD_SECONDS} (a year) seconds."
+            )
+        return seconds
 
     def clean_hold_seconds(self) -> float:
         typed: str = self.cleaned_data["hold_seconds"]
@@ -82,13 +100,16 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
     rule = _rule(key)
     form = RuleForm(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
-        _change(request, rule, {name: form.cleaned_data[name] for name in EDITED}, "rule changed")
+        fields = {name: form.cleaned_data[name] for name in EDITED} | _threshold(rule, form.cleaned_data["threshold"])
+        _change(request, rule, fields, "rule changed")
         return redirect("alert-rules")
-    typed = form.data if form.is_bound else {"hold_seconds": f"{rule.hold_seconds:g}", "severity": rule.severity}
+    stored = {"hold_seconds": f"{rule.hold_seconds:g}", "severity": rule.severity, "threshold": f"{rule.threshold:g}"}
+    typed = form.data if form.is_bound else stored
     context = {
         "section": "alerts",
         "tab": "rules",
         "rule": rule,
+        "is_time": rule.quantity in TIMES,
         "said": rule_sentence(rule),
         "form": form,
         "typed": typed,
@@ -113,6 +134,15 @@ def reset(request: HttpRequest, key: str) -> HttpResponse:
     else:
         _change(request, rule, default, "rule reset")
     return redirect("alert-rules")
+
+
+def _threshold(rule: Rule, seconds: float | None) -> dict[str, float]:
+    """The threshold typed for a time; the level at which it is over stays in proportion."""
+    if rule.quantity not in TIMES or seconds is None:
+        return {}
+    if rule.recover_level is None or rule.threshold <= 0:
+        return {"threshold": seconds}
+    return {"threshold": seconds, "recover_level": seconds * rule.recover_level / rule.threshold}
 
 
 def as_delivered(rule: Rule) -> dict[str, Any] | None:
@@ -164,6 +194,10 @@ def _condition(rule: Rule) -> str:
             return "records arrive for a group without members" if rule.threshold == 0 else f"unread a second {level}"
         case Quantity.GROUP_RECORDS_LOST:
             return "retention deletes records that a group has not read" if rule.threshold == 0 else f"lost {level}"
+        case Quantity.GROUP_LOG_END_AGE:
+            return f"a group's log-end age is {plain_words.duration(rule.threshold)} or more"
+        case Quantity.GROUP_COUNTDOWN:
+            return f"retention overtakes a group within {plain_words.duration(rule.threshold)}"
         case Quantity.TOPIC_SKEW:
             return f"a partition gets {rule.threshold:g} times its even share or more"
         case Quantity.REPLICAS_BEHIND if rule.threshold == 0:

@@ -13,6 +13,7 @@ from collectors.domain import words as plain_words
 from collectors.models import Broker, Cycle
 from dashboard.access.roles import role
 from dashboard.live import rows
+from dashboard.live.sentences import plain_reason
 from dashboard.models import Alert, Role
 
 from . import changes, groups, topics
@@ -115,6 +116,6 @@ def evidence(here: Summary) -> list[dict[str, Any]]:
         what = _MORE_THAN_PART.get(part, part.replace("_", " "))
         where = f"broker {error['broker']}" if error.get("broker") is not None else "the cluster"
         times = error.get("count") or 1
-        said = f"{what} from {where}: {error.get('reason', 'no reason given')}"
+        said = f"{what} from {where}: {plain_reason(str(error.get('reason', 'no reason given')))}"
         out.append({"text": said, "times": f", {plain_words.counted(times, 'time')}" if times > 1 else ""})
     return out

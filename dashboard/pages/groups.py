@@ -34,6 +34,8 @@ COLUMNS = (
     ("name", "Group", False, ""),
     ("verdict", "Verdict", False, "worst first"),
     ("lag", "Lag", True, "records between committed offset and log end, all partitions"),
+    ("age", "Log-end age", True, "how long ago the log end stood at the committed offset, its oldest partition"),
+    ("countdown", "Countdown", True, "until retention deletes unread records, soonest first"),
     ("arriving", "Arriving/s", True, "records written to its partitions per second"),
     ("consumed", "Read/s", True, "records it commits per second"),
     ("members", "Members", True, ""),
@@ -45,6 +47,8 @@ KEYS = {
     "name": lambda one: one.name.casefold(),
     "verdict": lambda one: one.urgency,
     "lag": lambda one: one.lag,
+    "age": lambda one: one.age,
+    "countdown": lambda one: None if one.countdown is None else -one.countdown,  # the soonest is the most
     "arriving": lambda one: one.arriving,
     "consumed": lambda one: one.consumed,
     "members": lambda one: one.members,

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+
+from collectors.domain.numbers import Numbers
 from collectors.domain.verdicts import Verdict
+from collectors.history import queries
 from collectors.history.now import ClusterNow
 
 AT_REST = 0.75
@@ -21,6 +25,8 @@ class Light:
     consumed: float | None
     members: int | None
     has_commit: bool = True
+    age: float | None = None  # log-end age in seconds
+    countdown: float | None = None  # seconds until retention overtakes it; inf: never
 
     @property
     def word(self) -> str:
@@ -42,6 +48,9 @@ def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int, int | Non
     """Groups given as (name, stored verdict, members), with the numbers of `now`; without those nothing is known."""
     if now is None:
         return [Light(name, Verdict.UNKNOWN, None, None, None, members) for name, _, members in groups]
+    ages, countdowns = queries.ages_at(now).groups.numbers, queries.countdowns_at(now).groups
+    until = np.where(countdowns.is_never, np.inf, countdowns.seconds)
+    countdown = Numbers(until, countdowns.is_number | countdowns.is_never)
     out = []
     for name, verdict, members in groups:
         at = now.groups.index.get(name)
@@ -58,6 +67,8 @@ def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int, int | Non
                 now.groups.consumed_per_second.at(at),
                 members,
                 now.groups.lag_state[at] != "no_commit",
+                ages.at(at),
+                countdown.at(at),
             )
         )
     return out

@@ -31,10 +31,12 @@ from .shell import json_answer
 
 MOST_POINTS = 2000
 USUAL_POINTS = 600
+MOST_AGES = 300
+"""Each point is looked for among all samples before it."""
 MOST_CYCLES = 20_000
 LONGEST_SECONDS = 400 * 86_400.0
 SUBJECTS = {
-    "g": ("lag", "rates"),
+    "g": ("lag", "rates", "age"),
     "t": ("rate", "size"),
     "b": ("disk", "leaders"),
     "c": ("rate", "lag", "dead_letters", "cycles", "rates", "lags", "disks"),
@@ -133,6 +135,9 @@ def _chart(
         )
 
     how: _How = {"marks": marks_of(cluster, subject, name, since, until), "interval": interval, "explain": explain}
+    if subject == "g" and what == "age":
+        ages = queries.age_history(cluster.pk, name, since, until, min(points, MOST_AGES))
+        return histories.group_age(ages, since, until, **how)
     if subject == "g":
         group = queries.group_history(cluster.pk, name, since, until, points, parts="topic" if what == "lag" else None)
         draw = histories.group_lag if what == "lag" else histories.group_rates

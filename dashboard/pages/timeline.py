@@ -18,7 +18,7 @@ from .ranges import TimeRange
 
 MOST_EVENTS = 1_000
 MOST_ALERTS = 200
-NEAR = 1.6
+NEAR = 3.0
 """Of 100: marks closer than this are one, with their number."""
 LABEL_ROOM = 16.0
 """Of 100: a mark with this much free space behind it says what it is."""

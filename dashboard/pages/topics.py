@@ -204,7 +204,14 @@ def _readers(here: Summary, row: dict[str, Any] | None) -> dict[str, Any]:
     shown = row["readers"] if row else []
     made = rows.group_rows(here.cluster, here.now, [one["key"] for one in shown]) if shown else {}
     readers = [
-        {"name": one["key"], "lag": one["lag_here"], "consumed": one["consumed_here"], "row": made[one["key"]]}
+        {
+            "name": one["key"],
+            "lag": one["lag_here"],
+            "consumed": one["consumed_here"],
+            "age": one["age_here"],
+            "age_bounds": one["age_bounds_here"],
+            "row": made[one["key"]],
+        }
         for one in shown
         if one["key"] in made
     ]

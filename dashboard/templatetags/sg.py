@@ -293,6 +293,13 @@ def group_path(slug: str, name: str) -> str:
 
 
 @register.simple_tag
+def how_path(slug: str, group: str, topic: str = "", partition: int | None = None) -> str:
+    """The page that says how a number is known, of a group or of one of its partitions."""
+    asked = {"group": group} | ({"topic": topic, "partition": partition} if partition is not None else {})
+    return f"{names.cluster_path(slug)}how/?{urlencode(asked, errors='surrogatepass')}"
+
+
+@register.simple_tag
 def topic_path(slug: str, name: str) -> str:
     return names.topic_path(slug, name)
 

@@ -15,7 +15,7 @@ let plotly = null;
 let lost = false; // the line was down
 let zoom = null; // [from, to] in unix seconds, shared by all charts of the page
 
-const axisFormat = unit => (unit === "bytes" ? formats.bytes : unit.endsWith("/s") ? value => `${formats.rate(value)}/s` : short);
+const axisFormat = unit => (unit === "bytes" ? formats.bytes : unit === "seconds" ? formats.duration : unit.endsWith("/s") ? value => `${formats.rate(value)}/s` : short);
 
 // --- colours ----------------------------------------------------------------------------------------------
 

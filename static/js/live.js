@@ -203,14 +203,25 @@ const TONES = ["is-ok", "is-warn", "is-bad", "is-info", "is-unknown", "is-quiet"
 function putRows(list, parts) {
   const byKey = new Map([...list.querySelectorAll("[data-key]")].map(item => [item.dataset.key, item]));
   const most = Math.max(1, ...parts.map(part => part.lag ?? 0));
+  const shown = [];
   for (const part of parts) {
     const item = byKey.get(part.key);
     if (!item) continue;
+    shown.push(item);
     for (const cell of item.querySelectorAll("[data-f]")) put(cell, part);
     tint(item, part);
     const bar = item.querySelector(".sg-meter rect");
     if (bar) bar.setAttribute("width", part.lag === null || part.lag === undefined ? 0 : ((100 * part.lag) / most).toFixed(2));
   }
+  if ("sorted" in list.dataset) sortRows(shown);
+}
+
+/* Rows in the order of the frame, unless a pointer is over them or one of them holds the focus. */
+function sortRows(items) {
+  const parent = items[0]?.parentElement;
+  if (!parent || parent.matches(":hover, :focus-within") || items.some(item => item.parentElement !== parent)) return;
+  const isSorted = items.every((item, i) => !i || items[i - 1].compareDocumentPosition(item) & Node.DOCUMENT_POSITION_FOLLOWING);
+  if (!isSorted) parent.append(...items);
 }
 
 function putBad(element, row) {

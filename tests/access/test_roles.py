@@ -37,7 +37,7 @@ PRIVATE = [
     "/", "/clusters/x/", "/clusters/x/groups/", "/clusters/x/groups/a/", "/clusters/x/topics/", "/clusters/x/topics/a/",
 
     "/clusters/x/brokers/", "/clusters/x/brokers/1/", "/clusters/x/dead-letters/", "/clusters/x/events/",
-    "/clusters/x/configuration/", "/clusters/x/rights/",
+    "/clusters/x/configuration/", "/clusters/x/rights/", "/clusters/x/how/",
     "/instance/", "/search/", "/alerts/history/", "/alerts/rules/", "/alerts/rules/x/",
     "/alerts/maintenance/", "/alerts/maintenance/new/", "/alerts/routes/", "/alerts/routes/new/", "/alerts/routes/1/",
     "/alerts/silences/", "/alerts/silences/new/", "/alerts/deliveries/",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 
 from collectors.domain.verdicts import Verdict
 from collectors.domain.words import THIN
-from collectors.models import Group, Member, Topic
+from collectors.models import Configuration, Group, Member, Topic
 from dashboard.alerts.advice import how_bad, next_step
 from dashboard.alerts.defaults import DEFAULT_RULES, install_default_rules
-from dashboard.models import Delivery, Rule
+from dashboard.models import Alert, Delivery, Rule
 
 from .stage import Stage, killed, only_alert, settle, story, told, webhook_channel
 
@@ -213,3 +214,68 @@ def test_every_default_rule_says_what_to_do_next(key: str) -> None:
 def test_a_message_says_how_bad_a_loss_and_a_skew_are() -> None:
     assert how_bad({"lost": 1200, "lag": 7}) == f"1{THIN}200 records lost"
     assert how_bad({"partition": 4, "share": 0.583, "times_even": 3.5}) == f"58{THIN}% in one partition"
+
+
+def test_a_group_that_stands_on_a_topic_of_short_retention_is_told_before_it_loses_records(stage: Stage) -> None:
+    judge = stage.judge()
+    Configuration.objects.create(
+        cluster_id=stage.id,
+        kind=Configuration.Kind.TOPIC,
+        name="orders",
+        entries={
+            "retention.ms": ["600000", "topic"],
+            "retention.bytes": ["-1", "default"],
+            "cleanup.policy": ["delete", "default"],
+        },
+        changed_at=datetime.now(UTC),
+    )
+    flow(stage, 10)
+    flow(stage, 18, read=0)
+    settle(judge)
+    alert = only_alert("retention_soon")
+    assert alert.severity == "critical"
+    assert re.match(r"payments loses records of orders/\d in 8.min .*, [\d\s]+ unread records at stake", alert.sentence)
+    assert "told from retention.ms" in alert.sentence
+    flow(stage, 3)
+    settle(judge)
+    assert story("retention_soon")[1:] == [("pending", "firing"), ("firing", "resolved")]
+    assert "nothing waits to be read" in told_last("retention_soon")
+
+
+def test_who_loses_records_is_not_told_as_well_that_retention_comes_soon(stage: Stage) -> None:
+    judge = stage.judge()
+    entries = {"retention.ms": ["600000", "topic"], "cleanup.policy": ["delete", "default"]}
+    Configuration.objects.create(
+        cluster_id=stage.id, kind="topic", name="orders", entries=entries, changed_at=datetime.now(UTC)
+    )
+    flow(stage, 10)
+    flow(stage, 6, read=0)
+    settle(judge)
+    assert story("retention_soon")[-1][-1] == "pending"
+    rule = Rule.objects.get(key="records_lost")
+    loss = Alert.objects.create(
+        rule=rule, cluster_id=stage.id, subject_kind="group", subject="payments", state=Alert.State.FIRING,
+        severity="critical", sentence="payments lost 5 records", started_at=stage.moment, fired_at=stage.moment,
+        changed_at=stage.moment,
+    )  # fmt: skip
+    flow(stage, 12, read=0)
+    settle(judge)
+    soon = Alert.objects.get(rule__key="retention_soon")
+    assert (soon.state, soon.is_held_back, soon.held_by) == ("firing", True, loss)
+
+
+def test_how_far_behind_in_time_is_too_far_is_asked_for_by_people_only(stage: Stage) -> None:
+    judge = stage.judge()
+    flow(stage, 40, read=0)
+    settle(judge)
+    assert story("group_far_behind") == []
+    Rule.objects.filter(key="group_far_behind").update(is_enabled=True, threshold=120.0, recover_level=60.0)
+    flow(stage, 14, read=0)
+    settle(judge)
+    alert = only_alert("group_far_behind")
+    assert re.match(r"payments is \d+.min.* behind: so long ago the log end stood where it is", alert.sentence)
+
+
+def told_last(key: str) -> str:
+    newest = Alert.objects.filter(rule__key=key).latest("id").transitions.latest("id")
+    return newest.reason

@@ -144,11 +144,16 @@ class Demo(Served):
         return found[-1].at
 
     def said(self) -> list[Said]:
-        """What people were told or would be: transitions into firing and out of it, in order."""
+        """What people were told or would be: transitions into firing and out of it, in order.
+
+        Not one that fires again before it was over: nobody is told of that.
+        """
         rows = self.rows(
             "select t.at, r.key, a.subject, t.new_state, t.reason from dashboard_transition t"
             " join dashboard_alert a on a.id = t.alert_id join dashboard_rule r on r.id = a.rule_id"
-            " where a.fired_at is not null and t.new_state in ('firing', 'no_data', 'resolved') order by t.id"
+            " where a.fired_at is not null and not a.is_held_back"
+            " and t.new_state in ('firing', 'no_data', 'resolved')"
+            " and not (t.old_state = 'recovering' and t.new_state = 'firing') order by t.id"
         )
         return [Said(unix(at), *others) for at, *others in rows]
 

@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.django_db]
 GroupLags = dict[str, dict[tuple[str, int], int | None]]
 """Group, then (topic, partition) -> lag; None where the tool prints a dash."""
 
-ROW = re.compile(r'<tr data-key="(?P<topic>[^"]+)/(?P<partition>\d+)">(?P<cells>.*?)</tr>', re.DOTALL)
+ROW = re.compile(r'<tr data-key="(?P<topic>[^"]+)/(?P<partition>\d+)"[^>]*>(?P<cells>.*?)</tr>', re.DOTALL)
 LAG = re.compile(r'data-f="lag"[^>]*data-value="(\d+)"')
 
 

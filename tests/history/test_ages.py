@@ -27,12 +27,6 @@ RATE = 10
 def forget() -> None:
     """As a process that has just started."""
     clear_caches()
-    ages._anchors.clear()
-
-
-@pytest.fixture(autouse=True)
-def _no_memory() -> None:
-    ages._anchors.clear()
 
 
 def write(recorder: Recorder, commits: dict[str, int | None], end: int | None = None, start: int = 0) -> None:

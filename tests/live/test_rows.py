@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from collectors.domain.verdicts import Verdict
 from collectors.history import queries
-from collectors.models import Cluster, Group
+from collectors.history.cache import clear_caches
+from collectors.models import Cluster, ClusterRight, Configuration, Group
 from dashboard.live import details, findings, leaders, rows
 from dashboard.live.reading import DatabaseReader
 from dashboard.live.wire import parse_subject
@@ -60,7 +61,9 @@ def test_the_detail_of_a_group_has_its_partitions_by_lag_and_the_newest_point() 
     lags = [part["lag"] for part in row["partitions"]]
     assert lags == sorted(lags, reverse=True)
     assert sum(lags) == row["lag"]
-    assert row["points"] == {"t": now.taken_at, "lag": row["lag"], "arriving": row["arriving"], "consumed": 0.0}
+    assert row["points"] == {
+        "t": now.taken_at, "lag": row["lag"], "arriving": row["arriving"], "consumed": 0.0, "age": row["age"],
+    }  # fmt: skip
     assert (row["partitions_total"], row["waiting"]) == (4, "")
 
 
@@ -75,6 +78,44 @@ def test_the_same_rows_cost_the_same_queries_for_one_group_and_for_all() -> None
     with CaptureQueriesContext(connection) as every:
         rows.group_rows(cluster, now)
     assert len(one) == len(every) <= 3
+
+
+def test_a_group_that_stands_still_ages_and_says_how_that_is_known() -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    found = rows.group_rows(cluster, queries.cluster_at(cluster.pk))
+    stands = found["payment-service"]
+    assert 45.0 <= stands["age"] <= 55.0
+    assert stands["age_low"] <= stands["age"] <= stands["age_high"]
+    assert (stands["age_method"], stands["drain"]) == ("interpolated", "not draining")
+    assert stands["countdown_said"] == "unknown"
+    assert "settings are not known" in stands["countdown_why"]
+    Configuration.objects.create(
+        cluster=cluster,
+        kind=Configuration.Kind.TOPIC,
+        name="orders",
+        entries={
+            "retention.ms": ["3600000", "topic"],
+            "retention.bytes": ["-1", "default"],
+            "cleanup.policy": ["delete", "default"],
+        },
+        changed_at=timezone.now(),
+    )
+    clear_caches()
+    stands = rows.group_rows(cluster, queries.cluster_at(cluster.pk))["payment-service"]
+    assert 3540.0 <= stands["countdown"] <= 3560.0
+    assert stands["at_stake"] == stands["lag"]
+
+
+def test_a_right_that_went_makes_the_countdown_unknown_again() -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    entries = {"retention.ms": ["3600000", "topic"], "retention.bytes": ["-1", "default"]}
+    Configuration.objects.create(
+        cluster=cluster, kind="topic", name="orders", changed_at=timezone.now(),
+        entries=entries | {"cleanup.policy": ["delete", "default"]},
+    )  # fmt: skip
+    ClusterRight.objects.create(cluster=cluster, key="topic_configs", why="not authorised", since=timezone.now())
+    row = rows.group_rows(cluster, queries.cluster_at(cluster.pk))["payment-service"]
+    assert (row["countdown"], row["countdown_said"]) == (None, "unknown")
 
 
 def test_topics_know_their_worst_reader() -> None:

@@ -124,6 +124,12 @@ def test_numbers_of_a_cluster_are_those_that_were_stored(page: MetricsPage) -> N
     }
     assert found["streamgauge_group_topic_lag_messages"] == {("demo", "readers", "orders"): 90}
     assert found["streamgauge_group_lag_known"] == {("demo", "readers"): 1}
+    # 0: 10 s of samples, and 70 records before them at 1/s; 1: no record came since, so its age is not known
+    assert found["streamgauge_group_partition_log_end_age_seconds"] == {("demo", "readers", "orders", "0"): 80}
+    assert found["streamgauge_group_log_end_age_seconds"] == {}
+    assert found["streamgauge_group_retention_countdown_seconds"] == {}
+    states = found["streamgauge_group_retention_countdown_state"]
+    assert [states["demo", "readers", state] for state in ("known", "never", "unknown")] == [0, 0, 1]
     assert found["streamgauge_group_members"] == {("demo", "readers"): 2}
     assert found["streamgauge_topic_messages_per_second"][("demo", "orders")] == pytest.approx(1.0, rel=0.01)
     assert found["streamgauge_group_consumed_per_second"][("demo", "readers", "orders")] == pytest.approx(1.5, rel=0.01)

@@ -12,7 +12,10 @@ from collectors.domain.rights import BY_KEY, NOT_ASKED, Right
 from collectors.domain.scope import Scope
 from collectors.insight import Insight
 from collectors.inventory import Changes, Inventory
+from collectors.kafka.session import PartError
+from collectors.kafka.survey import SurveyState
 from collectors.models import Cluster, ClusterRight, Configuration, Event, Topic
+from collectors.waiting import _unanswered
 
 pytestmark = pytest.mark.django_db
 NOW = 1_000_000.0
@@ -153,3 +156,20 @@ def test_in_one_insight_a_reading_that_comes_back_is_seen(cluster: Cluster) -> N
         insight.plan_configs(planned, Configuration.Kind.TOPIC, found, refused=refused, now=NOW)
         save(cluster, planned)
         assert Configuration.objects.get().refused_why == ("timed out" if number == 1 else "")
+
+
+@pytest.mark.parametrize(
+    ("errors", "ages", "unanswered"),
+    [
+        ([("quorum", "timeout")], {}, {"quorum"}),
+        ([("quorum", "timeout")], {"quorum": 300.0}, {"quorum"}),
+        ([("log_dirs", "timeout")], {"log_dirs": 0.4}, set()),  # another broker answered
+        ([("quorum", "not authorised")], {}, set()),  # that is an answer
+        ([("metadata", "timeout"), ("groups", "timeout")], {}, set()),
+    ],
+)
+def test_a_question_without_an_answer_says_nothing_of_a_right(
+    errors: list[tuple[str, str]], ages: dict[str, float], unanswered: set[str]
+) -> None:
+    state = SurveyState(errors=tuple(PartError(part, reason, None) for part, reason in errors), ages=ages)
+    assert _unanswered(state) == unanswered

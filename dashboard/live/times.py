@@ -1,0 +1,79 @@
+"""The times of groups as rows carry them: log-end age, drain estimate, retention countdown, and how each is known."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from collectors.domain.ages import Ages, Method, said_bounds
+from collectors.domain.countdown import Countdowns, Outcome, said
+from collectors.domain.drain import drain_estimate
+from collectors.history import queries
+from collectors.history.now import ClusterNow
+
+Row = dict[str, Any]
+
+NOTHING: Row = {
+    "age": None,
+    "age_low": None,
+    "age_high": None,
+    "age_method": Method.UNKNOWN.label,
+    "age_bounds": "",
+    "countdown": None,
+    "countdown_said": "unknown",
+    "countdown_why": "no cycle has told it yet",
+    "at_stake": 0,
+}
+
+
+def age_fields(ages: Ages, at: int) -> Row:
+    """What a row says of one age; an age without an upper bound has None there."""
+    method = Method(int(ages.method[at]))
+    low, high = float(ages.low[at]), float(ages.high[at])
+    is_known = method is not Method.UNKNOWN
+    return {
+        "age": round(float(ages.seconds[at]), 1) if is_known else None,
+        "age_low": round(low, 1),
+        "age_high": round(high, 1) if math.isfinite(high) else None,
+        "age_method": method.label,
+        "age_bounds": said_bounds(low, high) if is_known or low > 0 else "",
+    }
+
+
+def countdown_fields(found: Countdowns, at: int) -> Row:
+    """What a row says of one countdown: seconds only where it is a number, and always a word and a reason."""
+    outcome = Outcome(int(found.outcome[at]))
+    return {
+        "countdown": round(float(found.seconds[at]), 1) if outcome.is_number else None,
+        "countdown_said": said(outcome, float(found.seconds[at])),
+        "countdown_why": outcome.because,
+        "at_stake": int(found.at_stake[at]),
+    }
+
+
+def of_group(now: ClusterNow | None, name: str) -> Row:
+    """The times of one group in the newest numbers; the same arrays serve every group of a cycle."""
+    at = now.groups.index.get(name) if now is not None else None
+    if now is None or at is None:
+        return dict(NOTHING)
+    return age_fields(queries.ages_at(now).groups, at) | countdown_fields(queries.countdowns_at(now).groups, at)
+
+
+def closer(now: ClusterNow | None, name: str) -> tuple[Row, dict[tuple[str, int], Row]]:
+    """The times of one group looked at closer, and those of each of its partitions."""
+    if now is None or now.committed.layout.owner_index(name) is None:
+        return of_group(now, name), {}
+    ages = queries.ages_of(now, name)
+    counted = queries.countdowns_at(now, None if ages is queries.ages_at(now) else ages)
+    layout, at = now.committed.layout, now.groups.index[name]
+    where = layout.slice_of(name)
+    parts = {
+        (layout.topics[i], int(layout.partitions[i])): age_fields(ages.positions, i)
+        | countdown_fields(counted.positions, i)
+        for i in range(where.start, where.stop)
+    }
+    return age_fields(ages.groups, at) | countdown_fields(counted.groups, at), parts
+
+
+def drain_said(row: Row) -> str:
+    return drain_estimate(row["lag"], row["consumed"], row["arriving"]).said

@@ -1,0 +1,275 @@
+"""How we know: the formula of a group's times with this number's own inputs, for one partition."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_http_methods
+
+from collectors import roster
+from collectors.domain import words
+from collectors.domain.ages import Method, said_bounds
+from collectors.domain.countdown import KEPT_UP, Outcome, said
+from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.history import queries
+from collectors.history.now import ClusterNow
+from collectors.history.queries import AgesNow, CountdownsNow
+from collectors.kafka.records import read_heads
+from collectors.kafka.settings import SettingsError
+from collectors.models import Cluster, Group
+from collectors.secrets import SecretUnreadableError
+from dashboard.access.roles import role
+from dashboard.models import Role
+
+from .shell import page, shell_of
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One quantity: what it is, its value with confidence, and each step with its inputs."""
+
+    name: str
+    meaning: str
+    value: str
+    confidence: str
+    steps: tuple[str, ...]
+
+
+HEAD_SECONDS = 5.0
+_reading = threading.Semaphore(2)
+"""Records are read for two people at a time: each reading has connections of its own."""
+
+
+@role(Role.VIEWER)
+@require_http_methods(["GET", "HEAD", "POST"])
+def how(request: HttpRequest, slug: str) -> HttpResponse:
+    """`?group=…&topic=…&partition=…`; without a partition the one that the group's own numbers come from.
+
+    A POST reads the record at the committed offset for its timestamp, and shows the page with it.
+    """
+    shell = shell_of(request, slug)
+    here = shell.cluster
+    assert here is not None
+    name, topic = request.GET.get("group", ""), request.GET.get("topic", "")
+    group = Group.objects.filter(cluster=here.cluster, name=name).first()
+    if group is None:
+        raise Http404(f"There is no group “{name}” in {here.name}.")
+    context: dict[str, object] = {"section": "groups", "here": here, "group": group, "told": [], "where": None}
+    now = here.now
+    if now is not None and now.committed.layout.owner_index(name) is not None:
+        ages = queries.ages_of(now, name)
+        counted = queries.countdowns_at(now, None if ages is queries.ages_at(now) else ages)
+        places = _places(now, ages, counted, name, topic, request.GET.get("partition", ""))
+        if places is None:
+            raise Http404(f"“{name}” has no position in partition {request.GET.get('partition')} of “{topic}”.")
+        by_age, by_countdown = places
+        context |= {
+            "told": [
+                lag_told(now, ages, by_age),
+                age_told(now, ages, by_age),
+                countdown_told(now, ages, counted, by_countdown),
+            ],
+            "head": head_told(here.cluster, now, ages, by_age, is_asked=request.method == "POST"),
+            "where": (now.committed.layout.topics[by_age], int(now.committed.layout.partitions[by_age])),
+            "is_chosen": bool(topic),
+            "other": None if by_age == by_countdown else _where(now, by_countdown),
+            "taken": words.moment(now.taken_at, now=now.taken_at),
+        }
+    return page(request, "pages/how.html", context, shell=shell)
+
+
+def _places(
+    now: ClusterNow, ages: AgesNow, counted: CountdownsNow, group: str, topic: str, partition: str
+) -> tuple[int, int] | None:
+    """Positions that the age and the countdown are told of."""
+    layout, at = now.committed.layout, now.groups.index[group]
+    if topic:
+        if not (partition.isascii() and partition.isdigit() and len(partition) < 10):
+            return None
+        found = layout.position.get((group, topic, int(partition)))
+        return None if found is None else (found, found)
+    first = layout.slice_of(group).start
+    worst, soonest = int(ages.worst[at]), int(counted.worst[at])
+    return (worst if worst >= 0 else first), (soonest if soonest >= 0 else first)
+
+
+def _where(now: ClusterNow, at: int) -> str:
+    layout = now.committed.layout
+    return f"{words.visible(layout.topics[at])}/{int(layout.partitions[at])}"
+
+
+def _count(numbers: Numbers, at: int, otherwise: str) -> str:
+    value = numbers.at(at)
+    return otherwise if value is None else words.count(value)
+
+
+def lag_told(now: ClusterNow, ages: AgesNow, at: int) -> Told:
+    """Records between the committed offset and the log end."""
+    committed = now.committed.numbers.at(at)
+    lag = now.lag.at(at)
+    steps = [
+        "committed offset: "
+        + ("none was ever committed" if committed == NO_COMMIT else _count(now.committed.numbers, at, "not answered")),
+        f"first record that waits, max(committed offset, log start): {_count(ages.unread, at, 'not known')}",
+        f"log end, asked after the commits: {_count(now.end_of_committed, at, 'not answered')}",
+    ]
+    if lag is not None:
+        end, first = now.end_of_committed.at(at), ages.unread.at(at)
+        steps.append(f"lag = {words.count(end or 0)} − {words.count(first or 0)} = {words.count(lag)}, never below 0")
+    value = "unknown" if lag is None else words.counted(lag, "record")
+    return Told(
+        "Lag",
+        "records between the committed offset and the log end",
+        value,
+        "exact" if lag is not None else "",
+        tuple(steps),
+    )
+
+
+def age_told(now: ClusterNow, ages: AgesNow, at: int) -> Told:
+    """How long ago the log end stood at the committed offset."""
+    found = ages.positions
+    method = Method(int(found.method[at]))
+    bounds = said_bounds(float(found.low[at]), float(found.high[at]))
+    value = words.duration(float(found.seconds[at])) if method is not Method.UNKNOWN else "unknown"
+    meaning = "how long ago the log end stood at the committed offset, told from our own samples of the log end"
+    return Told(
+        "Log-end age",
+        meaning,
+        value,
+        f"{method.label}, {bounds}" if method is not Method.UNKNOWN else method.label,
+        tuple(_age_steps(now, ages, at, method)),
+    )
+
+
+def _age_steps(now: ClusterNow, ages: AgesNow, at: int, method: Method) -> list[str]:
+    unread, end = ages.unread.at(at), now.end_of_committed.at(at)
+    if unread is None:
+        return ["no offset is committed here, or it was not answered: there is nothing to measure from"]
+    if end is None:
+        return ["the log end was not answered in this cycle"]
+    if method is Method.EXACT:
+        return [
+            f"the log end, {words.count(end)}, is not past {words.count(unread)}: nothing waits",
+            "caught up is an age of 0 by definition, however long ago the newest record came",
+        ]
+    own = ages.brackets.take((ages.waiting == at).nonzero()[0])
+    if not len(own) or not own.has_by[0]:
+        return ["no sample kept holds the log end of this partition"]
+    after, by = float(own.after[0]), float(own.by[0])
+    past = (
+        f"at {words.moment(by, now=now.taken_at)} (cycle {words.count(own.by_cycle[0])}) the log end was past it: "
+        f"{words.count(own.by_end[0])}"
+    )
+    if not own.has_after[0]:
+        gone = now.taken_at - by
+        came = end - int(own.by_end[0])
+        steps = [f"{past}; no older sample is kept", f"so the record is at least {words.duration(gone)} old"]
+        if method is Method.RATE_ONLY:
+            rate = came / gone
+            missing = int(own.by_end[0]) - int(unread)
+            steps.append(
+                f"since then {words.counted(came, 'record')} came, {words.rate(rate)}; at that rate the "
+                f"{words.counted(missing, 'record')} before took {words.duration(missing / rate)} more"
+            )
+        else:
+            steps.append("no record came since, so there is no rate to carry on with")
+        return steps
+    came = int(own.by_end[0]) - int(own.after_end[0])
+    number = int(unread) - int(own.after_end[0]) + 1
+    width = by - after
+    moment = after + (number - 0.5) / max(came, 1) * width
+    return [
+        f"at {words.moment(after, now=now.taken_at)} (cycle {words.count(own.after_cycle[0])}) the log end stood at "
+        f"{words.count(own.after_end[0])}",
+        past,
+        f"offset {words.count(unread)} is number {words.count(number)} of the {words.count(came)} that came in those "
+        f"{width:.1f} s: put at ({words.count(number)} − 0.5) / {words.count(came)} of the way, "
+        f"{words.moment(moment, now=now.taken_at)}",
+        f"this cycle was taken at {words.moment(now.taken_at, now=now.taken_at)}: {now.taken_at - moment:.1f} s later",
+        f"it cannot have been before the first sample or after the second: "
+        f"{now.taken_at - by:.1f} s to {now.taken_at - after:.1f} s",
+    ]
+
+
+def countdown_told(now: ClusterNow, ages: AgesNow, counted: CountdownsNow, at: int) -> Told:
+    """Until the log start overtakes the committed offset."""
+    found, retention, trim = counted.positions, counted.retention, counted.trim
+    outcome = Outcome(int(found.outcome[at]))
+    keep, size = retention.seconds.at(at), retention.size_bytes.at(at)
+    deletes, pace = retention.deletes.at(at), trim.per_second.at(at)
+    age = ages.positions.numbers.at(at)
+    consumed, lag = now.consumed.at(at), now.lag.at(at)
+    steps = [
+        f"cleanup.policy: {'not visible' if deletes is None else 'deletes' if deletes else 'compacts only'}",
+        f"retention.ms: {'not visible' if keep is None else 'without limit' if keep < 0 else words.duration(keep)}; "
+        f"retention.bytes: {'not visible' if size is None else 'without limit' if size < 0 else words.size(size)}",
+        "age of the first record that waits: " + ("not known" if age is None else words.duration(age)),
+        f"read {'at a rate not known' if consumed is None else words.rate(consumed)}, "
+        f"{words.rate(now.arriving.at(at) or 0) if now.arriving.at(at) is not None else 'not known how many'} arrive",
+        "log start: " + ("not known" if pace is None else "stands" if pace == 0 else f"moves by {words.rate(pace)}"),
+    ]
+    if outcome is Outcome.BY_TIME and keep is not None and age is not None:
+        speed = (consumed or 0.0) * age / lag if lag else 0.0
+        steps.append(f"left: {words.duration(keep)} − {words.duration(age)} = {words.duration(max(0.0, keep - age))}")
+        if speed > 0:
+            steps.append(f"it reads {speed:.2f} s of log a second: divided by 1 − {speed:.2f}")
+    if outcome is Outcome.OUTREAD:
+        steps.append(f"who reads {KEPT_UP:g} s of log a second or more keeps ahead of deletion by time")
+    if outcome is Outcome.BY_TRIM and pace:
+        gain = pace - (consumed or 0.0)
+        to_go = max(0.0, (now.committed.numbers.at(at) or 0) - (trim.start.at(at) or 0.0))
+        steps.append(f"{words.counted(to_go, 'record')} to go at {words.rate(gain)} = {words.duration(to_go / gain)}")
+    if outcome.is_number:
+        steps.append("a segment is deleted as a whole: by time and size this is the earliest moment, not the latest")
+        steps.append(f"at stake: {words.counted(int(found.at_stake[at]), 'unread record')}")
+    return Told(
+        "Retention countdown",
+        "until the log start overtakes the committed offset",
+        said(outcome, float(found.seconds[at])),
+        outcome.because,
+        tuple(steps),
+    )
+
+
+def head_told(cluster: Cluster, now: ClusterNow, ages: AgesNow, at: int, *, is_asked: bool) -> Told:
+    """The timestamp of the first record that waits, read from Kafka when somebody asks for it."""
+    name, meaning = "Head-of-backlog age", "age of the oldest unread record, by the timestamp that it carries"
+    offset = ages.unread.at(at)
+    if at not in ages.waiting or offset is None:
+        why = "not known where the group stands" if offset is None else "nothing waits to be read"
+        return Told(name, meaning, "none", why, ())
+    if not is_asked:
+        return Told(name, meaning, "not read", "it is read when asked for, and needs the right Read on the topic", ())
+    place = now.committed.layout.topics[at], int(now.committed.layout.partitions[at])
+    if not _reading.acquire(blocking=False):
+        return Told(name, meaning, "not read", "others read records at this moment: try again", ())
+    try:
+        settings = roster.connection_of(cluster)
+        found = read_heads(settings, {place: int(offset)}, budget_seconds=HEAD_SECONDS)[place]
+    except (SecretUnreadableError, SettingsError) as error:
+        found = str(error)
+    finally:
+        _reading.release()
+    if isinstance(found, str):
+        return Told(name, meaning, "unknown", found, ())
+    if found.timestamp is None:
+        return Told(name, meaning, "unknown", "the record carries no timestamp", ())
+    moment = time.time()
+    age = max(0.0, moment - found.timestamp)
+    steps = [
+        f"record {words.count(found.offset)} carries {words.moment(found.timestamp, now=moment)}, "
+        + ("the broker's clock when it came" if found.by_broker else "its producer's clock"),
+        f"read at {words.moment(moment, now=moment)}",
+    ]
+    if found.offset > offset:
+        steps.append(
+            f"what was at {words.count(offset)} is gone (compacted, a marker or aborted): the next one is read, "
+            "so the age may be more"
+        )
+    if found.timestamp > moment:
+        steps.append("it carries a time to come: its producer's clock is ahead, and the age is taken as 0")
+    return Told(name, meaning, words.duration(age), "exact" if found.offset == offset else "at least", tuple(steps))

@@ -1,0 +1,468 @@
+"""The scenes of the truth bench: producers and consumers that note themselves what was written, read and committed."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its stubs re-export nothing
+
+from .large import QUIET
+
+BEAT = 0.25
+COMMIT_SECONDS = 1.0
+Place = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Steps:
+    """A number that grows (or is set back) and when: what was true at a moment."""
+
+    times: list[float] = field(default_factory=list)
+    values: list[int] = field(default_factory=list)
+
+    def add(self, at: float, value: int) -> None:
+        self.times.append(at)
+        self.values.append(value)
+
+    def at(self, moment: float) -> int | None:
+        place = bisect.bisect_right(self.times, moment) - 1
+        return None if place < 0 else self.values[place]
+
+
+@dataclass(slots=True)
+class Truth:
+    """What the bench knows: log ends, log starts and commits as they were acknowledged, and when each record came."""
+
+    ends: dict[Place, Steps] = field(default_factory=dict)
+    starts: dict[Place, Steps] = field(default_factory=dict)
+    commits: dict[tuple[str, Place], Steps] = field(default_factory=dict)
+    came: dict[Place, dict[int, float]] = field(default_factory=dict)
+
+    def wrote(self, place: Place, offset: int, at: float) -> None:
+        self.came.setdefault(place, {})[offset] = at
+        self.ends.setdefault(place, Steps()).add(at, offset + 1)
+
+    def committed(self, group: str, place: Place, offset: int) -> None:
+        self.commits.setdefault((group, place), Steps()).add(time.time(), offset)
+
+    def lag(self, group: str, places: list[Place], moment: float) -> int | None:
+        total = 0
+        for place in places:
+            end, commit = self.ends.get(place), self.commits.get((group, place))
+            if commit is None or (at := commit.at(moment)) is None:
+                return None
+            start = self.starts[place].at(moment) if place in self.starts else None
+            total += max(0, ((end.at(moment) if end else None) or 0) - max(at, start or 0))
+        return total
+
+    def age(self, group: str, places: list[Place], moment: float) -> float | None:
+        """How long ago the oldest record that waits came; 0 when none does. None where that is not noted."""
+        oldest = 0.0
+        for place in places:
+            end, commit = self.ends.get(place), self.commits.get((group, place))
+            at = commit.at(moment) if commit else None
+            last = end.at(moment) if end else None
+            if at is None:
+                return None
+            start = self.starts[place].at(moment) if place in self.starts else None
+            at = max(at, start or 0)
+            if last is None or at >= last:
+                continue
+            came = self._first_from(place, at)
+            if came is not None and came <= moment:  # else nothing but markers lies there
+                oldest = max(oldest, moment - came)
+        return oldest
+
+    def _first_from(self, place: Place, offset: int) -> float | None:
+        """When the first record at or after an offset came; markers of transactions are none."""
+        own = self.came.get(place, {})
+        if offset in own:
+            return own[offset]
+        later = [one for one in own if one > offset]
+        return own[min(later)] if later else None
+
+
+@dataclass(slots=True)
+class Reader:
+    """A member of a group that commits what it read once a second, while it is told to."""
+
+    truth: Truth
+    bootstrap: str
+    group: str
+    topics: list[str]
+    extra: dict[str, str] = field(default_factory=dict)
+    reads: bool = True
+    commits: bool = True
+    consumer: Consumer | None = None
+    next_offset: dict[Place, int] = field(default_factory=dict)
+    sent: dict[Place, int] = field(default_factory=dict)
+    due: float = 0.0
+
+    def open(self) -> None:
+        own = {
+            "bootstrap.servers": self.bootstrap, "group.id": self.group, "auto.offset.reset": "earliest",
+            "enable.auto.commit": "false", "enable.partition.eof": "false", "fetch.wait.max.ms": "200", **self.extra,
+        }  # fmt: skip
+        self.consumer = Consumer(own, logger=QUIET)
+        self.consumer.subscribe(self.topics)
+
+    def step(self) -> None:
+        if self.consumer is None or not self.reads:
+            return
+        for message in self.consumer.consume(5_000, timeout=0.01):
+            error = message.error()
+            if error is None or error.code() == KafkaError._PARTITION_EOF:  # its offset lies past what was aborted
+                ahead = 1 if error is None else 0
+                self.next_offset[str(message.topic()), int(message.partition() or 0)] = (
+                    int(message.offset() or 0) + ahead
+                )
+        if self.commits and time.time() >= self.due:
+            self.due = time.time() + COMMIT_SECONDS
+            self.commit({place: at for place, at in self.next_offset.items() if self.sent.get(place) != at})
+
+    def commit(self, places: dict[Place, int]) -> None:
+        if not places or self.consumer is None:
+            return
+        wanted = [TopicPartition(topic, partition, at) for (topic, partition), at in places.items()]
+        with contextlib.suppress(KafkaException):  # in the midst of a rebalance: the next beat commits it
+            self.consumer.commit(offsets=wanted, asynchronous=False)
+            for place, at in places.items():
+                self.sent[place] = at
+                self.truth.committed(self.group, place, at)
+
+    def close(self) -> None:
+        if self.consumer is not None:
+            self.consumer.close()
+            self.consumer = None
+
+
+@dataclass(slots=True)
+class Scene:
+    """One situation: who writes how fast to which partition, who reads, what happens at the event, what is right."""
+
+    name: str
+    group: str
+    places: list[Place]
+    before: frozenset[str]
+    after: frozenset[str]
+    rate: Callable[[float], float] = lambda seconds: 0.0  # records a second in all, by seconds since the start
+    shares: tuple[float, ...] = ()
+    reader: Reader | None = None
+    event: Callable[[], None] | None = None
+    beat: Callable[[], None] | None = None
+    trims_at: float | None = None  # records a second by which its log start is moved from the event on
+    not_run: str = ""
+    owed: float = 0.0
+    moved: int = 0
+
+
+class World:
+    """Runs the scenes on a thread of its own, a beat each quarter of a second."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+        self.truth = Truth()
+        self.admin = AdminClient({"bootstrap.servers": bootstrap}, logger=QUIET)
+        self.producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5, "acks": "all"}, logger=QUIET)
+        self.scenes: list[Scene] = []
+        self.began = 0.0
+        self.event_at: float | None = None
+        self.writes = True
+        self.failure: BaseException | None = None
+        self.troubles: list[str] = []
+        self.slowest_beat = 0.0
+        self.watched_from = float("inf")  # when the first sample was taken
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scenes")
+
+    # --- making
+
+    def topic(self, name: str, partitions: int = 1, **config: str) -> list[Place]:
+        # the broker's clock as it appends: this machine's, and not that of a thread that comes late
+        config = {"message.timestamp.type": "LogAppendTime", **config}
+        made = self.admin.create_topics([NewTopic(name, partitions, 3, config=config)], operation_timeout=15)
+        made[name].result(30)
+        for partition in range(partitions):
+            self.truth.ends.setdefault((name, partition), Steps()).add(0.0, 0)
+        return [(name, partition) for partition in range(partitions)]
+
+    def fill(self, places: list[Place], count: int) -> None:
+        for number in range(count):
+            self.write(places[number % len(places)])
+            if number % 1000 == 0:
+                self.producer.poll(0)
+        self.producer.flush(60)
+
+    def write(self, place: Place, key: bytes | None = None) -> None:
+        self.producer.produce(place[0], b"x" * 100, key=key, partition=place[1], on_delivery=self._written)
+
+    def _written(self, error: object, message: Message) -> None:
+        if error is None:
+            place = str(message.topic()), int(message.partition() or 0)
+            self.truth.wrote(place, int(message.offset() or 0), message.timestamp()[1] / 1000)
+
+    def set_commits(self, group: str, places: dict[Place, int]) -> None:
+        """As a tool does it: only for a group without members."""
+        wanted = [TopicPartition(topic, partition, at) for (topic, partition), at in places.items()]
+        asked = self.admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)])
+        next(iter(asked.values())).result(30)
+        for place, at in places.items():
+            self.truth.committed(group, place, at)
+
+    def delete_before(self, place: Place, offset: int) -> None:
+        found = self.admin.delete_records([TopicPartition(place[0], place[1], offset)])
+        next(iter(found.values())).result(30)
+        self.truth.starts.setdefault(place, Steps()).add(time.time(), offset)
+
+    # --- running
+
+    def start(self) -> None:
+        self.began = time.time()
+        for scene in self.scenes:
+            if scene.reader is not None:
+                scene.reader.open()
+        self._thread.start()
+
+    def happen(self) -> None:
+        """Have the events happen with the next beat."""
+        self.event_at = time.time()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(30)
+        for scene in self.scenes:
+            if scene.reader is not None:
+                scene.reader.close()
+        self.producer.flush(10)
+
+    def _run(self) -> None:
+        told = False
+        last = time.time()
+        try:
+            while not self._stop.is_set():
+                now = time.time()
+                if self.event_at is not None and not told:
+                    told = True
+                    for scene in self.scenes:
+                        if scene.event is not None:
+                            scene.event()
+                for scene in self.scenes:
+                    try:
+                        self._step(scene, now, now - last)
+                    except KafkaException as error:  # a broker that answers late is told in the table
+                        self.troubles.append(f"{scene.name}: {error}")
+                self.producer.poll(0)
+                last = now
+                self.slowest_beat = max(self.slowest_beat, time.time() - now)
+                self._stop.wait(max(0.0, BEAT - (time.time() - now)))
+        except BaseException as error:  # noqa: BLE001  # told by the thread that waits for the end
+            self.failure = error
+
+    def _step(self, scene: Scene, now: float, passed: float) -> None:
+        if self.writes:
+            self._write_due(scene, now, passed)
+            if scene.beat is not None:
+                scene.beat()
+        if scene.reader is not None:
+            scene.reader.step()
+
+    def _write_due(self, scene: Scene, now: float, passed: float) -> None:
+        scene.owed += scene.rate(now - self.began) * passed
+        while scene.owed >= 1:
+            scene.owed -= 1
+            if scene.shares:
+                total, mark = 0.0, (scene.moved * 0.6180339887) % 1.0
+                place = scene.places[-1]
+                for share, one in zip(scene.shares, scene.places, strict=True):
+                    total += share
+                    if mark < total:
+                        place = one
+                        break
+            else:
+                place = scene.places[scene.moved % len(scene.places)]
+            scene.moved += 1
+            self.write(place, key=str(scene.moved % 50).encode())
+
+
+OK = frozenset({"ok"})
+
+
+def make(world: World) -> None:
+    """All scenes of issue 7, section 5."""
+
+    def reader(group: str, *topics: str, **extra: str) -> Reader:
+        return Reader(
+            world.truth, world.bootstrap, group, list(topics), {k.replace("_", "."): v for k, v in extra.items()}
+        )
+
+    def add(name: str, *, after: frozenset[str] = OK, before: frozenset[str] = OK, partitions: int = 2,
+            rate: float | Callable[[float], float] = 40.0, config: dict[str, str] | None = None,
+            reads: bool = True, **extra: str) -> Scene:  # fmt: skip
+        topic = f"truth-{name.replace(' ', '-')}"
+        places = world.topic(topic, partitions, **(config or {}))
+        speed = rate if callable(rate) else (lambda _, fixed=rate: float(fixed))
+        scene = Scene(name, f"g-{name.replace(' ', '-')}", places, before, after, speed)
+        if reads:
+            scene.reader = reader(scene.group, topic, **extra)
+        world.scenes.append(scene)
+        return scene
+
+    def of(scene: Scene) -> Reader:
+        assert scene.reader is not None
+        return scene.reader
+
+    add("steady")
+    add("bursty", rate=lambda s: 400.0 if s % 10 < 1 else 4.0, after=OK | {"catching_up"}, before=OK | {"catching_up"})
+    idle = add("idle", rate=0.0)
+    world.fill(idle.places, 200)
+    add("slow topic", rate=1 / 60, partitions=1)
+    frozen = add("frozen", after=frozenset({"no_progress"}))
+    frozen.event = lambda: setattr(of(frozen), "reads", False)
+    stopped = add("stopped", after=frozenset({"no_members"}))
+    stopped.event = of(stopped).close
+
+    def rewind() -> None:
+        own = of(rewound)
+        back = {place: max(0, at - 1_500) for place, at in own.sent.items()}
+        own.commit(back)
+        own.commits = own.reads = False  # it commits again what it reads again: slower than we look
+        slow_rewound.update(back)
+
+    slow_rewound: dict[Place, int] = {}
+    rewound = add("rewound", after=frozenset({"rewound"}))
+    world.fill(rewound.places, 4_000)
+    rewound.event = rewind
+
+    def crawl() -> None:
+        if slow_rewound:
+            for place in slow_rewound:
+                slow_rewound[place] += 8
+            of(rewound).commit(slow_rewound)
+
+    rewound.beat = crawl
+    to_end = add("reset to end")
+    of(to_end).commits = False
+    world.fill(to_end.places, 2_000)
+
+    def jump() -> None:
+        own = of(to_end)
+        own.commit(dict(own.next_offset))
+        own.commits = True
+
+    to_end.before = frozenset({"not_committing", "unknown", "ok"})
+    to_end.event = jump
+    lost = add("lost to retention", partitions=1, reads=False, before=frozenset({"no_members"}),
+               after=frozenset({"losing_data"}))  # fmt: skip
+    world.fill(lost.places, 3_000)
+    world.set_commits(lost.group, {lost.places[0]: 1_000})
+    lost.event = lambda: world.delete_before(lost.places[0], 2_000)
+    trim = add("forced trim", partitions=1, rate=5.0, reads=False, before=frozenset({"no_members"}),
+               after=frozenset({"no_members", "losing_data"}))  # fmt: skip
+    world.fill(trim.places, 6_000)
+    world.set_commits(trim.group, {trim.places[0]: 4_000})
+    trim.trims_at = 20.0
+    trimmed: list[float] = []
+
+    def trim_on() -> None:
+        if world.event_at is None:
+            return
+        wanted = int(20.0 * (time.time() - world.event_at))
+        if not trimmed or wanted - trimmed[-1] >= 20:
+            world.delete_before(trim.places[0], min(3_900, wanted))
+            trimmed.append(wanted)
+
+    trim.beat = trim_on
+    for kind, after in (("markers only", OK), ("open transaction", frozenset({"no_progress"})), ("aborted", OK)):
+        transactional(world, add(f"transactional {kind}", partitions=1, rate=0.0, after=after,
+                                 isolation_level="read_committed",
+                                 enable_partition_eof=str(kind == "aborted").lower()), kind)  # fmt: skip
+    add("compacted", partitions=1, config={"cleanup.policy": "compact", "segment.ms": "10000",
+        "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "10000"})  # fmt: skip
+    again = add("recreated topic", after=OK | {"unknown", "not_committing"})
+
+    def recreate() -> None:
+        topic = again.places[0][0]
+        of(again).reads = False
+        world.admin.delete_topics([topic], operation_timeout=15)[topic].result(30)
+        for place in again.places:
+            world.truth.ends.pop(place, None)
+            world.truth.came.pop(place, None)
+            world.truth.commits.pop((again.group, place), None)
+        of(again).next_offset.clear()
+        of(again).sent.clear()
+        time.sleep(1.0)  # brokers answer with the old one for a moment
+        world.topic(topic, 2)
+        of(again).reads = True
+
+    again.event = recreate
+    hot = add("hot partition", partitions=4)
+    hot.shares = (0.7, 0.1, 0.1, 0.1)
+    gone = add("abandoned", partitions=1)
+    other = world.topic("truth-abandoned-other", 1)
+    world.fill(other, 500)
+    world.set_commits(gone.group, {other[0]: 100})
+    never = add(
+        "never committed", before=frozenset({"not_committing", "unknown", "ok"}), after=frozenset({"not_committing"})
+    )
+    of(never).commits = False
+    add("KIP-848", group_protocol="consumer")
+    world.scenes.append(Scene("share", "g-share", [], OK, OK, not_run="no client of this bench can join a share group"))
+
+
+def transactional(world: World, scene: Scene, kind: str) -> None:
+    """Writes by transactions: each committed, each aborted, or one left open from the event on."""
+    own = Producer(
+        {"bootstrap.servers": world.bootstrap, "transactional.id": f"tx-{scene.group}", "linger.ms": 5,
+         "transaction.timeout.ms": 600_000}, logger=QUIET)  # fmt: skip
+    own.init_transactions(30)
+    (place,) = scene.places
+    is_open = [False]
+    due = [0.0]
+
+    def written(error: object, message: Message) -> None:
+        if error is None:
+            world.truth.wrote(place, int(message.offset() or 0), message.timestamp()[1] / 1000)
+
+    def write(count: int) -> None:
+        for _ in range(count):
+            own.produce(place[0], b"t" * 100, partition=place[1], on_delivery=written)
+        own.flush(10)
+
+    def beat() -> None:
+        if time.time() < due[0]:
+            return
+        due[0] = time.time() + 1.0
+        if kind == "open transaction" and world.event_at is not None:
+            if not is_open[0]:
+                own.begin_transaction()
+                is_open[0] = True
+            write(10)
+            return
+        own.begin_transaction()
+        write(10)
+        try:
+            if kind == "aborted" and world.event_at is not None:
+                own.abort_transaction(10)
+            else:
+                own.commit_transaction(10)
+        except KafkaException:
+            own.abort_transaction(10)
+            raise
+        end = (world.truth.ends[place].at(time.time()) or 0) + 1  # the marker takes an offset of its own
+        world.truth.ends[place].add(time.time(), end)
+
+    scene.beat = beat

@@ -1,0 +1,75 @@
+"""The page that says how a number is known shows that number's own inputs, and agrees with the group's page."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from collectors.kafka.settings import ConnectionSettings
+from collectors.secrets import encrypt
+from dashboard.pages import how
+
+from .seed import Company, make_company
+
+pytestmark = pytest.mark.django_db
+
+
+def text_of(content: bytes) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", content.decode()))
+
+
+def test_the_age_of_a_partition_is_told_from_the_two_samples_around_it(viewer: Client) -> None:
+    make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
+    assert "orders partition 2, as chosen" in page
+    found = re.search(r"number (\d+) of the (\d+) that came in those 5.0 s", page)
+    assert found is not None
+    assert 1 <= int(found[1]) <= int(found[2])
+    assert "Retention countdown" in page
+    assert "unknown the topic's retention settings are not known" in page.replace("&#x27;", "'")
+
+
+def test_without_a_partition_the_oldest_is_told_of(viewer: Client) -> None:
+    make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service").content)
+    assert re.search(r"orders partition \d, its oldest", page)
+    assert re.search(r"interpolated, (45|50) s to", page)
+
+
+def test_a_group_without_a_commit_has_nothing_to_measure_from(viewer: Client) -> None:
+    make_company(Company(never_committed=frozenset({"payment-service"})))
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service").content)
+    assert "there is nothing to measure from" in page
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "?group=nobody", "?group=shipping&topic=orders&partition=0", "?group=shipping&topic=payments&partition=x",
+     "?group=shipping&topic=payments&partition=99"],
+)  # fmt: skip
+def test_what_is_not_there_is_not_found(viewer: Client, query: str) -> None:
+    make_company(Company())
+    assert viewer.get(f"/clusters/demo/how/{query}").status_code == 404
+
+
+def test_a_record_that_nobody_hands_out_leaves_its_age_unknown(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The company has no Kafka behind it: the look ends with its time, and nothing is made up."""
+    monkeypatch.setattr(how, "HEAD_SECONDS", 0.3)
+    cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    nobody = ConnectionSettings.from_properties({"bootstrap.servers": "127.0.0.1:9"})
+    cluster.settings_encrypted = encrypt(nobody.to_stored(), settings.INSTANCE_KEY)
+    cluster.save(update_fields=["settings_encrypted"])
+    path = "/clusters/demo/how/?group=payment-service&topic=orders&partition=2"
+    assert "Head-of-backlog age" in (before := text_of(viewer.get(path).content))
+    assert "not read it is read when asked for" in before
+    assert "unknown no record came within the time" in text_of(viewer.post(path).content)
+
+
+def test_of_a_group_that_is_caught_up_no_record_is_read(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(how, "read_heads", None)  # called, it would fail
+    make_company(Company(groups={"readers": ("orders-dlt",)}))
+    page = text_of(viewer.post("/clusters/demo/how/?group=readers").content)
+    assert "none nothing waits to be read" in page
