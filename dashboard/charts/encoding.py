@@ -27,7 +27,7 @@ def chart_json(chart: Chart) -> Json:
 
 
 def chart_columns(chart: Chart) -> bytes:
-    """The chart as the module says; about a third of the bytes of JSON, and nothing to parse."""
+    """The chart as the module says; about half the bytes of JSON, and nothing to parse."""
     columns: list[np.ndarray] = []
     places: dict[int, int] = {}
 

@@ -21,6 +21,10 @@ Floats = NDArray[np.float64]
 Json = dict[str, Any]
 
 BAND_OPACITY = 0.18
+BAND_EDGE_OPACITY = 0.5
+"""The upper edge is a line: of a peak that is shorter than a point nothing else would be seen."""
+MOST_STRETCHES = 40
+"""Of a line with more breaks the newest stretches have their band."""
 TICK_FONT = 10.5
 NOTHING_KNOWN = "It was sampled, but the value is not known at any moment of this range."
 
@@ -135,21 +139,32 @@ def _line(line: Line, milliseconds: Floats, unit: str) -> Json:
 
 
 def _band(line: Line, milliseconds: Floats) -> list[Json]:
-    """Minimum to maximum of each bucket, as two edges of which the upper fills down to the lower."""
+    """Minimum to maximum of each bucket, as two edges of which the upper fills down to the lower; a pair for each
+    stretch without a break, since Plotly's filling takes no notice of breaks."""
     if line.low is None or line.high is None:
         return []
     edge = {
         "type": "scatter",
         "mode": "lines",
-        "x": milliseconds,
         "connectgaps": False,
         "showlegend": False,
         "hoverinfo": "skip",
         "line": {"width": 0, "color": token(line.color)},
-        "meta": {"key": line.key, "role": "band"},
     }
-    fill = {"fill": "tonexty", "fillcolor": f"{token(line.color)}/{BAND_OPACITY}"}
-    return [{**edge, "y": line.low}, {**edge, **fill, "y": line.high}]
+    fill = {
+        "fill": "tonexty",
+        "fillcolor": f"{token(line.color)}/{BAND_OPACITY}",
+        "line": {"width": 1, "color": f"{token(line.color)}/{BAND_EDGE_OPACITY}"},
+    }
+    is_known = ~(np.isnan(line.low) | np.isnan(line.high))
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], is_known, [False])).astype(np.int8))).tolist()
+    traces: list[Json] = []
+    for first, end in list(zip(edges[::2], edges[1::2], strict=True))[-MOST_STRETCHES:]:
+        is_whole, is_last = end - first == len(is_known), end == len(is_known)
+        x, low, high = (part if is_whole else part[first:end].copy() for part in (milliseconds, line.low, line.high))
+        meta = {"key": line.key if is_last else "", "role": "band"}  # live points extend the newest
+        traces += [{**edge, "x": x, "y": low, "meta": meta}, {**edge, **fill, "x": x, "y": high, "meta": meta}]
+    return traces
 
 
 def _layout(chart: Chart) -> Json:

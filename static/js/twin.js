@@ -4,8 +4,8 @@ import { dateTime, zoneLabel } from "./zone.js";
 
 const MOST_ROWS = 500;
 
-/* Rows of the moments of the chart's own lines; a line of another time has moments of its own, and stands in the row
-   that is nearest, or in a row of its own where the chart has none. Values that a line does not have are undefined. */
+/* Rows of the moments of the chart's own lines. A line of another time has moments of its own: each row takes the value
+   that is nearest, and where the chart has no row near there is one more. Values that a line does not have are undefined. */
 function rowsOf(lines, tolerance) {
   const byTime = new Map();
   const put = (t, i, value) => {
@@ -16,12 +16,19 @@ function rowsOf(lines, tolerance) {
   const own = [...byTime.keys()].sort((a, b) => a - b);
   lines.forEach((line, i) => {
     if (!line.meta.compared) return;
+    const nearest = (times, t, at) => {
+      while (at + 1 < times.length && Math.abs(times[at + 1] - t) <= Math.abs(times[at] - t)) at++;
+      return at;
+    };
     let at = 0;
+    for (const t of own) {
+      at = nearest(line.x, t, at);
+      if (line.x.length && Math.abs(line.x[at] - t) <= tolerance) put(t, i, line.y[at]);
+    }
+    at = 0;
     line.x.forEach((t, k) => {
-      while (at + 1 < own.length && Math.abs(own[at + 1] - t) <= Math.abs(own[at] - t)) at++;
-      const isNear = own.length && Math.abs(own[at] - t) <= tolerance;
-      if (isNear && isKnown(byTime.get(own[at])[i]) && !isKnown(line.y[k])) return; // a gap takes no value away
-      put(isNear ? own[at] : t, i, line.y[k]);
+      at = nearest(own, t, at);
+      if (!own.length || Math.abs(own[at] - t) > tolerance) put(t, i, line.y[k]);
     });
   });
   return [...byTime.entries()].sort((a, b) => b[0] - a[0]).slice(0, MOST_ROWS);

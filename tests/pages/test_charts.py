@@ -190,8 +190,10 @@ def test_an_unknown_value_is_null_and_a_band_needs_both_edges() -> None:
     line = Line("lag", "lag", "s6", times, values, low, high)
     chart = Chart("Lag", "records", 0, 10, [line], [Mark(2, "<b>x</b>", "i-flag", "is-bad")], [Gap(1, 3, "why")], 5)
     answer = chart_json(chart)
-    assert [trace["meta"]["role"] for trace in answer["figure"]["data"]] == ["band", "band", "line"]
-    assert answer["figure"]["data"][2]["y"] == [1, None, 3]
+    *bands, drawn = answer["figure"]["data"]
+    assert [band["y"] for band in bands] == [[0], [2], [2], [4]]  # a pair before the gap, a pair after it
+    assert [band["meta"]["key"] for band in bands] == ["", "", "lag", "lag"]
+    assert drawn["y"] == [1, None, 3]
     go.Figure(resolved(answer["figure"]))
 
 
