@@ -168,7 +168,7 @@ def test_a_cluster_says_the_worst_thing_first() -> None:
         "new": "unknown",
     }
     assert found["frozen"]["worst_group"] == "payment-service"
-    assert "payment-service: no progress" in found["frozen"]["sentence"]
+    assert "Group payment-service makes no progress" in found["frozen"]["sentence"]
     assert (found["down"]["brokers_up"], found["down"]["brokers"]) == (2, 3)
     assert found["down"]["sentence"].startswith("Broker 2 is down")
 

@@ -281,7 +281,7 @@ def test_a_bad_range_is_a_message_beside_its_field(viewer: Client) -> None:
     assert 'id="to-err"' in page
     assert "&lt;b&gt;" in page
     sources = re.findall(r'data-src="([^"]+)"', page)
-    assert len(sources) == 2
+    assert len(sources) == 3
     for source in sources:  # the charts show the range that stands in for it
         assert viewer.get(html.unescape(source)).status_code == 200
 
