@@ -24,8 +24,8 @@ pytestmark = [pytest.mark.browser]
 CLUSTER = "/clusters/demo/"
 PATHS = [
     "/", "/?kiosk=1", CLUSTER, f"{CLUSTER}topics/", f"{CLUSTER}topics/orders/", f"{CLUSTER}topics/orders-dlt/",
-    f"{CLUSTER}groups/", f"{CLUSTER}groups/payment-service/", f"{CLUSTER}groups/new-thing/", f"{CLUSTER}brokers/",
-    f"{CLUSTER}brokers/1/", f"{CLUSTER}brokers/3/", f"{CLUSTER}dead-letters/", f"{CLUSTER}events/",
+    f"{CLUSTER}groups/", f"{CLUSTER}groups/payment-service/", f"{CLUSTER}groups/new-thing/",
+    f"{CLUSTER}how/?group=payment-service&topic=orders&partition=0", f"{CLUSTER}brokers/", f"{CLUSTER}brokers/1/", f"{CLUSTER}brokers/3/", f"{CLUSTER}dead-letters/", f"{CLUSTER}events/",
     f"{CLUSTER}configuration/", f"{CLUSTER}rights/", f"{CLUSTER}edit/", "/clusters/silent/", "/clusters/add/",
     "/alerts/", "/alerts/history/", "/alerts/rules/", "/alerts/rules/broker_down/", "/alerts/silences/",
     "/alerts/silences/new/", "/alerts/deliveries/", "/alerts/routes/", "/alerts/routes/new/",
@@ -33,7 +33,7 @@ PATHS = [
     "/settings/channels/new/", "/settings/people/", "/settings/audit/", "/settings/account/", "/instance/",
 ]  # fmt: skip
 CHARTS = {
-    CLUSTER: 3, f"{CLUSTER}topics/orders/": 2, f"{CLUSTER}groups/payment-service/": 2, f"{CLUSTER}brokers/1/": 2,
+    CLUSTER: 3, f"{CLUSTER}topics/orders/": 2, f"{CLUSTER}groups/payment-service/": 3, f"{CLUSTER}brokers/1/": 2,
     f"{CLUSTER}dead-letters/": 1, "/alerts/": 1, "/instance/": 1,
 }  # fmt: skip
 LOOKS = {"dark": (1440, 1000), "light": (1920, 1080), "phone": (390, 844)}
