@@ -25,7 +25,8 @@ CLUSTER = "/clusters/demo/"
 PATHS = [
     "/", "/?kiosk=1", CLUSTER, f"{CLUSTER}topics/", f"{CLUSTER}topics/orders/", f"{CLUSTER}topics/orders-dlt/",
     f"{CLUSTER}groups/", f"{CLUSTER}groups/payment-service/", f"{CLUSTER}groups/new-thing/",
-    f"{CLUSTER}how/?group=payment-service&topic=orders&partition=0", f"{CLUSTER}brokers/", f"{CLUSTER}brokers/1/", f"{CLUSTER}brokers/3/", f"{CLUSTER}dead-letters/", f"{CLUSTER}events/",
+    f"{CLUSTER}how/?group=payment-service&topic=orders&partition=0", f"{CLUSTER}brokers/",
+    f"{CLUSTER}brokers/1/", f"{CLUSTER}brokers/3/", f"{CLUSTER}dead-letters/", f"{CLUSTER}events/",
     f"{CLUSTER}configuration/", f"{CLUSTER}rights/", f"{CLUSTER}edit/", "/clusters/silent/", "/clusters/add/",
     "/alerts/", "/alerts/history/", "/alerts/rules/", "/alerts/rules/broker_down/", "/alerts/silences/",
     "/alerts/silences/new/", "/alerts/deliveries/", "/alerts/routes/", "/alerts/routes/new/",
