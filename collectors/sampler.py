@@ -370,7 +370,7 @@ class Sampler:
         listed = {node.node_id for node in state.metadata.brokers}
         named = {r for topic in state.metadata.topics for p in topic.partitions for r in p.replicas}
         # not the voters of the quorum: controllers of their own are no brokers, and are never listed as such
-        known = set(self.waiting.rows().brokers) | named
+        known = self.waiting.known_brokers() | named
         reach = {}
         for node in sorted(known | listed):
             if node not in listed:

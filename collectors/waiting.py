@@ -151,6 +151,7 @@ class Waiting:
         self._began = clock()
         self._writer = FrameWriter(cluster.pk)
         self._inventory: Inventory | None = None
+        self._brokers: frozenset[int] = frozenset()
         self._insight: Insight | None = None
         self._stored: SurveyState | None = None  # of the newest cycle that was stored
 
@@ -199,6 +200,7 @@ class Waiting:
 
     def _forget_memory(self) -> None:
         """Memory must not claim what the database does not hold."""
+        self.known_brokers()
         self._writer.forget()
         self._inventory = None
         self._insight = None
@@ -231,6 +233,12 @@ class Waiting:
         if self._inventory is None:
             self._inventory = Inventory(self.cluster.pk, began=self._began, scope=self.scope)
         return self._inventory
+
+    def known_brokers(self) -> frozenset[int]:
+        """The brokers that have rows, as last read: asking Kafka does not wait for the database. After `rows`."""
+        if self._inventory is not None:
+            self._brokers = frozenset(self._inventory.brokers)
+        return self._brokers
 
     def _insights(self) -> Insight:
         if self._insight is None:

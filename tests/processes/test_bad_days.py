@@ -120,6 +120,7 @@ def test_with_redis_away_for_a_minute_everything_goes_on_and_pages_look_for_them
     life.frozen.clear()
     for slug in LIVE:
         wait_for("over", partial(receiver.told, "resolved", slug), seconds=60)
+    wait_for("some cycles more", lambda: all(len(fleet.cycles(s, since=back)) >= 5 for s in LIVE), seconds=60)
     for page in pages:
         late = [d for slug in LIVE for d in delays(fleet, slug, page.when(slug), back, time.time())]
         assert statistics.median(late) < 0.8, f"hints make pages fast again: {late}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from django.db import OperationalError, connection
 
 from collectors.domain import topology
 from collectors.domain.topology import Reach
@@ -17,7 +19,7 @@ from collectors.kafka.exchange import BrokerReach
 from collectors.kafka.session import PartError, Session
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import Survey, SurveyState
-from collectors.models import Broker, Cluster, Cycle, Event, Frame, Group, Member, Ownership, Topic
+from collectors.models import Broker, Cluster, Cycle, Event, Frame, Group, Lease, Member, Ownership, Topic
 from collectors.sampler import Sampler, _is_reached
 from collectors.waiting import Observation
 from tests.pages.seed import Company, make_company
@@ -254,6 +256,31 @@ def test_the_log_directories_of_a_silent_broker_keep_their_age(cluster: Cluster)
     assert log_dirs(SurveyState(log_dirs=(one, two), log_dirs_answered=frozenset({1, 2}))) == (one, two)
     fresh = topology.LogDir(1, "/data", 10, None, None)
     assert log_dirs(SurveyState(log_dirs=(fresh, two), log_dirs_answered=frozenset({1}))) == (fresh,)
+
+
+def test_cycles_are_seen_while_the_database_is_away_and_stored_when_it_is_back(cluster: Cluster) -> None:
+    Broker.objects.create(cluster=cluster, node_id=7, host="h", port=1, first_seen_at=datetime.now(UTC))
+    epoch = Lease.objects.acquire(f"cluster:{cluster.pk}", holder="h", seconds=600)
+    assert epoch is not None
+    session = Session(ConnectionSettings.from_properties({"bootstrap.servers": "127.0.0.1:1"}))
+    sampler = Sampler(cluster, session, Survey(session), holder="h", epoch=epoch, announce=lambda kind, data: None)
+    sampler.remember()
+    nodes = (topology.BrokerNode(1, "127.0.0.1", 1, None),)
+    sampler.survey._state = SurveyState(metadata=topology.Metadata("id", nodes, (), NOW))
+
+    def away(*_: object) -> None:
+        raise OperationalError("the server is away")
+
+    with connection.execute_wrapper(away):
+        for _ in range(3):
+            with pytest.raises(OperationalError):
+                sampler.cycle(due_at=time.time())
+    sampler.cycle(due_at=time.time())
+    session.close()
+    stored = list(Cycle.objects.filter(cluster=cluster).order_by("number").values_list("number", "started_at"))
+    assert [number for number, _ in stored] == [1, 2, 3, 4]
+    assert len({at for _, at in stored}) == 4, "each with its own time"
+    assert Broker.objects.get(node_id=7).reach == Reach.DOWN
 
 
 @pytest.mark.parametrize(
