@@ -13,17 +13,19 @@ from django.db.models import F
 from collectors import secrets
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
+from collectors.history.cache import clear_caches
 from collectors.history.kinds import Kind
 from collectors.models import Broker, Cluster, Cycle, Group, Lease, Topic
 from dashboard.alerts.judge import Judge
 from dashboard.models import Alert, Channel, Delivery, Transition
 from tests.history.recording import BEGIN, Recorder, column, singles, topics
 
-_stages = itertools.count(1)  # each begins at a time of its own: caches of history outlive a test's rows
+_stages = itertools.count(1)  # each begins at a time of its own
 
 
 class Stage:
     def __init__(self, slug: str = "prod", *, interval: float = 5.0) -> None:
+        clear_caches()  # of history: they outlive a test's rows, and the next has the same numbers
         self.recorder = Recorder(slug, interval)
         self.recorder.now = BEGIN + next(_stages) * 1_000_000
         self.monotonic = 1000.0
