@@ -28,8 +28,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-KEPT_UP = 0.9
-"""Who reads so many seconds of log per second keeps up: the countdown would be ten times the retention, and noise."""
+KEPT_UP = 0.8
+"""Who reads so many seconds of log per second keeps up: the countdown would be five times the retention, and noise."""
 TRIM_STEPS = 2
 """So many steps of the log start one after the other make a pace."""
 TRIM_PATIENCE = 3.0

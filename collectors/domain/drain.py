@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import words
+from .trends import BEAT_SECONDS
 
 GAIN_SHARE = 0.02
 DRAIN_STEPS = 3
@@ -56,7 +57,8 @@ class DrainEstimate:
 def drain_estimate(lag: float | None, consumed: float | None, arriving: float | None) -> DrainEstimate:
     """How long until nothing waits at the rates of now, records and records per second; "not draining" is a value.
 
-    What is read beyond what arrives must be more than GAIN_SHARE of it: less is the sawtooth of commits.
+    What is read beyond what arrives must be more than GAIN_SHARE of it: less is the sawtooth of commits. No more than
+    always waits between two commits is no backlog: that "keeps up".
     """
     if lag is None or consumed is None or arriving is None:
         return DrainEstimate(None, "unknown")
@@ -64,5 +66,7 @@ def drain_estimate(lag: float | None, consumed: float | None, arriving: float | 
         return DrainEstimate(0.0)
     gain = consumed - arriving
     if gain <= GAIN_SHARE * max(consumed, arriving):
+        if lag <= arriving * BEAT_SECONDS:
+            return DrainEstimate(None, "keeps up")
         return DrainEstimate(None, "not draining")
     return DrainEstimate(lag / gain)
