@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
+from collectors.history import vacuum
 from dashboard import __version__, backups
 
 Say = Callable[[str], object]
@@ -73,6 +74,8 @@ def upgrade(say: Say) -> bool:
     lock for a quarter of an hour.
     """
     with one_at_a_time(say):
+        if connection.vendor == "sqlite":
+            vacuum.begin(backups.database_file())
         schema = read_schema()
         refuse_newer(schema.newer)
         if not schema.waiting:

@@ -105,10 +105,8 @@ TEMPLATES = [
 SQLITE_OPTIONS = {
     "transaction_mode": "IMMEDIATE",
     "timeout": 20,
-    "init_command": (
-        "PRAGMA auto_vacuum=INCREMENTAL; "  # counts only before a file has its first page
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
-    ),
+    # nothing that takes the writer's lock: a page must open its connection while another process has it
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
 }
 # PostgreSQL: a process that stands still must not keep its locks, and a page must say soon that nothing answers.
 POSTGRES_OPTIONS = {

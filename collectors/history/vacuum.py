@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.db import connection
@@ -36,11 +39,18 @@ def disk() -> Disk | None:
     return Disk(usage.total, usage.free, (folder / storage.RESERVE_FILE).is_file())
 
 
+def begin(file: Path) -> None:
+    """Make a SQLite file that is not there yet, able to shrink: that is fixed by its first page."""
+    if not file.exists():
+        with closing(sqlite3.connect(file)) as made:
+            made.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            made.execute("VACUUM")  # writes the first page
+
+
 def shrink() -> int:
     """Give free pages of SQLite's file back to the disk, a few at a time; returns how many.
 
-    Nothing on PostgreSQL, and nothing in a file made before this was possible (`auto_vacuum` is fixed by its first
-    page; `VACUUM` once would change it).
+    Nothing on PostgreSQL, and nothing in a file that `begin` has not made (`VACUUM` once would change it).
     """
     if connection.vendor != "sqlite":
         return 0

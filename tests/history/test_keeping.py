@@ -56,6 +56,8 @@ def test_a_file_gives_back_what_was_deleted(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(vacuum, "KEPT_FREE_PAGES", 10)
     before = connection.settings_dict["NAME"]
     connection.close()
+    vacuum.begin(tmp_path / "own.sqlite3")
+    vacuum.begin(tmp_path / "own.sqlite3")
     connection.settings_dict["NAME"] = str(tmp_path / "own.sqlite3")
     try:
         with connection.cursor() as cursor:
