@@ -44,7 +44,7 @@ def begin(file: Path) -> None:
     if not file.exists():
         with closing(sqlite3.connect(file)) as made:
             made.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            made.execute("VACUUM")  # writes the first page
+            made.execute("PRAGMA journal_mode=WAL")  # writes the first page
 
 
 def shrink() -> int:

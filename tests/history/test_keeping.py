@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from collectors.history import compaction, exchange, forecast, keep, queries, va
 from collectors.history.cache import clear_caches
 from collectors.history.kinds import Kind
 from collectors.models import Block, Frame, Rollup, Span
+from dashboard.settings import SQLITE_OPTIONS
 
 from .recording import BEGIN, Recorder, column, topics
 from .test_blocks import EVER, flat, living
@@ -49,26 +52,39 @@ def test_each_storey_goes_when_it_is_too_old(stored: Recorder, settings: Setting
     assert queries.cluster_at(stored.id) is not None, "the newest sample stays, however old"
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.sqlite
+@pytest.mark.django_db
 def test_a_file_gives_back_what_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if connection.vendor != "sqlite":
-        pytest.skip("PostgreSQL's tables are vacuumed by itself")
     monkeypatch.setattr(vacuum, "KEPT_FREE_PAGES", 10)
-    before = connection.settings_dict["NAME"]
-    connection.close()
-    vacuum.begin(tmp_path / "own.sqlite3")
-    vacuum.begin(tmp_path / "own.sqlite3")
-    connection.settings_dict["NAME"] = str(tmp_path / "own.sqlite3")
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("CREATE TABLE large (body BLOB)")
-            cursor.executemany("INSERT INTO large VALUES (%s)", [(b"x" * 4000,)] * 2000)
-            cursor.execute("DELETE FROM large")
-            assert vacuum.shrink() > 1000
-            assert vacuum._pragma(cursor, "page_count") < 400
-    finally:
-        connection.close()
-        connection.settings_dict["NAME"] = before
+    file = tmp_path / "own.sqlite3"
+    vacuum.begin(file)
+    own = connection.copy(alias="own")
+    own.settings_dict = {**connection.settings_dict, "NAME": str(file)}
+    monkeypatch.setattr(vacuum, "connection", own)
+    with own.cursor() as cursor:
+        cursor.execute("CREATE TABLE large (body BLOB)")
+        cursor.executemany("INSERT INTO large VALUES (%s)", [(b"x" * 4000,)] * 2000)
+        cursor.execute("DELETE FROM large")
+        vacuum.begin(file)  # one that is there stays as it is
+        assert vacuum.shrink() > 1000
+        assert vacuum._pragma(cursor, "page_count") < 400
+    own.close()
+
+
+@pytest.mark.sqlite
+@pytest.mark.django_db
+def test_a_connection_opens_while_another_process_writes(tmp_path: Path) -> None:
+    file = tmp_path / "own.sqlite3"
+    vacuum.begin(file)
+    own = connection.copy(alias="own")
+    own.settings_dict = {**connection.settings_dict, "NAME": str(file), "OPTIONS": {**SQLITE_OPTIONS, "timeout": 0.2}}
+    with closing(sqlite3.connect(file, isolation_level=None)) as writer:
+        writer.execute("CREATE TABLE one (n INTEGER)")
+        writer.execute("BEGIN IMMEDIATE")
+        with own.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM one")
+            assert cursor.fetchone() == (0,)
+    own.close()
 
 
 def test_the_forecast_is_what_is_there_a_day_times_the_days(stored: Recorder) -> None:
