@@ -37,6 +37,14 @@ class Curves:
     arrived_since: Ints
     moved: Bools
 
+    def arriving(self, from_row: int = 0) -> NDArray[np.float64]:
+        """(g,) records per second since the first sample from `from_row` on at which all of a group was known: a part
+        that is not known would make it too little."""
+        known_from = from_row + np.argmax(self.whole[from_row:], axis=0)
+        seconds = np.maximum(self.times[-1] - self.times[known_from], 1e-9)
+        per_second: NDArray[np.float64] = self.arrived_since[known_from, np.arange(self.lag.shape[1])] / seconds
+        return per_second
+
 
 def curves_of(window: Window) -> Curves:
     """The curves of every group of a window; those of a group without positions are never whole."""
@@ -131,15 +139,10 @@ def _between_thirds(curves: Curves) -> tuple[Bools, Bools]:
     last_high = np.where(whole[last], lag[last], low).max(axis=0)
     step_known = whole[1:] & whole[:-1]
     steps = np.where(step_known, np.abs(np.diff(lag, axis=0)), 0).sum(axis=0) / np.maximum(step_known.sum(axis=0), 1)
-    # what arrived from the first sample on at which all was known: a part that is not known would make it too little
-    known_from = np.argmax(whole, axis=0)
-    seconds = np.maximum(times[-1] - times[known_from], 1e-9)
-    per_second = curves.arrived_since[known_from, np.arange(count)] / seconds
+    per_second = curves.arriving()
     arrived = per_second * (times[-1] - times[0])
     # the lag between two commits is that of the newest arrivals: a rush makes it more, and nobody falls behind by that
-    late_from = len(times) - third + np.argmax(whole[last], axis=0)
-    late_seconds = np.maximum(times[-1] - times[late_from], 1e-9)
-    late = curves.arrived_since[late_from, np.arange(count)] / late_seconds
+    late = curves.arriving(last.start)
     left_unread = _mean(lag[last], whole[last]) - _mean(lag[first], whole[first])
     # a swing of the arrivals swings the lag that lies between two commits: that is not falling behind
     # compared, not subtracted: the sentinels of groups that are not `enough` would overflow

@@ -100,7 +100,7 @@ class GroupRow:
     is_storm: bool = False  # these are more than one roll-out explains
 
 
-def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bools) -> Bools:
+def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bools | bool = False) -> Bools:
     """Positions whose records wait and increase while the committed offset does not move.
 
     `takes_turns` (n,) or (1,): a partition may be waiting for its turn, as the lag of its group falls as a whole and
@@ -118,14 +118,10 @@ def stood_since(window: Window, group: str, *, interval_seconds: float) -> float
     """Unix seconds of the last movement of the partition of `group` that has stood still longest; None if none does."""
     if window.layout.owner_index(group) is None or not window.samples:
         return None
-    part = window.only(group)
-    facts = positions(part)
-    falls = trends_of(curves_of(part))[1]
-    for takes_turns in (falls, ~falls):
-        still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
-        if still.any():
-            return float(part.times[facts.base[still].min()])
-    return None
+    facts = positions(window, window.layout.slice_of(group))
+    # whether it may wait its turn does not matter: of those that stand still, the one that has longest is asked for
+    still = stands_still(facts, interval_seconds=interval_seconds)
+    return float(window.times[facts.base[still].min()]) if still.any() else None
 
 
 def is_undecided(facts: Positions, *, interval_seconds: float) -> Bools:
@@ -173,10 +169,7 @@ def catches_up(curves: Curves, falls: Bools) -> Bools:
     """(groups,) whose lag falls and is still more than what always lies between two commits."""
     if not len(curves.times) or not falls.any():
         return np.zeros_like(falls)
-    known_from = np.argmax(curves.whole, axis=0)
-    seconds = np.maximum(curves.times[-1] - curves.times[known_from], 1e-9)
-    per_second = curves.arrived_since[known_from, np.arange(curves.lag.shape[1])] / seconds
-    much: Bools = curves.lag[-1] > np.maximum(per_second, 0) * BEAT_SECONDS
+    much: Bools = curves.lag[-1] > np.maximum(curves.arriving(), 0) * BEAT_SECONDS
     return falls & much
 
 
