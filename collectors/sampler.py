@@ -46,6 +46,8 @@ PAST_BUDGET_SECONDS, PAST_SHARE = 2.0, 0.2
 """What a step into the past of a new cluster may take, in seconds and of the interval."""
 OTHER_CLUSTER = "cluster"
 """The part of a cycle's errors that says that the address leads to another cluster."""
+NOT_LISTED = "not listed yet"
+"""Why a first cycle has no commits: the groups were asked for, and no answer has come so far."""
 UNREAD_STARTS_SECONDS = 12.0
 """Log starts are asked again after this, not each minute, while a group does not read or falls behind: records that
 retention deletes before they are read are told within three cycles."""
@@ -312,6 +314,8 @@ class Sampler:
                 errors += commits.errors
                 columns[Kind.COMMITTED] = self._expected_groups.add_to(commits, state.groups, state.metadata)
                 answered += int(commits.column.numbers.known.sum())
+            elif "groups" not in {error.part for error in errors}:
+                errors.append(PartError("groups", NOT_LISTED, None))  # no commits in this cycle, and that is said
             taken_at = self.clock()
             ends = self._ask_ends(state.layout, state.metadata, budget)
             errors += ends.errors
@@ -462,7 +466,7 @@ def _topic(row: TopicLine) -> Topic:
 
 def _group(row: GroupLine) -> Group:
     kind = GroupType(row.type) if row.type in set(GroupType) else GroupType.UNKNOWN
-    return Group(row.name, kind, row.state, row.protocol_type, row.coordinator, error="not listed yet")
+    return Group(row.name, kind, row.state, row.protocol_type, row.coordinator, error=NOT_LISTED)
 
 
 def _members_of(layout: Layout) -> dict[str, list[tuple[str, list[int]]]]:

@@ -30,7 +30,7 @@ function colour(text) {
 }
 function coloured(value) {
   if (typeof value === "string") return colour(value);
-  if (Array.isArray(value)) return value.length > 40 ? value : value.map(coloured);
+  if (Array.isArray(value)) return value.map(coloured); // however many: shapes are written into afterwards
   if (value && typeof value === "object") return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v)]));
   return value;
 }

@@ -38,7 +38,8 @@ export function table(chart, format) {
   const lines = chart.lines(), rows = rowsOf(lines, 750 * Math.max(chart.data.interval, chart.data.step || 0));
   const element = document.createElement("table"), head = element.createTHead().insertRow(), body = element.createTBody();
   element.className = "table";
-  for (const [name, number] of [[`Time (${zoneLabel})`, false], ...lines.map(line => [`${line.name}, ${chart.data.unit}`, true])]) {
+  const columns = lines.length ? lines.map(line => `${line.name}, ${chart.data.unit}`) : [chart.data.unit]; // nobody among the busiest
+  for (const [name, number] of [[`Time (${zoneLabel})`, false], ...columns.map(column => [column, true])]) {
     const th = document.createElement("th");
     th.scope = "col";
     th.textContent = name;
