@@ -120,7 +120,9 @@ def with_many_gaps(route: Route) -> None:
     gap = {"type": "rect", "xref": "x", "yref": "paper", "y0": 0, "y1": 1, "name": "gap", "layer": "below",
            "line": {"width": 0}, "fillcolor": "var(--sg-other)/0.16"}  # fmt: skip
     end = round(chart["to"] * 1000)
-    chart["figure"]["layout"]["shapes"] += [gap | {"x0": end - i * 4000, "x1": end - i * 4000 + 2000} for i in range(45)]
+    chart["figure"]["layout"]["shapes"] += [
+        gap | {"x0": end - i * 4000, "x1": end - i * 4000 + 2000} for i in range(45)
+    ]
     head = orjson.dumps(chart)
     head += b" " * (-len(head) % 8)  # the columns behind it begin at a multiple of eight
     route.fulfill(response=answer, body=body[:4] + len(head).to_bytes(4, "little") + head + body[8 + length :])

@@ -52,7 +52,9 @@ def assert_whole(served: Served) -> None:
     for n in {n for n in reached if ("committed", n) not in whole}:
         assert epochs[n - 1] not in epochs[: n - 1], f"cycle {n}, which is not the first of its epoch, has no commits"
         (said,) = served.rows(f"select errors from collectors_cycle where number = {n}")
-        assert any(error["part"] == "groups" for error in json.loads(said[0])), f"cycle {n} hides that it has no commits"
+        assert any(error["part"] == "groups" for error in json.loads(said[0])), (
+            f"cycle {n} hides that it has no commits"
+        )
     assert {cycle for _, cycle, _ in frames} <= set(numbers), "no frame without its cycle"
 
     judged = served.rows("select judged_cycle from dashboard_judgement")
