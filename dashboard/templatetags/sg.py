@@ -143,6 +143,12 @@ def plain(part: str) -> str:
 
 
 @register.filter
+def spelt(state: str) -> str:
+    """A state of the protocol in plain letters: CompletingRebalance is "completing rebalance"."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", " ", state).lower()
+
+
+@register.filter
 def percent(share: float | None) -> str:
     """A share of 1 as per cent, small ones not rounded away: "12 %", "0.4 %", "under 0.01 %"."""
     return "unknown" if share is None else words.percent(share)

@@ -263,7 +263,7 @@ function put(element, row) {
   const shown = (formats[element.dataset.fmt] || formats.text)(value);
   if (element.textContent !== shown) element.textContent = shown;
   if ("hideZero" in element.dataset) element.hidden = !value;
-  if ("show" in element.dataset) element.hidden = false;
+  if ("show" in element.dataset && row.brokers) element.hidden = false; // before it was reached nobody knows how many
   const wait = element.closest(".sg-wait");
   if (wait && field === "waiting") wait.toggleAttribute("data-empty", !value);
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -90,3 +91,7 @@ def test_a_cluster_that_was_never_reached_has_unknown_brokers_groups_and_dead_le
     top = text_of(viewer.get("/clusters/demo/?fragment=top").content)
     assert "of 0" not in top
     assert "every partition has one" not in top
+    page = viewer.get("/clusters/demo/").content.decode()
+    counts = re.findall(r'<span class="n"([^>]*)data-fmt="count" data-show>', page)
+    assert len(counts) == 8  # four in the side bar, four in the tabs
+    assert all("hidden" in attributes for attributes in counts)
