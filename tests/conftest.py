@@ -25,8 +25,9 @@ SQLITE = "django.db.backends.sqlite3"
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Who asks for a served instance is no unit test; what is about SQLite does not run on another database.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Who asks for a served instance is no unit test; what is about SQLite does not run on another database, and what
+    has no database at all runs once, on SQLite.
 
     With `--dist loadgroup` on three processes: what needs the run's Kafka is in two, each of which starts its own, what
     needs none in the third.
@@ -40,6 +41,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
         if item.path.parent.name in ("faults", "history"):
             item.add_marker(pytest.mark.slow)  # thousands of small steps in all: make check stays below a minute
+    if other:
+        config.hook.pytest_deselected(items=[item for item in items if not _may_touch_a_database(item)])
+        items[:] = [item for item in items if _may_touch_a_database(item)]
+
+
+def _may_touch_a_database(item: pytest.Item) -> bool:
+    """pytest-django refuses a database to all others, but not to programs that a test starts."""
+    starts_programs = item.path.parent.name in ("demo", "docker", "e2e", "processes", "upgrade")
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return starts_programs or bool(
+        item.get_closest_marker("django_db")
+        or item.get_closest_marker("served")
+        or fixtures & {"db", "transactional_db", "kafka", "secured", "chromium"}
+    )
 
 
 def _group(item: pytest.Item) -> str:

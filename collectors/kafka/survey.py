@@ -110,6 +110,7 @@ class Survey:
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._first = threading.Event()
+        self._all = threading.Event()
         self._metadata_came = threading.Event()
         self._thread: threading.Thread | None = None
         self._probed = 0.0
@@ -141,6 +142,10 @@ class Survey:
     def wait_first(self, timeout: float) -> bool:
         """Wait until metadata is there and groups were asked once; whether that is so."""
         return self._first.wait(timeout)
+
+    def wait_all(self, timeout: float) -> bool:
+        """Wait until each part was asked once, whatever came of it; whether that is so."""
+        return self._all.wait(timeout)
 
     def wait_for_metadata(self, known: Metadata, timeout: float) -> Metadata | None:
         """Wait until there is newer metadata than `known`; None when none comes within `timeout` seconds."""
@@ -229,6 +234,8 @@ class Survey:
                 self._due[part] = time.monotonic() + SUSPECT_SECONDS
         if self._state.metadata is not None and "groups" in self._errors:
             self._first.set()
+        if self._state.asked >= EVERY_SECONDS.keys():
+            self._all.set()
 
     def _ask_metadata(self, budget: float) -> tuple[PartError, ...]:
         answer = self._session.ask_metadata(budget_seconds=budget)

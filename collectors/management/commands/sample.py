@@ -41,7 +41,7 @@ class Command(BaseCommand):
         try:
             one.remember()
             survey.start()
-            survey.wait_first(10.0)
+            survey.wait_all(10.0)  # so that the first cycle has log starts and sizes, too
             for _ in range(max(1, options["cycles"])):
                 number = one.cycle(due_at=one.clock())
                 self._print(Cycle.objects.get(cluster=cluster, number=number))
