@@ -30,6 +30,11 @@ Bools = NDArray[np.bool_]
 
 KEPT_UP = 0.8
 """Who reads so many seconds of log per second keeps up: the countdown would be five times the retention, and noise."""
+UNSURE_SECONDS = 60.0
+"""Of an age: who may be so much further behind is said to keep up where that age would make it so. Within a sample or
+two the speed is noise, and a group that keeps up would have a countdown now and then."""
+NEAR_SHARE = 0.2
+"""Of the retention: with less than this left nobody keeps up who reads slower than deletion comes, however little."""
 TRIM_STEPS = 2
 """So many steps of the log start one after the other make a pace."""
 TRIM_PATIENCE = 3.0
@@ -198,7 +203,9 @@ def countdowns(
     limit = retention.seconds.known & (retention.seconds.values >= 0) & (retention.deletes.values != 0)
     speed = np.divide(reading * ages.seconds, lag, out=np.zeros(count), where=(lag > 0) & ages.known)
     left = np.maximum(retention.seconds.values - ages.seconds, 0.0)
-    kept_up = speed >= KEPT_UP
+    most = np.where(np.isfinite(ages.high), np.minimum(ages.high, ages.seconds + UNSURE_SECONDS), ages.seconds)
+    close = ages.known & (lag > 0) & (reading * most >= KEPT_UP * lag)
+    kept_up = close & ((left > NEAR_SHARE * retention.seconds.values) | (speed >= 1))
     by_time = np.divide(left, 1.0 - speed, out=np.full(count, np.inf), where=~kept_up)
     offer(by_time, limit & ages.known & ~kept_up, Outcome.BY_TIME)
     keeps_up(limit & ages.known & kept_up)
@@ -210,7 +217,8 @@ def countdowns(
     each = np.divide(size_bytes.values, held, out=np.zeros(count), where=sized)
     gains = np.where(arriving.known, arriving.values, 0.0) - reading
     room = np.maximum(retention.size_bytes.values - lag * each, 0.0)
-    grows = sized & (each > 0) & ((gains > 0) | (room == 0)) & arriving.known
+    far = close & (reading >= KEPT_UP * arriving.values) & (room > NEAR_SHARE * retention.size_bytes.values)
+    grows = sized & (each > 0) & (((gains > 0) & ~far) | (room == 0)) & arriving.known
     by_size = np.divide(room, gains * each, out=np.zeros(count), where=grows & (gains * each > 0))
     offer(by_size, limit & grows, Outcome.BY_SIZE)
     keeps_up(limit & sized & arriving.known & ~grows)

@@ -218,7 +218,9 @@ def countdown_told(now: ClusterNow, ages: AgesNow, counted: CountdownsNow, at: i
         if speed > 0:
             steps.append(f"it reads {speed:.2f} s of log a second: divided by 1 − {speed:.2f}")
     if outcome is Outcome.OUTREAD:
-        steps.append(f"who reads {KEPT_UP:g} s of log a second or more keeps ahead of deletion by time")
+        steps.append(
+            f"who reads {KEPT_UP:g} s of log a second or more, or is behind by a sample or two, keeps ahead of deletion"
+        )
     if outcome is Outcome.BY_TRIM and pace:
         gain = pace - (consumed or 0.0)
         to_go = max(0.0, (now.committed.numbers.at(at) or 0) - (trim.start.at(at) or 0.0))

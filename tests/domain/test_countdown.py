@@ -40,6 +40,7 @@ class Case:
     consumed: float | None = 0.0
     arriving: float | None = 1.0
     size: int | None = 600_000
+    unsure: float = 0.0  # so much older it may be
 
 
 def found(*cases: Case) -> Countdowns:
@@ -51,7 +52,7 @@ def found(*cases: Case) -> Countdowns:
         Numbers.of([one.start for one in cases]),
         Numbers.of([one.end for one in cases]),
         committed.known & (committed.values != NO_COMMIT),
-        ages=Ages(seconds, seconds, seconds, np.array([int(one) for one in method])),
+        ages=Ages(seconds, seconds, seconds + [one.unsure for one in cases], np.array([int(one) for one in method])),
         retention=Retention(
             Numbers.of([one.keep_seconds for one in cases], np.float64),
             Numbers.of([one.keep_bytes for one in cases]),
@@ -99,6 +100,15 @@ def found(*cases: Case) -> Countdowns:
         ("the trim, while it reads", Case(trim=50.0, trimmed_to=1_000.0, consumed=0.25), Outcome.BY_TRIM, 4000 / 49.75),
         ("a trim that is seen tells even where settings may not be", Case(
             keep_seconds=None, keep_bytes=None, deletes=None, trim=50.0, trimmed_to=1_000.0), Outcome.BY_TRIM, 80),
+        # 1 000 records behind at 250/s, an age of 3 s that may be 5: within a sample its speed is noise
+        ("it is a sample behind, and slower for a moment", Case(age=3.0, unsure=2.0, consumed=250.0, arriving=300.0),
+         Outcome.OUTREAD, None),
+        ("the same where a size is kept", Case(age=3.0, unsure=2.0, consumed=250.0, arriving=300.0, keep_seconds=-1,
+         keep_bytes=200_000_000), Outcome.OUTREAD, None),
+        ("an age that says little does not excuse who hardly reads", Case(age=600.0, unsure=3000.0, consumed=0.5),
+         Outcome.BY_TIME, 23.0 * HOUR + 3000.0 + 0.3 / 0.7 * (23.0 * HOUR + 3000.0)),
+        ("a little too slow, with little left", Case(age=22 * HOUR, consumed=0.9 * 1000 / (22 * HOUR)),
+         Outcome.BY_TIME, 20 * HOUR),
         ("a consume rate that is not known counts as none", Case(consumed=None), Outcome.BY_TIME, 23 * HOUR),
     ],
 )  # fmt: skip
