@@ -31,8 +31,9 @@ Bools = NDArray[np.bool_]
 KEPT_UP = 0.8
 """Who reads so many seconds of log per second keeps up: the countdown would be five times the retention, and noise."""
 UNSURE_SECONDS = 60.0
-"""Of an age: who may be so much further behind is said to keep up where that age would make it so. Within a sample or
-two the speed is noise, and a group that keeps up would have a countdown now and then."""
+"""Within a sample or two the speed is noise, and a group that keeps up would have a countdown now and then. So the age is
+taken for as high as it can be, but for no more than this higher; and who could read in this time what waits is not said
+to fill the room that is kept."""
 NEAR_SHARE = 0.2
 """Of the retention: with less than this left nobody keeps up who reads slower than deletion comes, however little."""
 TRIM_STEPS = 2
@@ -217,7 +218,7 @@ def countdowns(
     each = np.divide(size_bytes.values, held, out=np.zeros(count), where=sized)
     gains = np.where(arriving.known, arriving.values, 0.0) - reading
     room = np.maximum(retention.size_bytes.values - lag * each, 0.0)
-    far = close & (reading >= KEPT_UP * arriving.values) & (room > NEAR_SHARE * retention.size_bytes.values)
+    far = (lag <= reading * UNSURE_SECONDS) & (room > NEAR_SHARE * retention.size_bytes.values)
     grows = sized & (each > 0) & (((gains > 0) & ~far) | (room == 0)) & arriving.known
     by_size = np.divide(room, gains * each, out=np.zeros(count), where=grows & (gains * each > 0))
     offer(by_size, limit & grows, Outcome.BY_SIZE)
