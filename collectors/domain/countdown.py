@@ -31,9 +31,9 @@ Bools = NDArray[np.bool_]
 KEPT_UP = 0.8
 """Who reads so many seconds of log per second keeps up: the countdown would be five times the retention, and noise."""
 UNSURE_SECONDS = 60.0
-"""Within a sample or two the speed is noise, and a group that keeps up would have a countdown now and then. So the age is
-taken for as high as it can be, but for no more than this higher; and who could read in this time what waits is not said
-to fill the room that is kept."""
+"""Within a sample or two the speed is noise, and a group that keeps up would have a countdown now and then. So the age
+is taken for as high as it can be, but for no more than this higher; and who could read in this time what waits is not
+said to fill the room that is kept."""
 NEAR_SHARE = 0.2
 """Of the retention: with less than this left nobody keeps up who reads slower than deletion comes, however little."""
 TRIM_STEPS = 2
