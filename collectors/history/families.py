@@ -30,22 +30,36 @@ class Family(StrEnum):
 
 QUANTITIES: Mapping[Family, tuple[str, ...]] = {
     Family.TOPIC: ("rate", "size"),
-    Family.GROUP: ("lag", "arriving", "consumed", "verdict"),
+    Family.GROUP: ("lag", "arriving", "consumed", "verdict", "age"),
     Family.BROKER: ("disk", "leaders", "reach"),
 }
-"""In stored order: new ones are put at the end."""
+"""In stored order: new ones are put at the end. `age` is the log-end age of a group's oldest position at the end of
+each minute, in milliseconds."""
+BEHIND = frozenset({"age"})
+"""Came after the verdicts' shares, and is stored behind them."""
 RATES = frozenset({"rate", "arriving", "consumed"})
+IN_THOUSANDTHS = RATES | {"age"}
 FIELDS = ("low", "high", "last", "sum", "count")
 VERDICTS = len(Verdict)
 
 
 FIRST_VERDICTS = 6
 """How many there were at first: rollups of that time have as many rows, and those of the others are zero."""
+SHARES = 11
+"""Rows of verdicts before what is stored behind them; those of a twelfth verdict would come last of all."""
 
 
 def row_count(family: Family) -> int:
     """Rows of a stored rollup at least: five a quantity, and of groups one for each verdict that there was then."""
-    return len(FIELDS) * len(QUANTITIES[family]) + (FIRST_VERDICTS if family is Family.GROUP else 0)
+    front = sum(name not in BEHIND for name in QUANTITIES[family])
+    return len(FIELDS) * front + (FIRST_VERDICTS if family is Family.GROUP else 0)
+
+
+def first_row(family: Family, quantity: str) -> int:
+    """Where the five rows of a quantity begin."""
+    names = QUANTITIES[family]
+    behind = SHARES if quantity in BEHIND else 0
+    return len(FIELDS) * names.index(quantity) + behind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,30 +140,36 @@ class Rolled:
 
     def rows(self) -> tuple[Ints, Bools]:
         """(rows, n) as stored: the last, highest and summed numbers relative to the lowest, which keeps them small."""
-        values, known = [], []
-        for name in QUANTITIES[self.family]:
-            five = self.fives[name]
-            values += [
-                five.low,
-                five.high - five.low,
-                five.last - five.low,
-                five.sum - five.low * five.count,
-                five.count,
-            ]
-            known += [five.known] * 4 + [np.ones(five.count.shape, dtype=np.bool_)]
+        values: dict[str, Ints] = {}
+        known: dict[str, Bools] = {}
+        for name, five in self.fives.items():
+            relative = (five.low, five.high - five.low, five.last - five.low, five.sum - five.low * five.count)
+            values[name] = np.stack((*relative, five.count))
+            known[name] = np.stack([five.known] * 4 + [np.ones(five.count.shape, dtype=np.bool_)])
         everywhere = np.ones(self.shares.shape, dtype=np.bool_)
-        return np.concatenate((np.stack(values), self.shares)), np.concatenate((np.stack(known), everywhere))
+        names = QUANTITIES[self.family]
+        front, behind = ([n for n in names if (n in BEHIND) is there] for there in (False, True))
+        return (
+            np.concatenate([*(values[n] for n in front), self.shares, *(values[n] for n in behind)]),
+            np.concatenate([*(known[n] for n in front), everywhere, *(known[n] for n in behind)]),
+        )
 
     @classmethod
     def of_rows(cls, family: Family, values: Ints) -> Rolled:
-        """The reverse. Rows that a younger program added at the end of a family are left out."""
-        fives, at = {}, 0
+        """The reverse. What an older program did not store is unknown, what a younger one added at the end left out."""
+        fives = {}
         for name in QUANTITIES[family]:
+            at = first_row(family, name)
+            if at + len(FIELDS) > len(values):
+                fives[name] = Five.empty(values.shape[1:])
+                continue
             low, high, last, total, count = values[at : at + len(FIELDS)]
             fives[name] = Five.where_known(low, high + low, last + low, total + low * count, count)
-            at += len(FIELDS)
-        shares = values[at : at + (VERDICTS if family is Family.GROUP else 0)]
-        if family is Family.GROUP and len(shares) < VERDICTS:
+        if family is not Family.GROUP:
+            return cls(family, fives, values[:0])
+        at = row_count(family) - FIRST_VERDICTS
+        shares = values[at : at + VERDICTS]
+        if len(shares) < VERDICTS:
             missing = np.zeros((VERDICTS - len(shares), *shares.shape[1:]), dtype=shares.dtype)
             shares = np.concatenate((shares, missing))
         return cls(family, fives, shares)

@@ -16,7 +16,7 @@ from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.models import Cluster
 
 from . import curves, layouts, reading, spans
-from .ages import AgeHistory, AgesNow, age_history, ages_at, ages_of
+from .ages import AgeHistory, AgesNow, ages_at, ages_of
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
 from .blocks import Fetched
 from .countdowns import CountdownsNow, countdowns_at
@@ -31,6 +31,7 @@ from .past import reconstructed_before
 from .ranges import (
     CLUSTER_STEP,
     ClusterHistory,
+    age_history,
     arrival_rates,
     arrived_about,
     cluster_history,

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from collectors.domain.verdicts import Verdict
 
-from . import arrivals, curves, gauges, histories, strips
+from . import ages, arrivals, curves, gauges, histories, strips
+from .ages import AgeHistory
 from .arrivals import ArrivalHistory
 from .curves import Band
-from .families import MILLI, RATES, TOTAL, Family
+from .families import IN_THOUSANDTHS, MILLI, TOTAL, Family
 from .folding import RESOLUTIONS
 from .gauges import GaugeHistory
 from .histories import GroupHistory, TopicHistory
@@ -96,6 +97,24 @@ def topic_history(cluster_id: int, topic: str, since: float, until: float, point
         assert exact is not None
         return exact
     return TopicHistory(found.times, found.gap_before, found.interval, found.bands["rate"], found.bands["size"])
+
+
+def age_history(cluster_id: int, group: str, since: float, until: float, points: int = 300) -> AgeHistory:
+    """Log-end age of a group (see `ages.age_history`) over any range; before the samples that are kept, as it was at
+    the end of each minute."""
+    exact = ages.age_history(cluster_id, group, since, until, points)
+    first = float(exact.times[0]) if len(exact.times) else until
+    if first - since < NEW_SECONDS or _is_young(since):
+        return exact
+    resolution = strips.resolution_for(first - since, points) or RESOLUTIONS[0]
+    strip = _before(strips.read(cluster_id, Family.GROUP, [group], since, first, resolution)[group], first)
+    if not len(strip):
+        return exact
+    joined = _concatenated(
+        _points_of(strip, ("age",)), _points_of_samples(exact, ("age",), None), max(exact.interval, float(resolution))
+    )
+    found = _reduced(joined, since, until, points)
+    return AgeHistory(found.times, found.gap_before, found.interval, found.bands["age"])
 
 
 def gauge_history(
@@ -256,7 +275,7 @@ def _bands(strip: Strip, names: Sequence[str]) -> dict[str, Band]:
     out = {}
     for name in names:
         five = strip.rolled.fives[name]
-        scale = MILLI if name in RATES else 1
+        scale = MILLI if name in IN_THOUSANDTHS else 1
         low, high, last = (part / scale if scale > 1 else part for part in (five.low, five.high, five.last))
         out[name] = Band(low, high, last, five.known)
     return out

@@ -15,10 +15,11 @@ from collectors.models import Cluster, RollupFrame, RollupState
 from collectors.models import Layout as LayoutRow
 
 from . import codec, curves, layouts, matrix, reading
+from .ages import ages_at
 from .families import MILLI, QUANTITIES, TOTAL, VERDICTS, Family, Five, Rolled
 from .kinds import EVERY_CYCLE, Kind
 from .layouts import StoredLayout, stored
-from .now import WINDOW_SECONDS, WINDOW_STEPS
+from .now import WINDOW_SECONDS, WINDOW_STEPS, ClusterNow, cluster_at
 from .reading import Heads, Mark, first_segments
 from .slices import GoOn, always, ask
 
@@ -231,7 +232,7 @@ class _Series:
         fives: dict[str, Five] = {}
         for name in QUANTITIES[family]:
             values, known = self.rate(name) if name in ("rate", "arriving", "consumed") else self.table(name)
-            values, known = _with_total(values, known, in_total=name not in ("verdict", "reach"))
+            values, known = _with_total(values, known, in_total=name not in ("verdict", "reach", "age"))
             fives[name] = _five(values[shown], known[shown], starts)
         shares = np.zeros((0, len(starts), len(self.index) + 1), dtype=np.int64)
         if family is Family.GROUP:
@@ -345,6 +346,7 @@ def _add_nothing(series: _Series, *quantities: str) -> None:
 def _groups(span: _Span) -> _Series:
     heads = span.heads(Kind.COMMITTED)
     series = _Series(heads.taken_at, span.configured)
+    lasts = _last_of_minutes(heads, span.since)
     starts = span.as_of(Kind.START, heads.cycles)
     ends, verdicts = span.columns(Kind.END, heads.cycles), span.columns(Kind.VERDICT, heads.cycles)
     committed_before: _Before | None = None
@@ -356,7 +358,7 @@ def _groups(span: _Span) -> _Series:
         else:
             series.add("verdict", series.places(verdict.layout.owners), verdict.numbers.values, verdict.numbers.known)
         if column is None:
-            _add_nothing(series, "lag", "arriving", "arriving?", "consumed", "consumed?")
+            _add_nothing(series, "lag", "arriving", "arriving?", "consumed", "consumed?", "age")
             committed_before = end_before = None
             continue
         layout = stored(column.layout)
@@ -382,8 +384,26 @@ def _groups(span: _Span) -> _Series:
             end_before = gather(end_before, committed_before.stored.positions_of(layout))
         series.add("arriving", places, *_steps(end_before, ends_here, counted, owners, count))
         series.add("arriving?", places, places, _all_of(ends_here.known, counted, owners, count))
+        _add_ages(series, cluster_at(span.cluster_id, cycle) if cycle in lasts and len(layout.layout) else None)
         committed_before, end_before = _Before(column, layout), ends_here
     return series
+
+
+def _last_of_minutes(heads: Heads, since: float) -> set[int]:
+    """The last cycle of each minute: ages are kept of these alone, since they cost more than all the rest."""
+    minutes = np.floor(heads.taken_at / MINUTE)
+    is_last = np.append(minutes[1:] != minutes[:-1], True)[: len(minutes)]
+    return set(heads.cycles[is_last & (heads.taken_at >= since)].tolist())
+
+
+def _add_ages(series: _Series, now: ClusterNow | None) -> None:
+    if now is None:
+        _add_nothing(series, "age")
+        return
+    ages = ages_at(now).groups
+    known = ages.known
+    milliseconds = np.round(np.where(known, ages.seconds, 0.0) * MILLI).astype(np.int64)
+    series.add("age", series.places(now.groups.names), milliseconds, known)
 
 
 def _at_topics(column: Column | None, layout: StoredLayout) -> Numbers:

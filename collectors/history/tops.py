@@ -16,7 +16,7 @@ from collectors.models import Rollup, RollupFrame, RollupState
 from . import blocks, codec, folding, matrix, ranges, strips
 from .cache import LeastRecent
 from .codec import BadBodyError
-from .families import FIELDS, MILLI, QUANTITIES, RATES, TOTAL, Family, row_count
+from .families import FIELDS, MILLI, QUANTITIES, RATES, TOTAL, Family, first_row, row_count
 from .folding import LONGEST, RESOLUTIONS
 from .gauges import GaugeHistory
 from .kinds import Kind
@@ -215,7 +215,7 @@ def _five(quantity: Quantity, body: bytes, buckets: int) -> Ints:
     opened = matrix.open_body(body)
     if opened.rows < row_count(family) or opened.columns != buckets:
         raise BadBodyError(f"rollup of {opened.rows} rows and {opened.columns} buckets")
-    first = len(FIELDS) * QUANTITIES[family].index(quantity.value)
+    first = first_row(family, quantity.value)
     found = matrix.decode(opened, np.arange(first, first + len(FIELDS)))
     return np.where(found.present, found.values, 0)
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from collectors.domain.ages import Method
 from collectors.domain.numbers import NO_COMMIT
-from collectors.history import ages, compaction
+from collectors.history import ages, compaction, ranges
 from collectors.history.cache import clear_caches
 from collectors.history.kinds import Kind
 from collectors.history.now import ClusterNow, cluster_at
@@ -165,3 +165,28 @@ def test_a_topic_made_anew_does_not_draw_on_the_log_before(recorder: Recorder) -
     assert (low, high) == (4 * 5.0, 5 * 5.0)
     curve = ages.age_history(recorder.id, "reader", recording.BEGIN, recorder.now + 1)
     assert curve.age.last[-1] == pytest.approx(age_of(ages.ages_at(now), now, "reader")[0])
+
+
+def test_a_range_older_than_the_samples_says_the_ages_of_the_minutes(recorder: Recorder) -> None:
+    """Five hours; the reader stands still for the first half hour, then reads all at once, and so on."""
+    while recorder.now < recording.BEGIN + 5 * 3600:
+        write(recorder, {"froze": recorder.cycle // 360 * 360 * RATE, "quick": recorder.cycle * RATE + RATE})
+    compaction.run(before_cycles={})
+    forget()
+    since, until = recording.BEGIN + 60, recording.BEGIN + 3600
+    whole = ranges.age_history(recorder.id, "froze", since, until)
+    assert whole.age.high.max() == pytest.approx(1800, abs=10)
+    for span in Span.objects.all():
+        compaction.delete_span(span.pk)
+    forget()
+    found = ranges.age_history(recorder.id, "froze", since, until)
+    assert 55 <= len(found.times) <= 60
+    assert found.age.known.all()
+    for moment, age in zip(found.times.tolist(), found.age.last.tolist(), strict=True):
+        at = int(np.searchsorted(whole.times, moment, side="right")) - 1
+        assert age == pytest.approx(whole.age.last[at], abs=65), "the end of its minute, to a sample"
+    quick = ranges.age_history(recorder.id, "quick", since, until)
+    assert quick.age.high.max() <= 2 * recording.STEP
+    both = ranges.age_history(recorder.id, "froze", recording.BEGIN, recorder.now)
+    assert both.times[0] < recording.BEGIN + 120
+    assert both.times[-1] > recorder.now - 120

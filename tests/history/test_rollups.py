@@ -8,7 +8,7 @@ import pytest
 from collectors.domain.verdicts import Verdict
 from collectors.history import compaction, curves, folding, histories, matrix, queries, ranges, rolling, strips
 from collectors.history.cache import clear_caches
-from collectors.history.families import FIRST_VERDICTS, MILLI, TOTAL, VERDICTS, Family, Rolled
+from collectors.history.families import FIELDS, FIRST_VERDICTS, MILLI, SHARES, TOTAL, VERDICTS, Family, Rolled
 from collectors.history.kinds import Kind
 from collectors.models import Rollup, RollupFrame, RollupState
 from dashboard.pages.days import VerdictDay
@@ -253,16 +253,24 @@ def test_points_are_a_stretch_apart_at_least() -> None:
     assert ranges.NEW_SECONDS > 60
 
 
-def test_a_rollup_from_when_there_were_six_verdicts_is_read_and_joined_with_a_newer_one() -> None:
+@pytest.mark.parametrize("verdicts", [FIRST_VERDICTS, SHARES])
+def test_a_rollup_from_before_more_verdicts_and_ages_is_read_and_joined_with_a_newer_one(verdicts: int) -> None:
     newer = Rolled.empty(Family.GROUP, (3,))
     newer.shares[Verdict.NO_PROGRESS] = [1, 2, 3]
     newer.shares[Verdict.UNOWNED] = 4
+    for part, value in zip(newer.fives["age"].parts, (5, 9, 7, 21, 3), strict=True):
+        part[:] = value
     values, known = newer.rows()
-    assert len(newer.shares) == VERDICTS > FIRST_VERDICTS
-    older_values, older_known = values[: FIRST_VERDICTS - VERDICTS], known[: FIRST_VERDICTS - VERDICTS]
-    body = matrix.encode(matrix.Matrix(older_values, older_known, np.ones(older_values.shape, dtype=np.bool_)))
+    assert len(newer.shares) == VERDICTS == SHARES, "a verdict more has its rows behind the ages"
+    rows = len(values) - SHARES - len(FIELDS) + verdicts
+    body = matrix.encode(matrix.Matrix(values[:rows], known[:rows], np.ones((rows, 3), dtype=np.bool_)))
     older, _ = folding.decode(Family.GROUP, body, 3)
     assert older.shares[Verdict.NO_PROGRESS].tolist() == [1, 2, 3]
-    assert not older.shares[FIRST_VERDICTS:].any(), "nothing was called by a word that was not there"
+    assert older.shares[verdicts:].sum() == 0, "nothing was called by a word that was not there"
+    assert not older.fives["age"].known.any()
     both = Rolled.joined(Family.GROUP, [older, newer])
-    assert both.shares[Verdict.UNOWNED].tolist() == [0, 0, 0, 4, 4, 4]
+    assert both.shares[Verdict.UNOWNED].tolist() == [0 if verdicts < SHARES else 4] * 3 + [4] * 3
+    assert [part[3:].tolist() for part in both.fives["age"].parts] == [[5] * 3, [9] * 3, [7] * 3, [21] * 3, [3] * 3]
+    again, _ = folding.decode(Family.GROUP, folding.encode(both, np.ones(6, dtype=np.bool_)), 6)
+    assert np.array_equal(again.fives["age"].sum, both.fives["age"].sum)
+    assert np.array_equal(again.shares, both.shares)
