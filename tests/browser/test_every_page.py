@@ -25,6 +25,7 @@ CLUSTER = "/clusters/demo/"
 PATHS = [
     "/", "/?kiosk=1", CLUSTER, f"{CLUSTER}topics/", f"{CLUSTER}topics/orders/", f"{CLUSTER}topics/orders-dlt/",
     f"{CLUSTER}groups/", f"{CLUSTER}groups/payment-service/", f"{CLUSTER}groups/new-thing/",
+    f"{CLUSTER}groups/payment-service/?view=heat",
     f"{CLUSTER}how/?group=payment-service&topic=orders&partition=0", f"{CLUSTER}brokers/",
     f"{CLUSTER}brokers/1/", f"{CLUSTER}brokers/3/", f"{CLUSTER}dead-letters/", f"{CLUSTER}events/",
     f"{CLUSTER}configuration/", f"{CLUSTER}rights/", f"{CLUSTER}edit/", "/clusters/silent/", "/clusters/add/",
