@@ -1,4 +1,4 @@
-# make demo: everything, on a real Kafka, in the foreground.   make check: the daily command.   make test: every test.
+# make demo: everything, on a real Kafka, in the foreground.   make check: the daily command.   make test: all but the long ones.
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python
@@ -11,9 +11,9 @@ export PYTHONDONTWRITEBYTECODE :=
 help:
 	@echo "make demo         a real three-node Kafka, traffic, collectors and the web app in one process"
 	@echo "make check        lint, types, unit tests: no Kafka, no browser, under 60 s"
-	@echo "make test         every test, those on a real Kafka and in a real browser included; unit tests on PostgreSQL too"
+	@echo "make test         all but long tests, real Kafka and real browser included; what has a database on PostgreSQL too"
 	@echo "make test-brokers collects from older Kafkas, 3.7 and 4.0: fetches 90 MB once"
-	@echo "make test-long    what does not fit into make test, then everything on PostgreSQL"
+	@echo "make test-long    what does not fit into make test (hours), then what that runs on SQLite alone, on PostgreSQL"
 	@echo "make up           docker/compose.yaml: web, worker, beat, PostgreSQL, Valkey, a demo Kafka, Prometheus, Grafana"
 	@echo "make bench        measures, prints tables, writes var/bench/*.json"
 	@echo "make bench-history  of these, what history costs and how fast it is read"

@@ -34,6 +34,10 @@ UNSURE_SECONDS = 60.0
 """Within a sample or two the speed is noise, and a group that keeps up would have a countdown now and then. So the age
 is taken for as high as it can be, but for no more than this higher; and who could read in this time what waits is not
 said to fill the room that is kept."""
+UNSURE_SHARE = 0.05
+"""The same of the retention, where that is short."""
+FAR_SECONDS = 3600.0
+"""Sooner than this no room is said to last, however little waits: a rush fills it."""
 NEAR_SHARE = 0.2
 """Of the retention: with less than this left nobody keeps up who reads slower than deletion comes, however little."""
 TRIM_STEPS = 2
@@ -204,7 +208,8 @@ def countdowns(
     limit = retention.seconds.known & (retention.seconds.values >= 0) & (retention.deletes.values != 0)
     speed = np.divide(reading * ages.seconds, lag, out=np.zeros(count), where=(lag > 0) & ages.known)
     left = np.maximum(retention.seconds.values - ages.seconds, 0.0)
-    most = np.where(np.isfinite(ages.high), np.minimum(ages.high, ages.seconds + UNSURE_SECONDS), ages.seconds)
+    unsure_by = np.minimum(UNSURE_SECONDS, UNSURE_SHARE * np.maximum(retention.seconds.values, 0.0))
+    most = np.where(np.isfinite(ages.high), np.minimum(ages.high, ages.seconds + unsure_by), ages.seconds)
     close = ages.known & (lag > 0) & (reading * most >= KEPT_UP * lag)
     kept_up = close & ((left > NEAR_SHARE * retention.seconds.values) | (speed >= 1))
     by_time = np.divide(left, 1.0 - speed, out=np.full(count, np.inf), where=~kept_up)
@@ -218,7 +223,7 @@ def countdowns(
     each = np.divide(size_bytes.values, held, out=np.zeros(count), where=sized)
     gains = np.where(arriving.known, arriving.values, 0.0) - reading
     room = np.maximum(retention.size_bytes.values - lag * each, 0.0)
-    far = (lag <= reading * UNSURE_SECONDS) & (room > NEAR_SHARE * retention.size_bytes.values)
+    far = (lag <= reading * UNSURE_SECONDS) & (room > np.maximum(gains, 0.0) * each * FAR_SECONDS)
     grows = sized & (each > 0) & (((gains > 0) & ~far) | (room == 0)) & arriving.known
     by_size = np.divide(room, gains * each, out=np.zeros(count), where=grows & (gains * each > 0))
     offer(by_size, limit & grows, Outcome.BY_SIZE)

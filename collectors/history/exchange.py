@@ -14,7 +14,7 @@ import numpy as np
 from django.db import transaction
 
 from collectors.domain.numbers import Column, Layout, Numbers
-from collectors.models import Block, Cluster, Frame, Rollup, RollupFrame, Span
+from collectors.models import Block, Cluster, Frame, Lease, Rollup, RollupFrame, RollupState, Span
 
 from . import codec, folding, layouts, matrix, parquet, reading, spans
 from .codec import BadBodyError
@@ -122,11 +122,11 @@ def export_parquet(
     return written
 
 
-_PLAIN = re.compile(r"[^\x00-\x1f\"\ud800-\udfff]*")
+_PLAIN = re.compile(r"(?![=+\-@])[^\x00-\x1f\"\ud800-\udfff]*")
 
 
 def _plain(name: str) -> str:
-    """A name as it is, or as JSON in quotes when a file cannot hold it."""
+    """A name as it is; as JSON in quotes when a file cannot hold it, or a spreadsheet would take it for a formula."""
     return name if _PLAIN.fullmatch(name) else codec.escaped(name)
 
 
@@ -178,13 +178,22 @@ def load_parquet(cluster: Cluster, kind: Kind, path: Path) -> int:
 def _store(cluster: Cluster, kind: Kind, rows: Iterator[tuple[int, Row]], unit: str) -> int:
     if reading.first_segments(cluster.pk, kind).exists() or spans.last_compacted(cluster.pk, kind) is not None:
         raise ExchangeError(f"{cluster.slug} has samples of {kind.value}: give a cluster without any")
+    if Lease.objects.in_force().filter(name=f"cluster:{cluster.pk}").exists():
+        raise ExchangeError(f"{cluster.slug} is being sampled: pause it, and go on when everything is imported")
     writer, cycles = FrameWriter(cluster.pk), 0
     batch: list[tuple[int, float, Column]] = []
+    first = last = None
     for cycle, taken_at, column in _columns(rows, unit):
+        first, last = cycle if first is None else first, cycle
         batch.append((cycle, taken_at, column))
         if len(batch) * (len(column.layout) + 50) > NUMBERS_AT_ONCE:
             cycles += _write(writer, kind, batch)
-    return cycles + _write(writer, kind, batch)
+    cycles += _write(writer, kind, batch)
+    if first is not None and last is not None:
+        # what is sampled from now on comes after it, and the minutes of it are still to be made
+        Cluster.everything.filter(pk=cluster.pk, last_cycle__lt=last).update(last_cycle=last)
+        RollupState.objects.filter(cluster_id=cluster.pk, cycle__gte=first).update(cycle=first - 1)
+    return cycles
 
 
 def _write(writer: FrameWriter, kind: Kind, batch: list[tuple[int, float, Column]]) -> int:

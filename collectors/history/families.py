@@ -150,8 +150,12 @@ class Rolled:
         names = QUANTITIES[self.family]
         front, behind = ([n for n in names if (n in BEHIND) is there] for there in (False, True))
         return (
-            np.concatenate([*(values[n] for n in front), self.shares, *(values[n] for n in behind)]),
-            np.concatenate([*(known[n] for n in front), everywhere, *(known[n] for n in behind)]),
+            np.concatenate(
+                [*(values[n] for n in front), self.shares[:SHARES], *(values[n] for n in behind), self.shares[SHARES:]]
+            ),
+            np.concatenate(
+                [*(known[n] for n in front), everywhere[:SHARES], *(known[n] for n in behind), everywhere[SHARES:]]
+            ),
         )
 
     @classmethod
@@ -168,7 +172,8 @@ class Rolled:
         if family is not Family.GROUP:
             return cls(family, fives, values[:0])
         at = row_count(family) - FIRST_VERDICTS
-        shares = values[at : at + VERDICTS]
+        last = at + SHARES + len(FIELDS) * len(BEHIND)
+        shares = np.concatenate((values[at : at + SHARES], values[last : last + VERDICTS - SHARES]))
         if len(shares) < VERDICTS:
             missing = np.zeros((VERDICTS - len(shares), *shares.shape[1:]), dtype=shares.dtype)
             shares = np.concatenate((shares, missing))

@@ -100,20 +100,16 @@ def topic_history(cluster_id: int, topic: str, since: float, until: float, point
 
 
 def age_history(cluster_id: int, group: str, since: float, until: float, points: int = 300) -> AgeHistory:
-    """Log-end age of a group (see `ages.age_history`) over any range; before the samples that are kept, as it was at
-    the end of each minute."""
-    exact = ages.age_history(cluster_id, group, since, until, points)
-    first = float(exact.times[0]) if len(exact.times) else until
-    if first - since < NEW_SECONDS or _is_young(since):
-        return exact
-    resolution = strips.resolution_for(first - since, points) or RESOLUTIONS[0]
-    strip = _before(strips.read(cluster_id, Family.GROUP, [group], since, first, resolution)[group], first)
-    if not len(strip):
-        return exact
-    joined = _concatenated(
-        _points_of(strip, ("age",)), _points_of_samples(exact, ("age",), None), max(exact.interval, float(resolution))
-    )
-    found = _reduced(joined, since, until, points)
+    """Log-end age of a group (see `ages.age_history`) over any range; where points are a minute apart or more, as
+    it was at the end of each minute."""
+
+    def samples(begin: float, end: float) -> AgeHistory:
+        return ages.age_history(cluster_id, group, begin, end, points)
+
+    found, exact = _join(cluster_id, Family.GROUP, group, ("age",), since, until, points, samples)
+    if found is None or (exact is None and not found.bands["age"].known.any()):
+        # rollups of before they held ages: the samples that are kept know them
+        return samples(since, until) if exact is None else exact
     return AgeHistory(found.times, found.gap_before, found.interval, found.bands["age"])
 
 

@@ -77,7 +77,7 @@ def _runs(minutes: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def _write(cluster_id: int, first: int, last: int, go_on: GoOn) -> int:
-    made = minutes_of(cluster_id, first, last)
+    made = minutes_of(cluster_id, first, last, go_on=go_on)
     if not made:
         return 0
     with transaction.atomic():
@@ -126,7 +126,7 @@ def _layout_row(cluster_id: int, family: Family, owners: Sequence[str]) -> int:
 Made = tuple[Family, int, tuple[str, ...], Rolled]  # family, minute, owners, their numbers
 
 
-def minutes_of(cluster_id: int, first: int, last: int) -> list[Made]:
+def minutes_of(cluster_id: int, first: int, last: int, *, go_on: GoOn = always) -> list[Made]:
     """Minutes `first` to `last` of all families, out of frames; those without a sample are left out."""
     configured = float(
         Cluster.everything.filter(pk=cluster_id).values_list("interval_seconds", flat=True).first() or 5.0
@@ -137,7 +137,7 @@ def minutes_of(cluster_id: int, first: int, last: int) -> list[Made]:
     out: list[Made] = []
     for family, series in (
         (Family.TOPIC, _topics(span)),
-        (Family.GROUP, _groups(span)),
+        (Family.GROUP, _groups(span, go_on)),
         (Family.BROKER, _brokers(span)),
     ):
         out += series.minutes(family, float(since))
@@ -241,12 +241,14 @@ class _Series:
             shares = np.stack([np.add.reduceat(one, starts, axis=0) for one in each])
             shares[:, :, -1] = shares[:, :, :-1].sum(axis=2)  # of the whole cluster: samples of all groups
         owners = [*self.index, TOTAL]
-        order = np.array(sorted(range(len(owners)), key=owners.__getitem__), dtype=np.int64)
+        # a group without a name counts in the sum, and has no rollups: its name is that of the sum
+        own = [i for i, owner in enumerate(owners) if owner != TOTAL or i == len(owners) - 1]
+        order = np.array(sorted(own, key=owners.__getitem__), dtype=np.int64)
         names = tuple(owners[i] for i in order.tolist())
         out: list[Made] = []
         for i, start in enumerate(starts.tolist()):
-            own = {name: five.take((i, order)) for name, five in fives.items()}
-            out.append((family, int(places[start]), names, Rolled(family, own, shares[:, i, :][:, order])))
+            taken = {name: five.take((i, order)) for name, five in fives.items()}
+            out.append((family, int(places[start]), names, Rolled(family, taken, shares[:, i, :][:, order])))
         return out
 
 
@@ -343,7 +345,7 @@ def _add_nothing(series: _Series, *quantities: str) -> None:
         series.add(quantity, nobody, nobody, nobody.astype(np.bool_))
 
 
-def _groups(span: _Span) -> _Series:
+def _groups(span: _Span, go_on: GoOn) -> _Series:
     heads = span.heads(Kind.COMMITTED)
     series = _Series(heads.taken_at, span.configured)
     lasts = _last_of_minutes(heads, span.since)
@@ -384,6 +386,8 @@ def _groups(span: _Span) -> _Series:
             end_before = gather(end_before, committed_before.stored.positions_of(layout))
         series.add("arriving", places, *_steps(end_before, ends_here, counted, owners, count))
         series.add("arriving?", places, places, _all_of(ends_here.known, counted, owners, count))
+        if cycle in lasts:
+            ask(go_on)
         _add_ages(series, cluster_at(span.cluster_id, cycle) if cycle in lasts and len(layout.layout) else None)
         committed_before, end_before = _Before(column, layout), ends_here
     return series

@@ -38,6 +38,9 @@ class Told:
     steps: tuple[str, ...]
 
 
+EARLIEST = 1_104_537_600.0
+"""2005: no record is older than Kafka, and a timestamp of 0, or in a unit that is not milliseconds, is none."""
+AHEAD_SECONDS = 86_400.0
 HEAD_SECONDS = 5.0
 _reading = threading.Semaphore(2)
 """Records are read for two people at a time: each reading has connections of its own."""
@@ -261,6 +264,9 @@ def head_told(cluster: Cluster, now: ClusterNow, ages: AgesNow, at: int, *, is_a
     if found.timestamp is None:
         return Told(name, meaning, "unknown", "the record carries no timestamp", ())
     moment = time.time()
+    if not EARLIEST <= found.timestamp <= moment + AHEAD_SECONDS:
+        said = f"the record carries {found.timestamp:.3f} s since 1970, which no clock told: its producer's doing"
+        return Told(name, meaning, "unknown", said, ())
     age = max(0.0, moment - found.timestamp)
     steps = [
         f"record {words.count(found.offset)} carries {words.moment(found.timestamp, now=moment)}, "

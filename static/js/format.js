@@ -37,7 +37,7 @@ export const word = value => look(value).word;
 export const text = value => zoned(String(value));
 const owner = value => value || "nobody";
 /* A state of the protocol in plain letters: CompletingRebalance is "completing rebalance". */
-const spelt = value => String(value).replace(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase();
+const spelt = value => String(value).replace(/([a-z])(?=[A-Z])/g, "$1 ").toLowerCase();
 export const formats = { owner, spelt, count, rate, bytes, short, duration, word, text };
 
 /* An icon of the page's own symbols; names come from a fixed table, never from strangers. */

@@ -9,11 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.urls import URLPattern, resolve
 from playwright.sync_api import Browser, Page, expect
 
+from dashboard.urls import urlpatterns
 from tests.e2e.served import ROOT, Served
 from tests.screenshots import sign_in
 
@@ -32,8 +35,48 @@ PATHS = [
     "/alerts/", "/alerts/history/", "/alerts/rules/", "/alerts/rules/broker_down/", "/alerts/silences/",
     "/alerts/silences/new/", "/alerts/deliveries/", "/alerts/routes/", "/alerts/routes/new/",
     "/alerts/maintenance/", "/alerts/maintenance/new/", "/settings/channels/", "/settings/channels/new/?kind=email",
-    "/settings/channels/new/", "/settings/people/", "/settings/audit/", "/settings/account/", "/instance/",
+    "/settings/channels/new/", "/settings/people/", "/settings/people/add/", "/settings/people/1/",
+    "/settings/audit/", "/settings/account/", "/instance/", f"{CLUSTER}delete/",
 ]  # fmt: skip
+ELSEWHERE = [
+    "acknowledge",
+    "acknowledge-link",
+    "take-back",
+    "channel",
+    "channel-delete",
+    "channel-test",
+    "route",
+    "route-delete",
+    "signin",
+    "signin-link",
+    "signout",
+    "cluster-add-test",
+    "cluster-test",
+    "cluster-pause",
+    "cluster-restore",
+    "series",
+    "side",
+    "strip",
+    "strip-wish",
+    "alert-rule-reset",
+    "silence-end",
+    "resend",
+    "maintenance-end",
+    "person-role",
+    "person-reset",
+    "person-disable",
+    "person-enable",
+    "person-signout",
+    "session-end",
+    "signout-everywhere",
+    "star",
+    "search",
+    "live-check",
+    "metrics",
+    "healthz",
+    "readyz",
+]
+"""Addresses that are no page of their own, need a link or an alert of their own, or look as one that is walked."""
 CHARTS = {
     CLUSTER: 3, f"{CLUSTER}topics/orders/": 2, f"{CLUSTER}groups/payment-service/": 3, f"{CLUSTER}brokers/1/": 2,
     f"{CLUSTER}dead-letters/": 1, "/alerts/": 1, "/instance/": 1,
@@ -88,6 +131,50 @@ def test_a_page_is_fit_for_everybody(path: str, walker: tuple[Page, Notes], stag
     assert page.evaluate("window.broken") == []  # before axe, which is injected past the policy
     assert findings(page) == []
     assert notes.complaints == []
+
+
+def test_every_address_that_is_a_page_is_walked() -> None:
+    """Whatever has a name and is neither walked nor named as something else fails."""
+    walked = {resolve(urlsplit(path).path).url_name for path in PATHS}
+    every = {one.name for one in urlpatterns if isinstance(one, URLPattern)}
+    assert every - walked - set(ELSEWHERE) == set()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize(("path", "status"), [("/signin/", 200), ("/signin/wrong/", 410), ("/nothing/", 404)])
+def test_pages_for_who_is_not_signed_in_are_fit(
+    look: str, path: str, status: int, browser: Browser, staged: Served
+) -> None:
+    width, height = LOOKS[look]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme="light" if look == "light" else "dark"
+    )
+    context.add_init_script(POLICY)
+    page = context.new_page()
+    answer = page.goto(staged.base + path)
+    assert answer is not None
+    assert answer.status == status
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, "it scrolls sideways"
+    assert page.evaluate("window.broken") == []
+    assert findings(page) == []
+    context.close()
+
+
+def test_numbers_of_a_cluster_that_is_not_sampled_are_grey_and_said_to_be_old(browser: Browser, staged: Served) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    sign_in(page, staged.manage("signinlink", "--port", str(staged.port)).splitlines()[-1])
+    silent = "/clusters/silent/"
+    for path in (silent, f"{silent}groups/", f"{silent}topics/", f"{silent}brokers/", f"{silent}dead-letters/"):
+        page.goto(staged.base + path)
+        expect(page.locator(".sg-banner")).to_contain_text("Data is 1 h")
+        expect(page.locator("[data-live] b")).to_have_text("old data")
+        assert page.locator(".sg-stale .sg-main").count() == 1
+        grey = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--sg-text-3').trim()")
+        number = page.locator(".sg-main :is(.num, .val)").first
+        red, green, blue = (int(grey[i : i + 2], 16) for i in (1, 3, 5))
+        assert number.evaluate("one => getComputedStyle(one).color") == f"rgb({red}, {green}, {blue})"
+    context.close()
 
 
 def _has_unit_and_twin(page: Page, index: int) -> None:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
 from pytest_django import Settings
 
 from collectors.domain.keeping import parse_keep
-from collectors.history import compaction, exchange, forecast, keep, queries, vacuum
+from collectors.history import compaction, exchange, forecast, keep, queries, rolling, vacuum
 from collectors.history.cache import clear_caches
 from collectors.history.kinds import Kind
-from collectors.models import Block, Frame, Rollup, Span
+from collectors.models import Block, Frame, Lease, Rollup, RollupState, Span
 from dashboard.settings import SQLITE_OPTIONS
 
 from .recording import BEGIN, Recorder, column, topics
@@ -132,6 +135,22 @@ def test_strange_names_and_moments_without_members_survive_csv(db: None) -> None
     assert again.getvalue() == out.getvalue()
 
 
+def test_h26_a_name_that_is_a_formula_is_exported_as_text_and_comes_back(db: None) -> None:
+    recorder = Recorder()
+    names = ['=HYPERLINK("http://x")', "+1", "-orders", "@SUM(A1)", "plain=name"]
+    recorder.write({Kind.COMMITTED: column({name: {(name, 0): 7} for name in names})})
+    out = io.StringIO()
+    exchange.export(recorder.id, Kind.COMMITTED, out, since=EVER[0], until=EVER[1])
+    cells = [cell for row in list(csv.reader(io.StringIO(out.getvalue())))[1:] for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+    assert cells.count("plain=name") == 2
+    other = Recorder("other")
+    assert exchange.load(other.cluster, Kind.COMMITTED, io.StringIO(out.getvalue())) == 1
+    again = io.StringIO()
+    exchange.export(other.id, Kind.COMMITTED, again, since=EVER[0], until=EVER[1])
+    assert again.getvalue() == out.getvalue()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -181,3 +200,27 @@ def test_the_command_shows_and_forecasts(stored: Recorder, capsys: pytest.Captur
     with pytest.raises(CommandError, match="there is no cluster"):
         call_command("history", "show", "nobody")
     assert topics({"b": [1]}).layout.owners == ("b",)
+
+
+def test_what_is_imported_comes_before_what_is_sampled_afterwards(stored: Recorder) -> None:
+    out = io.StringIO()
+    exchange.export(stored.id, Kind.COMMITTED, out, since=EVER[0], until=EVER[1])
+    other = Recorder("other")
+    Lease.objects.create(
+        name=f"cluster:{other.id}", holder="a worker", expires_at=timezone.now() + timedelta(seconds=10), epoch=1
+    )
+    with pytest.raises(exchange.ExchangeError, match="other is being sampled: pause it"):
+        exchange.load(other.cluster, Kind.COMMITTED, io.StringIO(out.getvalue()))
+    Lease.objects.all().delete()
+    exchange.load(other.cluster, Kind.COMMITTED, io.StringIO(out.getvalue()))
+    newest = max(int(row[1]) for row in list(csv.reader(io.StringIO(out.getvalue())))[1:])
+    other.cluster.refresh_from_db()
+    assert other.cluster.last_cycle == newest
+    while rolling.roll(other.id):
+        pass
+    state = RollupState.objects.get(cluster=other.cluster)
+    out = io.StringIO()
+    exchange.export(stored.id, Kind.END, out, since=EVER[0], until=EVER[1])
+    exchange.load(other.cluster, Kind.END, io.StringIO(out.getvalue()))
+    state.refresh_from_db()
+    assert state.cycle == 0, "the minutes of both kinds are made anew"

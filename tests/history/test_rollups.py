@@ -274,3 +274,18 @@ def test_a_rollup_from_before_more_verdicts_and_ages_is_read_and_joined_with_a_n
     again, _ = folding.decode(Family.GROUP, folding.encode(both, np.ones(6, dtype=np.bool_)), 6)
     assert np.array_equal(again.fives["age"].sum, both.fives["age"].sum)
     assert np.array_equal(again.shares, both.shares)
+
+
+def test_a_group_without_a_name_is_in_the_sum_and_spoils_no_minute(recorder: Recorder) -> None:
+    for _ in range(30):
+        recorder.write(
+            {
+                Kind.END: topics({"a": [100]}),
+                Kind.COMMITTED: column({"": {("a", 0): 90}, "g": {("a", 0): 70}}),
+                Kind.VERDICT: singles({"": 0, "g": 0}),
+            }
+        )
+    rolling.roll(recorder.id)
+    found = strips.read(recorder.id, Family.GROUP, ["g", TOTAL], 0, recorder.now, 60)
+    assert found["g"].rolled.fives["lag"].last.tolist()[0] == 30
+    assert found[TOTAL].rolled.fives["lag"].last.tolist()[0] == 40

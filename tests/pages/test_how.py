@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.test import Client
 
+from collectors import roster
+from collectors.kafka.records import Head
 from collectors.kafka.settings import ConnectionSettings
 from collectors.secrets import encrypt
 from dashboard.pages import how
@@ -73,3 +76,18 @@ def test_of_a_group_that_is_caught_up_no_record_is_read(viewer: Client, monkeypa
     make_company(Company(groups={"readers": ("orders-dlt",)}))
     page = text_of(viewer.post("/clusters/demo/how/?group=readers").content)
     assert "none nothing waits to be read" in page
+
+
+@pytest.mark.parametrize("timestamp", [0.0, 0.001, 1.7e12, 253_402_300_800.0, (2**63 - 1) / 1000])
+def test_c5_t14_a_timestamp_that_no_clock_told_makes_no_age(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch, timestamp: float
+) -> None:
+    def read(settings: object, places: dict[tuple[str, int], int], *, budget_seconds: float) -> dict[Any, Head]:
+        return {place: Head(offset, timestamp, False) for place, offset in places.items()}
+
+    monkeypatch.setattr(how, "read_heads", read)
+    make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    monkeypatch.setattr(roster, "connection_of", lambda cluster: None)
+    answer = viewer.post("/clusters/demo/how/?group=payment-service&topic=orders&partition=2")
+    assert answer.status_code == 200
+    assert f"unknown the record carries {timestamp:.3f} s since 1970" in text_of(answer.content)

@@ -53,8 +53,8 @@ ROWS = (
     Row(
         "C5",
         "record timestamps 0, −1, year 9999",
-        "",
-        "",
-        miss="No record is read yet; comes with the dead-letter inbox.",
+        "such a timestamp from the record that *How we know* reads",
+        "the age is unknown, with the timestamp; no page fails",
+        ("pages/test_how.py::test_c5_t14_a_timestamp_that_no_clock_told_makes_no_age",),
     ),
 )

@@ -1,4 +1,4 @@
-"""2.2: what happens to the database; the rows of PostgreSQL come with many processes."""
+"""2.2: what happens to the database."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from .row import Row
 _STORE = "faults/test_storage.py::"
 _SERVED = "faults/test_served_storage.py::"
 _FILE = "faults/test_database_file.py::"
-_POSTGRESQL = "PostgreSQL: comes with “The whole demo, many processes”."
+_POSTGRESQL = "Never made here: of PostgreSQL only its end is (D9)."
 
 ROWS = (
     Row(

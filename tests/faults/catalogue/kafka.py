@@ -120,7 +120,7 @@ ROWS = (
         "DeleteRecords beyond a commit on the real Kafka",
         "no negative, no zero, no crash",
         (_GROUPS + "test_k14_k15_k16_no_offset_however_strange_makes_lag_negative_or_unknown_zero",),
-        "The verdict about data lost before it was read comes with “The truth about lag”.",
+        "What is lost is counted and called so: e2e/test_acts.py::test_retention, alerts/test_default_rules.py.",
     ),
     Row(
         "K15",
@@ -131,7 +131,7 @@ ROWS = (
             _GROUPS + "test_k14_k15_k16_no_offset_however_strange_makes_lag_negative_or_unknown_zero",
             "history/test_now.py::test_a_rewound_group_has_no_negative_rate",
         ),
-        "The verdict about a rewind comes with “The truth about lag”.",
+        "The verdict *rewound* is in domain/test_verdict_table.py.",
     ),
     Row(
         "K16",

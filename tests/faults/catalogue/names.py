@@ -6,7 +6,7 @@ from .row import Row
 
 _TOPICS = "faults/test_kafka_topics.py::"
 _GROUPS = "faults/test_kafka_groups.py::"
-_INBOX = "No record, key or header is read yet; comes with the dead-letter inbox and its decoder."
+_INBOX = "No value, key or header is read yet (of one record the timestamp is); comes with the dead-letter inbox."
 
 ROWS = (
     Row(
@@ -58,7 +58,13 @@ ROWS = (
     Row("T11", "compression bomb", "", "", miss=_INBOX),
     Row("T12", "record that looks like HTML", "", "", miss=_INBOX),
     Row("T13", "stack trace with secrets in a header", "", "", miss=_INBOX),
-    Row("T14", "timestamps −1, 0, 2^63−1", "", "", miss=_INBOX),
+    Row(
+        "T14",
+        "timestamps −1, 0, 2^63−1",
+        "such a timestamp from the record that *How we know* reads",
+        "the age is unknown, with the timestamp; no page fails",
+        ("pages/test_how.py::test_c5_t14_a_timestamp_that_no_clock_told_makes_no_age",),
+    ),
     Row("T15", "schema registry that answers nonsense", "", "", miss=_INBOX),
     Row("T16", "serialised Java object", "", "", miss=_INBOX),
 )
