@@ -122,7 +122,7 @@ def table_bytes(*models: Any) -> int:
         return int(cursor.fetchone()[0] or 0)
 
 
-def row_bytes(pk: int, resolution: int) -> float:
+def row_bytes(pk: int, family: str, resolution: int) -> float:
     """What a full row of rollups takes, on average."""
     from django.db.models import Avg
     from django.db.models.functions import Length
@@ -130,7 +130,7 @@ def row_bytes(pk: int, resolution: int) -> float:
     from collectors.history.forecast import ROW_BYTES
     from collectors.models import Rollup
 
-    rows = Rollup.objects.filter(cluster=pk, resolution=resolution)
+    rows = Rollup.objects.filter(cluster=pk, family=family, resolution=resolution)
     starts = sorted(set(rows.values_list("start", flat=True)))
     whole = rows.filter(start__in=starts[1:-1] or starts)  # the first and the last are begun
     return float(whole.aggregate(size=Avg(Length("body")))["size"]) + ROW_BYTES
@@ -214,7 +214,6 @@ def day() -> dict[str, Any]:
         if connection.vendor == "postgresql":
             cursor.execute("CHECKPOINT")
     out["block_bytes"] = table_bytes(Block, Span) / done.samples
-    out["minute_row"] = row_bytes(one.pk, 60)
     end = begin + DAY
     out["chart_ms"] = milliseconds(lambda: queries.topic_history(one.pk, "topic-00004", begin, end))
     out["samples_ms"] = milliseconds(lambda: queries.topic_history(one.pk, "topic-00004", begin, end, 2000))
@@ -310,8 +309,6 @@ def month() -> dict[str, Any]:
     return {
         "group_ms": milliseconds(lambda: queries.group_history(one.pk, "group-4", since, until)),
         "sum_ms": milliseconds(lambda: queries.cluster_history(one.pk, since, until)),
-        "ten_row": row_bytes(one.pk, 600),
-        "hour_row": row_bytes(one.pk, 3600),
         "points": len(queries.group_history(one.pk, "group-4", since, until).times),
     }
 
@@ -321,7 +318,7 @@ def demo() -> dict[str, Any]:
     from django.db import connection, transaction
 
     from collectors.domain.numbers import Column, Layout, Numbers
-    from collectors.history import compaction
+    from collectors.history import compaction, rolling
     from collectors.history.frames import FrameWriter
     from collectors.history.kinds import Kind
 
@@ -350,9 +347,17 @@ def demo() -> dict[str, Any]:
                     columns |= {Kind.START: traffic.column(ends * 0), Kind.SIZE: traffic.column(ends * 100)}
                     columns |= {Kind.DISK: ones(brokers, i * 1000), Kind.LEADERS: ones(brokers, 20)}
                 writer.write(i + 1, until - (cycles - 1 - i) * interval, columns)
-    frames = _used(connection)
+    frames, used = _used(connection), time.process_time()
+    minutes = rolling.roll(one.pk)
+    rolling_cpu = (time.process_time() - used) / minutes
     compaction.run(before_cycles={})
-    return {"frames": frames, "compacted": _used(connection)}
+    out: dict[str, Any] = {"frames": frames, "rolling_cpu_a_minute_ms": rolling_cpu * 1000}
+    out["compacted"] = _used(connection)
+    for family in ("topic", "group"):
+        # a row of hours is a month long, and of this one there is a day
+        sizes = [row_bytes(one.pk, family, 60), row_bytes(one.pk, family, 600), row_bytes(one.pk, family, 3600) * 30]
+        out[family] = sizes
+    return out
 
 
 def _used(connection: Any) -> int:
