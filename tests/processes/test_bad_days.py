@@ -31,18 +31,33 @@ def life(kafka: KafkaCluster, new_topic: Callable[..., str]) -> Iterator[Life]:
         yield made
 
 
-def test_the_clusters_of_a_killed_worker_go_on_at_the_other_within_three_intervals(fleet: Fleet) -> None:
-    victim = max(fleet.workers, key=lambda one: len(fleet.held_by(one)))
+def is_told_once(fleet: Fleet, slug: str, since: float, state: str) -> bool:
+    return [told for told, _ in fleet.alerts(STALLED, slug, since)] == [state]
+
+
+def test_the_clusters_of_a_killed_worker_go_on_at_the_other_within_three_intervals(fleet: Fleet, life: Life) -> None:
+    """The one that judges, while a group begins to stand still: both are taken over, and it is told once."""
+    fleet.rows("update dashboard_rule set hold_seconds = 5 where key = 'group_no_progress' returning 1")
+    for slug in LIVE:
+        wait_for("the group is sampled", partial(verdict, fleet, slug, life.group), seconds=60)
+    (judge,) = fleet.rows("select holder from collectors_lease where name = 'judge' and expires_at > now()")
+    victim = next(one for one in fleet.workers if f":{one.pid}:" in judge[0])
     its = [slug for slug in fleet.held_by(victim) if slug != DEAD]
     assert its
     began = fleet.database_now()
+    life.frozen.set()
+    time.sleep(2 * INTERVAL)
+    died = fleet.database_now()
     victim.kill()
     for slug in its:
-        fleet.wait_cycle(slug, after=began + 1, seconds=3 * INTERVAL)
-    wait_for("some more cycles", lambda: all(len(fleet.cycles(s, since=began)) >= 4 for s in LIVE), seconds=40)
+        fleet.wait_cycle(slug, after=died + 1, seconds=3 * INTERVAL)
     for slug in LIVE:
+        wait_for(f"{slug}: it fires", partial(is_told_once, fleet, slug, began, "firing"), seconds=60)
         assert fleet.longest_gap(slug, began) <= 3 * INTERVAL, slug
         assert fleet.alerts(BLIND, slug, began) == [], f"{slug}: nobody was blind"
+    life.frozen.clear()
+    for slug in LIVE:
+        wait_for(f"{slug}: over", partial(is_told_once, fleet, slug, began, "resolved"), seconds=60)
     fleet.assert_whole()
 
     victim.start()
