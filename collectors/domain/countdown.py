@@ -223,7 +223,8 @@ def countdowns(
     each = np.divide(size_bytes.values, held, out=np.zeros(count), where=sized)
     gains = np.where(arriving.known, arriving.values, 0.0) - reading
     room = np.maximum(retention.size_bytes.values - lag * each, 0.0)
-    far = (lag <= reading * UNSURE_SECONDS) & (room > np.maximum(gains, 0.0) * each * FAR_SECONDS)
+    near = lag <= reading * UNSURE_SECONDS
+    far = near & (room > np.maximum(gains, 0.0) * each * FAR_SECONDS)
     grows = sized & (each > 0) & (((gains > 0) & ~far) | (room == 0)) & arriving.known
     by_size = np.divide(room, gains * each, out=np.zeros(count), where=grows & (gains * each > 0))
     offer(by_size, limit & grows, Outcome.BY_SIZE)
@@ -234,8 +235,10 @@ def countdowns(
     moves = trim.per_second.known & (trim.per_second.values > 0)
     to_go = np.maximum(committed.values - trim.start.values, 0.0)
     by_trim = np.divide(to_go, gains, out=np.full(count, np.inf), where=moves & (gains > 0))
-    offer(by_trim, moves & (gains > 0), Outcome.BY_TRIM)
-    keeps_up(moves & (gains <= 0))
+    # nothing is deleted beyond the log end: who is near it and reads what comes is not overtaken, however fast it moves
+    safe = near & arriving.known & (reading >= KEPT_UP * arriving.values)
+    offer(by_trim, moves & (gains > 0) & ~safe, Outcome.BY_TRIM)
+    keeps_up(moves & ((gains <= 0) | safe))
     # what cannot be said
     hidden = ~(retention.deletes.known & retention.seconds.known & retention.size_bytes.known)
     unsure[hidden] = int(Outcome.SETTINGS_HIDDEN)

@@ -98,6 +98,13 @@ def found(*cases: Case) -> Countdowns:
         ("records are deleted by hand, sooner than by time", Case(trim=50.0, trimmed_to=1_000.0),
          Outcome.BY_TRIM, 80),
         ("the trim, while it reads", Case(trim=50.0, trimmed_to=1_000.0, consumed=0.25), Outcome.BY_TRIM, 4000 / 49.75),
+        # back since a while, 20 s behind, and the log start still moves at the pace of a rush before
+        ("the trim, near the end and reading what comes", Case(trim=90.0, trimmed_to=5_000.0, consumed=60.0,
+         arriving=62.0), Outcome.OUTREAD, None),
+        ("the trim, near the end and reading half of what comes", Case(trim=90.0, trimmed_to=4_900.0, consumed=60.0,
+         arriving=120.0, age=3600.0, keep_seconds=-1), Outcome.BY_TRIM, 100 / 30),
+        ("a rush fills what little is kept", Case(keep_seconds=-1, keep_bytes=120_000, consumed=100.0, arriving=150.0),
+         Outcome.BY_SIZE, 4),
         ("a trim that is seen tells even where settings may not be", Case(
             keep_seconds=None, keep_bytes=None, deletes=None, trim=50.0, trimmed_to=1_000.0), Outcome.BY_TRIM, 80),
         # 1 000 records behind at 250/s, an age of 3 s that may be 5: within a sample its speed is noise
