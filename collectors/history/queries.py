@@ -38,6 +38,7 @@ from .ranges import (
     gauge_history,
     group_history,
     topic_history,
+    worst_of_cluster,
     worst_verdicts,
 )
 from .reading import Heads, first_segments
@@ -98,6 +99,7 @@ __all__ = [
     "top",
     "top_curves",
     "topic_history",
+    "worst_of_cluster",
     "worst_verdicts",
 ]
 

@@ -350,3 +350,10 @@ def worst_verdicts(
                 worst[place] = verdict
         out[group] = worst
     return out
+
+
+def worst_of_cluster(
+    cluster_id: int, until: float, *, slots: int = 24, seconds: float = 3600.0
+) -> list[Verdict | None]:
+    """The worst verdict that any group of a cluster had in each slot before a moment, oldest first."""
+    return worst_verdicts(cluster_id, [TOTAL], until, slots=slots, seconds=seconds)[TOTAL]

@@ -1,5 +1,5 @@
-"""The last day as a bar, hour by hour: how bad a cluster's alerts were, what was said of a group, and where nothing was
-measured."""
+"""The last day as a bar, hour by hour: how bad a cluster's alerts and the verdicts of its groups were, what was said of
+a group, and where nothing was measured."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from django.db.models import Count, Q
 
 from collectors.domain.verdicts import Verdict
+from collectors.history import queries
 from collectors.models import Cycle
 from dashboard.models import Alert
 
@@ -22,7 +23,7 @@ SLOTS = 24
 KEPT_SECONDS = 60.0
 _RANK = {"info": 1, "warning": 2, "critical": 3}
 _LETTERS = ("o", "i", "w", "b")  # classes: ok, info, warning, critical; "u" where no cycle reached the cluster
-_SAID = {"o": "no alert", "i": "info", "w": "warning", "b": "critical", "u": "nothing measured"}
+_SAID = {"o": "ok", "i": "info", "w": "warning", "b": "critical", "u": "nothing measured"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def forget() -> None:
 
 
 def last_days(clusters: Sequence[int]) -> dict[int, Day]:
-    """Of each cluster, by its key; two queries, at most once a minute."""
+    """Of each cluster, by its key; at most once a minute, two queries and those of `queries.worst_of_cluster` for each."""
     key = tuple(sorted(clusters))
     with _lock:
         at, found = _kept.get(key, (-KEPT_SECONDS, {}))
@@ -124,4 +125,9 @@ def _read(clusters: Sequence[int], now: datetime) -> dict[int, Day]:
         last = min(SLOTS - 1, int(((over or now) - borders[0]).total_seconds() // 3600))
         for slot in range(first, last + 1):
             ranks[pk][slot] = max(ranks[pk][slot], _RANK.get(severity, 1))
+    for pk, own in ranks.items():
+        for slot, verdict in enumerate(queries.worst_of_cluster(pk, now.timestamp(), slots=SLOTS)):
+            letter = "u" if verdict is None else _VERDICT_LETTERS.get(verdict, "u")
+            if letter != "u":
+                own[slot] = max(own[slot], _LETTERS.index(letter))
     return {pk: Day("".join("u" if rank < 0 else _LETTERS[rank] for rank in own)) for pk, own in ranks.items()}

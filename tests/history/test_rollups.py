@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from collectors.history.cache import clear_caches
 from collectors.history.families import FIELDS, FIRST_VERDICTS, MILLI, SHARES, TOTAL, VERDICTS, Family, Rolled
 from collectors.history.kinds import Kind
 from collectors.models import Rollup, RollupFrame, RollupState
-from dashboard.pages.days import VerdictDay
+from dashboard.pages.days import VerdictDay, _read
 
 from .recording import Recorder, column, singles, topics
 from .test_blocks import flat, living
@@ -231,6 +233,9 @@ def test_the_worst_verdict_of_each_hour_is_told(recorder: Recorder) -> None:
     assert found["g"] == [None, None, *[Verdict.NO_PROGRESS] * 4]
     assert VerdictDay(found["g"]).said.endswith("4 h no progress, 2 h not measured")
     assert [letter for *_, letter in VerdictDay(found["h"]).bars] == [*"uuoooo"]
+    assert queries.worst_of_cluster(recorder.id, recorder.now, slots=6) == found["g"], "of all its groups"
+    day = _read([recorder.id], datetime.fromtimestamp(recorder.now, UTC))[recorder.id]
+    assert day.letters[-4:] == "bbbb", "the strip of the cluster says it too, without any alert"
 
 
 def test_curves_of_many_owners_are_those_of_each() -> None:
