@@ -88,7 +88,7 @@ def forget() -> None:
 
 
 def last_days(clusters: Sequence[int]) -> dict[int, Day]:
-    """Of each cluster, by its key; at most once a minute, two queries and those of `queries.worst_of_cluster` for each."""
+    """Of each cluster, by its key; at most once a minute, in two queries and those of `worst_of_cluster` for each."""
     key = tuple(sorted(clusters))
     with _lock:
         at, found = _kept.get(key, (-KEPT_SECONDS, {}))

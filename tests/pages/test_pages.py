@@ -40,7 +40,7 @@ def company(count: int = 3, **changes: object) -> Company:
 
 # Queries of the first request of a cycle, which computes what the process then keeps, and of each further one.
 QUERIES = {
-    "/": (85, 49),
+    "/": (86, 49),
     "/clusters/demo/": (72, 45),
     "/clusters/demo/groups/": (50, 29),
     "/clusters/demo/groups/group-0/": (45, 24),
@@ -60,9 +60,9 @@ QUERIES = {
     "/alerts/maintenance/": (22, 15),
     "/alerts/routes/": (23, 16),
     "/alerts/deliveries/": (24, 17),
-    "/?kiosk=1": (65, 29),
+    "/?kiosk=1": (66, 29),
     "/?fragment=head": (29, 14),
-    "/?fragment=rows": (37, 14),
+    "/?fragment=rows": (38, 14),
     "/?fragment=wall": (49, 28),
     "/?fragment=attention": (49, 28),
     "/?fragment=changed": (22, 15),
