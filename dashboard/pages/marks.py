@@ -13,7 +13,7 @@ from dashboard.models import Alert, Transition
 
 from . import words
 
-SHOWN = 40
+SHOWN = 200
 NAMES = 300
 """Of a group that reads more topics than this, or a topic with more readers, the others' marks are left out."""
 KINDS = {"g": "group", "t": "topic", "b": "broker", "c": "cluster"}
