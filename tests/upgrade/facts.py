@@ -47,6 +47,7 @@ def facts() -> dict[str, Any]:
         }
     return {
         "clusters": found,
+        "rolled": rolled(),
         "rules": dict(Rule.objects.filter(key__in=OLD_RULES).order_by("key").values_list("key", "hold_seconds")),
         "alerts": list(Alert.objects.order_by("id").values_list("rule__key", "subject", "state", "sentence")),
         "transitions": list(Transition.objects.order_by("id").values_list("old_state", "new_state")),
@@ -57,6 +58,24 @@ def facts() -> dict[str, Any]:
         ],
         "people": list(User.objects.order_by("username").values_list("username", "person__role")),
     }
+
+
+def rolled() -> dict[str, list[list[int]]]:
+    """ "cluster/group" -> highest lag and age of each minute that is rolled up; an age that no program stored is -1."""
+    from collectors.history import strips
+    from collectors.history.families import Family
+    from collectors.models import Cluster, Group
+
+    out = {}
+    for cluster in Cluster.objects.order_by("slug"):
+        names = list(Group.objects.filter(cluster=cluster).order_by("name").values_list("name", flat=True))
+        for name, strip in strips.read(cluster.pk, Family.GROUP, names, 0, 2e9, 60).items():
+            lag, age = strip.rolled.fives["lag"], strip.rolled.fives["age"]
+            known = age.known.tolist()
+            ages = [high if there else -1 for high, there in zip(age.high.tolist(), known, strict=True)]
+            if len(strip):
+                out[f"{cluster.slug}/{name}"] = [lag.high.tolist(), ages]
+    return out
 
 
 OLD_RULES = ("broker_down", "collector_blind", "dead_letters", "group_no_progress")

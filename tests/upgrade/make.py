@@ -24,6 +24,8 @@ def fill() -> None:
     from django.contrib.auth.models import User
 
     from collectors.domain.verdicts import Verdict
+    from collectors.history import rolling
+    from collectors.models import Cluster
     from dashboard.alerts.defaults import install_default_rules
     from dashboard.models import Person, Role, Rule
     from tests.alerts.stage import Stage, settle, webhook_channel
@@ -43,6 +45,8 @@ def fill() -> None:
     stage.ends["orders"] = [200, 200]
     stage.cycles(10)
     settle(judge)
+    for cluster in Cluster.objects.all():
+        rolling.roll(cluster.pk)
 
 
 def dump(name: str) -> Path:
