@@ -62,8 +62,9 @@ def _group(item: pytest.Item) -> str:
         if item.path.name == "test_acts.py":
             return "one loop" if "loop" in item.name else "acts"
         return "other long tests"
-    if item.path.name in ("test_raw_http.py", "test_sockets.py", "test_palette.py", "test_times_and_ranges.py"):
-        return "rooms"  # so that the three end at about the same time
+    # so that the three end at about the same time
+    if item.path.stem in ("test_raw_http", "test_sockets", "test_palette", "test_acts", "test_rights_watched"):
+        return "rooms"
     if "kafka" not in getattr(item, "fixturenames", ()):
         return "without the run's Kafka"
     return "whole program" if item.path.parent.name in ("e2e", "browser", "processes") else "rooms"
