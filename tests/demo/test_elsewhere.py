@@ -79,6 +79,6 @@ def test_the_company_plays_there_loses_records_and_leaves_nothing_behind(kafka: 
         assert coming["next"] == "a sale", "broker and blind are left out"
     finally:
         demo.stop(seconds=60)
-    assert "All that was made there is gone" in demo.output()
+    assert "All that was made is gone" in demo.output()
     assert ours(kafka) == []
     assert demo.rows("select is_paused from collectors_cluster where slug = 'demo-elsewhere'") == [(True,)]
