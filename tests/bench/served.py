@@ -28,6 +28,7 @@ SCRAPE_REST_SECONDS = 0.73  # beats with the cycles: scrapes come at all distanc
 CROWDS = (1, 100, 500)
 CROWD_SECONDS = 20.0
 PROCESS_GOAL_MB = 250
+"""At the demo's size."""
 METRICS_GOAL_MS = 20.0
 
 
@@ -80,8 +81,9 @@ def _watched(stage: Stage, served: Served, brokers_alone: float) -> tuple[float,
 
 def _memory(stage: Stage, served: Served, when: str) -> list[Line]:
     now, peak = (read(_pid(served)) / 1e6 for read in (resident_bytes, peak_resident_bytes))
+    name = f"{stage.title}: memory of serve, {when}"
     return [
-        at_most(f"{stage.title}: memory of serve, {when}", now, "MB", PROCESS_GOAL_MB),
+        at_most(name, now, "MB", PROCESS_GOAL_MB) if stage.title == "demo" else line(name, now, "MB"),
         line(f"{stage.title}: its highest so far", peak, "MB"),
     ]
 
