@@ -18,6 +18,8 @@ from pytest_django import Settings
 
 from collectors.demo.nodes import KafkaCluster
 from collectors.demo.secured import SecuredKafka
+from collectors.history.cache import clear_caches
+from dashboard.live import findings, leaders
 from tests.servers import Postgres, Redis, ServerMissingError
 
 _LOG = logging.getLogger("tests.kafka")
@@ -79,6 +81,14 @@ def _plain_settings(settings: Settings, tmp_path: Path) -> None:
     }
     settings.STATIC_ROOT = tmp_path  # else whitenoise walks a folder that a server may be filling
     settings.DEMO = False
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> None:
+    """Databases of tests give the same keys again: what was kept in memory of another test's cluster is not of this."""
+    findings.forget()
+    leaders.forget()
+    clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 import pytest
 from django.test import Client
 
-from collectors.history.cache import clear_caches
-from dashboard.live import findings, leaders
 from dashboard.metrics import views
 from dashboard.metrics.page import MetricsPage, own_registry
 from dashboard.models import Role
@@ -21,11 +19,8 @@ from .visitor import Visitor
 
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Empty the caches, since tests reuse ids of clusters and cycles."""
+    """What else is kept by ids of clusters and cycles, which tests use again (see tests/conftest.py)."""
     monkeypatch.setattr(views, "page", MetricsPage(own_registry()))
-    findings.forget()
-    leaders.forget()
-    clear_caches()
 
 
 @pytest.fixture

@@ -6,20 +6,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from collectors.history.cache import clear_caches
-from dashboard.live import findings, leaders
 from dashboard.models import Person, Role
 from dashboard.pages import days, deadhours
 
 
 @pytest.fixture(autouse=True)
 def _forget() -> None:
-    """Empty the caches, since tests reuse ids of clusters and cycles."""
-    findings.forget()
+    """What else is kept by ids of clusters and cycles, which tests use again (see tests/conftest.py)."""
     days.forget()
     deadhours.forget()
-    leaders.forget()
-    clear_caches()
 
 
 def sign_in(role: Role, name: str = "ada") -> Client:
