@@ -205,10 +205,10 @@ def test_a_slow_receiver_does_not_hold_up_another(db: None, receiver: Receiver) 
     for _ in range(20):
         queue(slow[0].channel)
     fast = queue(webhook_channel("fast", receiver.url))
-    sender = Sender(send_seconds=1.5)
+    sender = Sender(send_seconds=3.0)
     began = time.monotonic()
     drive(sender, lambda: state_of(fast) == "delivered")
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 3.0, "not after the slow ones were given up"
     drive(sender, lambda: counts("slow 0") != {})
     slow[0].refresh_from_db()
     assert slow[0].state == "waiting"
