@@ -44,8 +44,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.path.parent.name in ("faults", "history"):
             item.add_marker(pytest.mark.slow)  # thousands of small steps in all: make check stays below a minute
     if other:
-        config.hook.pytest_deselected(items=[item for item in items if not _may_touch_a_database(item)])
-        items[:] = [item for item in items if _may_touch_a_database(item)]
+        by_answer: dict[bool, list[pytest.Item]] = {True: [], False: []}
+        for item in items:
+            by_answer[_may_touch_a_database(item)].append(item)
+        config.hook.pytest_deselected(items=by_answer[False])
+        items[:] = by_answer[True]
 
 
 def _may_touch_a_database(item: pytest.Item) -> bool:

@@ -49,10 +49,14 @@ SHARES = 11
 """Rows of verdicts before what is stored behind them; those of a twelfth verdict would come last of all."""
 
 
+def _front_rows(family: Family) -> int:
+    """Rows of the quantities that came first; the shares of groups follow."""
+    return len(FIELDS) * sum(name not in BEHIND for name in QUANTITIES[family])
+
+
 def row_count(family: Family) -> int:
     """Rows of a stored rollup at least: five a quantity, and of groups one for each verdict that there was then."""
-    front = sum(name not in BEHIND for name in QUANTITIES[family])
-    return len(FIELDS) * front + (FIRST_VERDICTS if family is Family.GROUP else 0)
+    return _front_rows(family) + (FIRST_VERDICTS if family is Family.GROUP else 0)
 
 
 def first_row(family: Family, quantity: str) -> int:
@@ -90,6 +94,11 @@ class Five:
     @property
     def parts(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
         return self.low, self.high, self.last, self.sum, self.count
+
+    def rows(self) -> tuple[Ints, Bools]:
+        """(5, n) as stored, see `Rolled.rows`."""
+        relative = (self.low, self.high - self.low, self.last - self.low, self.sum - self.low * self.count, self.count)
+        return np.stack(relative), np.stack([self.known] * 4 + [np.ones(self.count.shape, dtype=np.bool_)])
 
     def replaced(self, where: Bools, other: Five) -> Five:
         """The numbers of `other` at some places."""
@@ -140,23 +149,13 @@ class Rolled:
 
     def rows(self) -> tuple[Ints, Bools]:
         """(rows, n) as stored: the last, highest and summed numbers relative to the lowest, which keeps them small."""
-        values: dict[str, Ints] = {}
-        known: dict[str, Bools] = {}
-        for name, five in self.fives.items():
-            relative = (five.low, five.high - five.low, five.last - five.low, five.sum - five.low * five.count)
-            values[name] = np.stack((*relative, five.count))
-            known[name] = np.stack([five.known] * 4 + [np.ones(five.count.shape, dtype=np.bool_)])
-        everywhere = np.ones(self.shares.shape, dtype=np.bool_)
         names = QUANTITIES[self.family]
-        front, behind = ([n for n in names if (n in BEHIND) is there] for there in (False, True))
-        return (
-            np.concatenate(
-                [*(values[n] for n in front), self.shares[:SHARES], *(values[n] for n in behind), self.shares[SHARES:]]
-            ),
-            np.concatenate(
-                [*(known[n] for n in front), everywhere[:SHARES], *(known[n] for n in behind), everywhere[SHARES:]]
-            ),
-        )
+        everywhere = np.ones(self.shares.shape, dtype=np.bool_)
+        parts = [self.fives[name].rows() for name in names if name not in BEHIND]
+        parts.append((self.shares[:SHARES], everywhere[:SHARES]))
+        parts += [self.fives[name].rows() for name in names if name in BEHIND]
+        parts.append((self.shares[SHARES:], everywhere[SHARES:]))
+        return np.concatenate([values for values, _ in parts]), np.concatenate([known for _, known in parts])
 
     @classmethod
     def of_rows(cls, family: Family, values: Ints) -> Rolled:
@@ -171,9 +170,9 @@ class Rolled:
             fives[name] = Five.where_known(low, high + low, last + low, total + low * count, count)
         if family is not Family.GROUP:
             return cls(family, fives, values[:0])
-        at = row_count(family) - FIRST_VERDICTS
-        last = at + SHARES + len(FIELDS) * len(BEHIND)
-        shares = np.concatenate((values[at : at + SHARES], values[last : last + VERDICTS - SHARES]))
+        at = _front_rows(family)
+        after = at + SHARES + len(FIELDS) * len(BEHIND)
+        shares = np.concatenate((values[at : at + SHARES], values[after : after + VERDICTS - SHARES]))
         if len(shares) < VERDICTS:
             missing = np.zeros((VERDICTS - len(shares), *shares.shape[1:]), dtype=shares.dtype)
             shares = np.concatenate((shares, missing))

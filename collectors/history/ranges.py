@@ -107,9 +107,12 @@ def age_history(cluster_id: int, group: str, since: float, until: float, points:
         return ages.age_history(cluster_id, group, begin, end, points)
 
     found, exact = _join(cluster_id, Family.GROUP, group, ("age",), since, until, points, samples)
-    if found is None or (exact is None and not found.bands["age"].known.any()):
-        # rollups of before they held ages: the samples that are kept know them
-        return samples(since, until) if exact is None else exact
+    if found is None:
+        assert exact is not None
+        return exact
+    newest = exact.times[0] if exact is not None and len(exact.times) else np.inf
+    if not found.bands["age"].known[found.times < newest].any():
+        return samples(since, until)  # rollups of before they held ages: the samples that are kept know them
     return AgeHistory(found.times, found.gap_before, found.interval, found.bands["age"])
 
 

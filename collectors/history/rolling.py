@@ -242,8 +242,8 @@ class _Series:
             shares[:, :, -1] = shares[:, :, :-1].sum(axis=2)  # of the whole cluster: samples of all groups
         owners = [*self.index, TOTAL]
         # a group without a name counts in the sum, and has no rollups: its name is that of the sum
-        own = [i for i, owner in enumerate(owners) if owner != TOTAL or i == len(owners) - 1]
-        order = np.array(sorted(own, key=owners.__getitem__), dtype=np.int64)
+        kept = [place for owner, place in self.index.items() if owner != TOTAL] + [len(self.index)]
+        order = np.array(sorted(kept, key=owners.__getitem__), dtype=np.int64)
         names = tuple(owners[i] for i in order.tolist())
         out: list[Made] = []
         for i, start in enumerate(starts.tolist()):
@@ -386,9 +386,11 @@ def _groups(span: _Span, go_on: GoOn) -> _Series:
             end_before = gather(end_before, committed_before.stored.positions_of(layout))
         series.add("arriving", places, *_steps(end_before, ends_here, counted, owners, count))
         series.add("arriving?", places, places, _all_of(ends_here.known, counted, owners, count))
-        if cycle in lasts:
+        now = None
+        if cycle in lasts and len(layout.layout):
             ask(go_on)
-        _add_ages(series, cluster_at(span.cluster_id, cycle) if cycle in lasts and len(layout.layout) else None)
+            now = cluster_at(span.cluster_id, cycle)
+        _add_ages(series, now)
         committed_before, end_before = _Before(column, layout), ends_here
     return series
 

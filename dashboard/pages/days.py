@@ -127,7 +127,7 @@ def _read(clusters: Sequence[int], now: datetime) -> dict[int, Day]:
             ranks[pk][slot] = max(ranks[pk][slot], _RANK.get(severity, 1))
     for pk, own in ranks.items():
         for slot, verdict in enumerate(queries.worst_of_cluster(pk, now.timestamp(), slots=SLOTS)):
-            letter = "u" if verdict is None else _VERDICT_LETTERS.get(verdict, "u")
+            letter = _VERDICT_LETTERS.get(verdict, "u")
             if letter != "u":
                 own[slot] = max(own[slot], _LETTERS.index(letter))
     return {pk: Day("".join("u" if rank < 0 else _LETTERS[rank] for rank in own)) for pk, own in ranks.items()}

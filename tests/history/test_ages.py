@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from collectors.domain.ages import Method
 from collectors.domain.numbers import NO_COMMIT
-from collectors.history import ages, compaction, ranges
+from collectors.history import ages, compaction, ranges, rolling
 from collectors.history.cache import clear_caches
 from collectors.history.kinds import Kind
 from collectors.history.now import ClusterNow, cluster_at
@@ -190,3 +190,17 @@ def test_a_range_older_than_the_samples_says_the_ages_of_the_minutes(recorder: R
     both = ranges.age_history(recorder.id, "froze", recording.BEGIN, recorder.now)
     assert both.times[0] < recording.BEGIN + 120
     assert both.times[-1] > recorder.now - 120
+
+
+def test_rollups_of_before_they_held_ages_leave_the_curve_to_the_samples(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    while recorder.now < recording.BEGIN + 3 * 3600:
+        write(recorder, {"froze": recorder.cycle // 360 * 360 * RATE})
+    monkeypatch.setattr(rolling, "_add_ages", lambda series, now: rolling._add_nothing(series, "age"))
+    compaction.run(before_cycles={})
+    forget()
+    curve = ranges.age_history(recorder.id, "froze", recording.BEGIN + 60, recorder.now + 30, points=100)
+    assert len(curve.times) > 90
+    assert curve.age.known.all()
+    assert curve.age.high.max() > 1500
