@@ -388,7 +388,9 @@ export function mount(root = document) {
     const chart = { figure, box, plot, wait: box.querySelector("[data-chart-wait]"), off: new Set(), solo: null, inView: false };
     chart.lines = () => (chart.data ? chart.data.figure.data.filter(trace => trace.meta.role === "line") : []);
     charts.set(figure, chart);
-    figure.querySelector('[data-do="table"]')?.addEventListener("click", event => toggleTable(chart, event.currentTarget));
+    const button = figure.querySelector('[data-do="table"]');
+    button?.addEventListener("click", () => toggleTable(chart, button));
+    if (button) button.disabled = false; // a button that nobody hears yet is not to be pressed
     // a chart whose points do not come over the socket fetches itself anew while its range ends now
     const every = Number(figure.dataset.refetch);
     if (every && figure.dataset.liveRange) chart.timer = setInterval(() => refresh(chart), every * 1000);

@@ -31,7 +31,7 @@ matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => {
 });
 
 // Keys: "/" goes to the list's search (or opens the palette); "g" and a letter goes to a section.
-let pressedG = -1000;
+let pressedG = -Infinity;
 document.addEventListener("keydown", (event) => {
   const menu = document.querySelector("details.sg-pop[open]");
   if (event.key === "Escape" && menu) {
@@ -53,9 +53,9 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   const section = document.querySelector(`[data-go="${CSS.escape(event.key)}"]`);
-  const follows = event.timeStamp - pressedG < 900;
+  const follows = event.timeStamp - pressedG < 1500;
   if (follows && section) section.click(); // "g g" too
-  pressedG = event.key === "g" && !follows ? event.timeStamp : -1000;
+  pressedG = event.key === "g" && !follows ? event.timeStamp : -Infinity;
 });
 
 // The countdown: a number that ticks is not a live region.

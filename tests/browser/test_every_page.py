@@ -147,6 +147,22 @@ def test_numbers_of_a_cluster_that_is_not_sampled_are_grey_and_said_to_be_old(br
     context.close()
 
 
+def test_the_chart_of_an_alert_stays_as_it_is_when_the_list_is_fetched_anew(
+    walker: tuple[Page, Notes], staged: Served
+) -> None:
+    page, _ = walker
+    page.goto(f"{staged.base}/alerts/")
+    figure = page.locator("#open-alerts figure[data-chart]:visible").first
+    button = figure.locator("[data-do=table]")
+    button.click()
+    expect(figure.locator(".sg-twin tbody tr").first).to_be_visible(timeout=20_000)
+    page.evaluate("document.querySelector('#open-alerts').dataset.before = 1")
+    page.evaluate("document.querySelector('#body').dispatchEvent(new CustomEvent('sg:hint'))")
+    expect(page.locator("#open-alerts:not([data-before])")).to_be_visible(timeout=20_000)
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(figure.locator(".sg-twin tbody tr").first).to_be_visible()
+
+
 def _has_unit_and_twin(page: Page, index: int) -> None:
     """The unit stands in the head of the chart, and the table says it in the head of each column of numbers."""
     figure = page.locator("figure[data-chart]:visible").nth(index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as TooLong
 
 from tests.e2e.served import Life, Served
 
@@ -41,6 +42,21 @@ def test_arrows_go_round_and_escape_closes(page: Page, served: Served) -> None:
     assert page.url == f"{served.base}/alerts/"
 
 
+def _lead(page: Page, keys: str, url: str) -> None:
+    """Types both keys: anew where a busy renderer took longer for the first than a pair may last."""
+    for left in (2, 1, 0):
+        for key in keys:
+            page.keyboard.press(key)
+        try:
+            page.wait_for_url(url, timeout=10_000)
+        except TooLong:
+            if not left:
+                raise
+        else:
+            page.wait_for_load_state("load")
+            return
+
+
 def test_letters_lead_to_sections_and_a_question_mark_names_them(page: Page, served: Served) -> None:
     page.goto(f"{served.base}/clusters/test/")
     for keys, path in (
@@ -50,10 +66,7 @@ def test_letters_lead_to_sections_and_a_question_mark_names_them(page: Page, ser
         ("gd", "dead-letters/"),
         ("ge", "events/"),
     ):
-        page.keyboard.press(keys[0])
-        page.keyboard.press(keys[1])
-        page.wait_for_url(f"{served.base}/clusters/test/{path}")
-        page.wait_for_load_state("load")
+        _lead(page, keys, f"{served.base}/clusters/test/{path}")
     page.keyboard.press("?")
     dialog = page.get_by_role("dialog", name="Keys")
     expect(dialog).to_be_visible()
