@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .numbers import NO_COMMIT
+from .numbers import NO_COMMIT, Numbers
 from .window import Window
 
 Bools = NDArray[np.bool_]
@@ -29,7 +29,11 @@ RUN_DEVIATIONS = 5.0
 @dataclass(frozen=True, slots=True, eq=False)
 class Curves:
     """Groups (g) over the samples (k) of a window: times (k,), lag (k, g), whether all positions were known (k, g),
-    records that arrived between a sample and the newest (k, g), whether a commit moved in a step (k - 1, g)."""
+    records that arrived between a sample and the newest (k, g), whether a commit moved in a step (k - 1, g).
+
+    The lag is that of a group that had stood where it went back to all the time: a step back is no pace, and what
+    comes after it climbs or falls by itself.
+    """
 
     times: NDArray[np.float64]
     lag: Ints
@@ -53,7 +57,7 @@ def curves_of(window: Window) -> Curves:
     filled = np.diff(window.layout.starts) > 0
     starts = window.layout.starts[:-1][filled]  # reduceat needs owners that have positions
     newest = window.samples[-1].end if rows else None
-    before: tuple[Ints, Bools] | None = None
+    before: tuple[Ints, Bools, Numbers] | None = None
     for row, sample in enumerate(window.samples if len(starts) else ()):
         assert newest is not None
         committed, end = sample.committed, sample.end
@@ -68,7 +72,12 @@ def curves_of(window: Window) -> Curves:
         if before is not None:
             step = has_commit & before[1] & (committed.values != before[0])
             moved[row, filled] = np.logical_or.reduceat(step, starts)
-        before = committed.values, has_commit
+            back = step & (committed.values < before[0])
+            # a log that became shorter took the commit with it
+            back &= ~(before[2].known & end.known & (end.values < before[2].values))
+            if back.any():
+                lag[:row, filled] += np.add.reduceat((before[0] - committed.values) * back, starts)
+        before = committed.values, has_commit, end
     return Curves(window.times, lag, (unknown == 0) & filled, arrived, moved[1:] > 0)
 
 

@@ -337,21 +337,20 @@ def make(world: World) -> None:
 
     def rewind() -> None:
         own = of(rewound)
-        back = {place: max(0, at - 1_500) for place, at in own.sent.items()}
+        back = {place: max(0, at - 2_500) for place, at in own.sent.items()}
         own.commit(back)
         own.commits = own.reads = False  # it commits again what it reads again: slower than we look
         slow_rewound.update(back)
 
     slow_rewound: dict[Place, int] = {}
     rewound = add("rewound", after=frozenset({"rewound"}))
-    world.fill(rewound.places, 4_000)
+    world.fill(rewound.places, 6_000)
     rewound.event = rewind
 
     def crawl() -> None:
-        if slow_rewound:
-            for place in slow_rewound:
-                slow_rewound[place] += 8
-            of(rewound).commit(slow_rewound)
+        if slow_rewound and world.event_at is not None:
+            far = int(23.0 * (time.time() - world.event_at))  # a second and partition, of which 20 arrive
+            of(rewound).commit({place: at + far for place, at in slow_rewound.items()})
 
     rewound.beat = crawl
     to_end = add("reset to end")

@@ -140,6 +140,8 @@ CASES = [
     Case("one partition of two was rewound", V.REWOUND, [READS, GONE_BACK]),
     Case("rewound, and more arrives than it reads", V.FALLING_BEHIND,
          [([*rising(4, 100, 900), *rising(20, 20, 100)], rising(24, 100, 1300))]),
+    Case("rewound, and it reads more than arrives", V.REWOUND,
+         [([*rising(9, 100, 5000), *rising(15, 110, 100)], rising(24, 100, 5300))]),
     # no commits
     Case("one partition never committed, the other is read", V.NOT_COMMITTING, [READS, SILENT]),
     Case("one never committed, and nothing came to it", V.OK, [READS, (still(12, NO_COMMIT), still(12, 7))]),
