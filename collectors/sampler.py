@@ -12,6 +12,7 @@ import numpy as np
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from . import storage
+from .domain.abandoned import Abandoned
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from .domain.ownership import ownership
 from .domain.rebalances import Rebalances
@@ -105,6 +106,8 @@ class Sampler:
         self._past = Past(cluster.pk)
         self._observed: SurveyState | None = None  # of the newest cycle that was seen
         self._expected_groups = _ExpectedCommits()
+        self._abandoned = Abandoned()
+        self._stored_abandoned = Column.empty()
         self._requests_before = 0
 
     @property
@@ -149,11 +152,14 @@ class Sampler:
         Before the survey is started.
         """
         rows = self.waiting.rows()
-        newest = queries.column_at(self.cluster.pk, Kind.COMMITTED)
+        newest = [queries.column_at(self.cluster.pk, kind) for kind in (Kind.COMMITTED, Kind.ABANDONED)]
+        committed, left = (found[0] if found is not None else Column.empty() for found in newest)
         self.session.remember(
             [_topic(row) for row in rows.topics.values() if row.gone_at is None],
-            _members_of(newest[0].layout) if newest is not None else None,
+            _members_of(committed.layout, left.layout),
         )
+        self._abandoned = Abandoned((group, topic) for group, topic, _ in left.layout.position)
+        self._stored_abandoned = left
         self.survey.remember_groups([_group(row) for row in rows.groups.values() if row.gone_at is None])
 
     def _loop(self, stop: threading.Event) -> None:
@@ -312,7 +318,10 @@ class Sampler:
             if state.groups is not None:
                 commits = self.session.ask_commits(sorted(groups), budget_seconds=budget)
                 errors += commits.errors
-                columns[Kind.COMMITTED] = self._expected_groups.add_to(commits, state.groups, state.metadata)
+                expected = self._expected_groups.add_to(commits, state.groups, state.metadata)
+                columns[Kind.COMMITTED], left = self._abandoned.take(expected, state.groups, now=started_at)
+                if self._is_abandoned_news(left, state):
+                    columns[Kind.ABANDONED] = self._stored_abandoned = left
                 answered += int(commits.column.numbers.known.sum())
             elif "groups" not in {error.part for error in errors}:
                 errors.append(PartError("groups", NOT_LISTED, None))  # no commits in this cycle, and that is said
@@ -346,6 +355,15 @@ class Sampler:
             is_reachable=_is_reached(answered, total, reach, errors),
             completeness=sum(int(known.sum()) for known in asked) / total if total else 0.0,
         )
+
+    def _is_abandoned_news(self, left: Column, state: SurveyState) -> bool:
+        """Whether it differs from what was stored; what does not is stored with each look at the log starts."""
+        before = self._stored_abandoned
+        is_same = left.layout.digest == before.layout.digest and np.array_equal(
+            left.numbers.values, before.numbers.values
+        )
+        is_due = self._observed is None or state.starts is not self._observed.starts
+        return not is_same or (len(left.layout) > 0 and is_due)
 
     def _ask_ends(self, layout: Layout, metadata: Metadata, budget: float) -> OffsetsAnswer:
         """Log ends; where leaders have moved, once more by the metadata that says where to."""
@@ -469,10 +487,11 @@ def _group(row: GroupLine) -> Group:
     return Group(row.name, kind, row.state, row.protocol_type, row.coordinator, error=NOT_LISTED)
 
 
-def _members_of(layout: Layout) -> dict[str, list[tuple[str, list[int]]]]:
+def _members_of(*layouts: Layout) -> dict[str, list[tuple[str, list[int]]]]:
     found: dict[str, dict[str, list[int]]] = {}
-    for owner, topic, partition in layout.position:
-        found.setdefault(owner, {}).setdefault(topic, []).append(partition)
+    for layout in layouts:
+        for owner, topic, partition in layout.position:
+            found.setdefault(owner, {}).setdefault(topic, []).append(partition)
     return {owner: list(runs.items()) for owner, runs in found.items()}
 
 

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     VERDICT = "verdict"  # owner = group, single: collectors.domain.verdicts.Verdict
     BROKER = "broker"  # owner = broker id as text, single: collectors.domain.topology.Reach
     DISK = "disk"  # owner = broker id as text, single: bytes of the replicas in all its log directories
+    ABANDONED = "abandoned"  # owner = group: commits that no member of it reads on from, as they are not in COMMITTED
     LEADERS = "leaders"  # owner = broker id as text, single: partitions that it leads
 
 

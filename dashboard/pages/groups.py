@@ -15,6 +15,7 @@ from dashboard.live import details, rows
 from dashboard.models import Alert, Role
 
 from . import changes, owners
+from .abandoned import abandoned
 from .days import VerdictDay
 from .lights import Light, lights_of
 from .lists import SPARK, arrange, headings, read_state
@@ -143,6 +144,9 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     context["members"] = [_member(member, row) for member in members]
     if fragment == "members":
         return page(request, "pages/_members.html", context, shell=shell)
+    context["abandoned"] = abandoned(here.now, name)
+    if fragment == "abandoned":
+        return page(request, "pages/_abandoned.html", context, shell=shell)
     context |= {
         "alerts": list(
             Alert.objects.exclude(state=Alert.State.RESOLVED)

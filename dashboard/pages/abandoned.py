@@ -1,0 +1,29 @@
+"""What a group has left behind, with the command of Kafka's own tool that deletes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from shlex import quote
+
+from collectors.history.leftbehind import LeftBehind, left_behind
+from collectors.history.now import ClusterNow
+
+BROKERS = "BROKER:9092"
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonedOffsets:
+    topics: list[LeftBehind]
+    command: str
+
+
+def abandoned(now: ClusterNow | None, group: str, *, bootstrap: str = BROKERS) -> AbandonedOffsets | None:
+    """None where nothing is abandoned. Kafka takes the command while the group reads other topics."""
+    topics = left_behind(now, group) if now is not None else []
+    if not topics:
+        return None
+    named = " ".join(f"--topic {quote(one.topic)}" for one in topics)
+    return AbandonedOffsets(
+        topics,
+        f"kafka-consumer-groups --bootstrap-server {quote(bootstrap)} --delete-offsets --group {quote(group)} {named}",
+    )
