@@ -18,11 +18,14 @@ from .domain.ownership import ownership
 from .domain.rebalances import Rebalances
 from .domain.rights import NOT_AUTHORISED, NOT_OFFERED
 from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reach, Topic
+from .domain.transactions import HeldTopics
 from .domain.verdicts import GroupRow, Verdict, judge_groups, severities, steadied, stood_since
 from .domain.window import LENGTH, Window
 from .domain.words import storable
 from .history import queries
 from .history.kinds import Kind
+from .history.policies import losable
+from .history.recents import recent_samples
 from .kafka.answers import CommitsAnswer, OffsetsAnswer
 from .kafka.exchange import BrokerReach
 from .kafka.session import PartError, Session
@@ -108,6 +111,8 @@ class Sampler:
         self._expected_groups = _ExpectedCommits()
         self._abandoned = Abandoned()
         self._stored_abandoned = Column.empty()
+        self._held = HeldTopics()
+        self._ends: OffsetsAnswer | None = None  # of the cycle before
         self._requests_before = 0
 
     @property
@@ -229,12 +234,8 @@ class Sampler:
 
     def _rebuild_window(self) -> None:
         """After a take-over or a restart the recent window comes from the stored frames."""
-        since = self.clock() - LENGTH * self.interval
-        ends = {cycle: column for cycle, _, column in queries.recent_columns(self.cluster.pk, Kind.END, since)}
-        starts = {cycle: column for cycle, _, column in queries.recent_columns(self.cluster.pk, Kind.START, since)}
-        for cycle, taken_at, committed in queries.recent_columns(self.cluster.pk, Kind.COMMITTED, since):
-            if cycle in ends:
-                self._window.push(taken_at, committed, ends[cycle], start=starts.get(cycle))
+        for recent in recent_samples(self.cluster.pk, self.clock() - LENGTH * self.interval):
+            recent.into(self._window)
 
     # --- one cycle ----------------------------------------------------------------------------------------
 
@@ -264,6 +265,7 @@ class Sampler:
             committed,
             seen.columns[Kind.END],
             start=self._new_starts(state),
+            stable=seen.columns.get(Kind.STABLE),
             owned=self._ownership(committed.layout, state.groups or ()),
         )
         judged = judge_groups(self._window, seen.groups, interval_seconds=self.interval)
@@ -277,7 +279,7 @@ class Sampler:
         if state.starts is None or (self._starts is state.starts and self._window.samples):
             return None
         self._starts = state.starts
-        return state.starts.column
+        return losable(self.cluster.pk, state.starts.column)
 
     def _ownership(self, layout: Layout, groups: tuple[Group, ...]) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
         if self._owned is None or self._owned[0] is not layout or self._owned[1] is not groups:
@@ -326,9 +328,13 @@ class Sampler:
             elif "groups" not in {error.part for error in errors}:
                 errors.append(PartError("groups", NOT_LISTED, None))  # no commits in this cycle, and that is said
             taken_at = self.clock()
+            stable = self._ask_held(state, state.layout, state.metadata, budget)
             ends = self._ask_ends(state.layout, state.metadata, budget)
             errors += ends.errors
-            columns[Kind.END] = ends.column
+            columns[Kind.END], self._ends = ends.column, ends
+            if stable is not None:
+                columns[Kind.STABLE] = stable
+                self._held.settle(stable, ends.column)
             answered += int(ends.column.numbers.known.sum())
         if state.starts is not None and (self._observed is None or state.starts is not self._observed.starts):
             columns[Kind.START] = state.starts.column
@@ -355,6 +361,15 @@ class Sampler:
             is_reachable=_is_reached(answered, total, reach, errors),
             completeness=sum(int(known.sum()) for known in asked) / total if total else 0.0,
         )
+
+    def _ask_held(self, state: SurveyState, layout: Layout, metadata: Metadata, budget: float) -> Column | None:
+        """Last stable offsets where an open transaction holds records back, before log ends; None where none does."""
+        if state.stable is not None and self._ends is not None and self._ends.asked_at < state.stable.asked_at:
+            self._held.look(state.stable.column, self._ends.column)
+        asked = self._held.partitions(layout)
+        if not len(asked):
+            return None
+        return self.session.ask_held_offsets(asked, metadata, budget_seconds=budget / 2).column
 
     def _is_abandoned_news(self, left: Column, state: SurveyState) -> bool:
         """Whether it differs from what was stored; what does not is stored with each look at the log starts."""

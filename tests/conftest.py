@@ -185,7 +185,9 @@ def create_topic(
     made[name].result(20)
 
 
-def produce(bootstrap: str, topic: str, values: Iterable[bytes], *, partition: int = -1) -> int:
+def produce(
+    bootstrap: str, topic: str, values: Iterable[bytes], *, partition: int = -1, key: bytes | None = None
+) -> int:
     """Write `values` and wait until all are acknowledged; returns how many."""
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 5}, logger=logging.getLogger("tests.kafka"))
     failed: list[object] = []
@@ -196,7 +198,7 @@ def produce(bootstrap: str, topic: str, values: Iterable[bytes], *, partition: i
 
     count = 0
     for value in values:
-        producer.produce(topic, value, partition=partition, on_delivery=note)
+        producer.produce(topic, value, key=key, partition=partition, on_delivery=note)
         count += 1
     left = producer.flush(30)
     if left or failed:

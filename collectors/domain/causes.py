@@ -48,6 +48,7 @@ class Situation:
     is_storm: bool = False
     trouble: str = ""  # why something could not be asked: "broker 3: timed out"
     lost: int | None = None
+    held: int = 0  # records of open transactions, where these are all that stands still
     went_to_start: bool = False  # rewound to where the log begins
 
 
@@ -139,6 +140,10 @@ def _lost_records(at: Situation) -> bool:
     return bool(at.lost)
 
 
+def _is_held_back(at: Situation) -> bool:
+    return at.held > 0
+
+
 def _went_to_start(at: Situation) -> bool:
     return at.went_to_start
 
@@ -156,6 +161,16 @@ def _storm(at: Situation) -> Cause:
         "its members leave and come back again and again",
         "See on its events who leaves; give them time (max.poll.interval.ms, session.timeout.ms) or less to do in one "
         "poll (max.poll.records), and a fixed place (group.instance.id).",
+    )
+
+
+def _open_transaction(at: Situation) -> Cause:
+    one = at.stuck[0]
+    return Cause(
+        "open transaction",
+        f"a producer's transaction holds {words.counted(at.held, 'record')} back, and the group has read all before it",
+        f"Find the producer of {one.partition} (kafka-transactions, describe-producers) and end or abort its "
+        "transaction: a restart of the group changes nothing.",
     )
 
 
@@ -287,6 +302,7 @@ TABLE: tuple[Row, ...] = (
     (frozenset({Verdict.UNOWNED}), _always, _unowned),
     (_STANDS | _SLOW | {Verdict.UNKNOWN, Verdict.LOSING_DATA}, _has_broker_trouble, _broker_trouble),
     (_STANDS | _SLOW | {Verdict.REBALANCING}, _rebalances_all_the_time, _storm),
+    (_STANDS, _is_held_back, _open_transaction),
     (_STANDS, _chokes_on_a_record, _poison),
     (_STANDS, _is_one_of_several, _stuck_member),
     (_STANDS, _always, _stuck_members),

@@ -46,6 +46,11 @@ class Config:
 
     entries: Mapping[str, tuple[str | None, Source]]
 
+    @property
+    def is_only_compacted(self) -> bool:
+        """Of a topic: nothing is deleted but what was written anew under the same key."""
+        return self.entries.get("cleanup.policy", ("", Source.OTHER))[0] == "compact"
+
     def kept(self, keys: tuple[str, ...]) -> dict[str, list[Any]]:
         """Plain JSON of what is worth a row: `keys`, and all that is not the default; {key: [value, source]}."""
         chosen = sorted(

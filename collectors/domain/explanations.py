@@ -262,6 +262,12 @@ def _evidence(look: Look) -> tuple[str, ...]:
             f"{words.count(int(committed[i]))} while {words.counted(int(facts.arrived_since[i]), 'record')} arrived"
             f"{owner}"
         )
+    for i in np.flatnonzero(facts.held).tolist()[:NAMED]:
+        records = words.counted(int(facts.held[i]), "record")
+        lines.append(
+            f"{name_of(*keys[i])}: {records} of an open transaction, the last stable offset stands at "
+            f"{words.count(look.stable_at(i))}"
+        )
     for i in np.flatnonzero(facts.rewound_from > facts.rewound_to).tolist()[:NAMED]:
         steps = f"{words.count(int(facts.rewound_from[i]))} to {words.count(int(facts.rewound_to[i]))}"
         lines.append(f"{name_of(*keys[i])}: went back from {steps}, now at {words.count(int(committed[i]))}")

@@ -32,6 +32,19 @@ def lost_records(committed: Numbers, start: Numbers) -> Numbers:
     return Numbers(np.where(known, np.maximum(start.values - committed.values, 0), 0), known)
 
 
+def held_records(lag: Numbers, end: Numbers, stable: Numbers, at: NDArray[np.int64]) -> Numbers:
+    """Of the lag, the records behind the last stable offset, per position (aligned arrays of shape (n,)).
+
+    `stable` is of the few topics where an open transaction holds records back, `at` (n,) the place of each position
+    there, -1 for one elsewhere: nothing is held there. The rest of the lag is readable.
+    """
+    there = at >= 0
+    found = gather(stable, at)
+    known = lag.known & (~there | (found.known & end.known))
+    held = np.minimum(np.maximum(end.values - found.values, 0), lag.values) * (there & known)
+    return Numbers(held, known)
+
+
 def newly_lost(committed: Numbers, start: Numbers, start_before: Numbers) -> Numbers:
     """Of those, what was lost since an earlier look at the log start; not known without one.
 

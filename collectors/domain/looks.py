@@ -98,6 +98,12 @@ class Look:
             return "the offset was set there, by a reset"
         return "since before what is looked back on: set there, or of another topic of that name"
 
+    def stable_at(self, at: int) -> int:
+        """The last stable offset of a position where one is known."""
+        stable = self.window.samples[-1].stable
+        assert stable is not None
+        return int(stable.take(self.where).values[at])
+
     @cached_property
     def still(self) -> NDArray[np.bool_]:
         """Where records wait and no commit moved since a sample or more."""
@@ -157,6 +163,7 @@ class Look:
         if went_back.any() and start is not None:
             begins = start.take(self.where)
             went_to_start = bool((begins.known & (facts.rewound_to <= begins.values))[went_back].all())
+        held = facts.held > 0
         return Situation(
             verdict=self.verdict,
             members=self.row.members,
@@ -176,6 +183,7 @@ class Look:
             trouble=self.reason,
             lost=self.lost,
             went_to_start=went_to_start,
+            held=int(facts.held.sum()) if held.any() and held[self.still].all() else 0,
         )
 
     @property

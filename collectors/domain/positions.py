@@ -16,6 +16,11 @@ Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
 
+HELD_SECONDS, HELD_SAMPLES = 10.0, 3
+"""A last stable offset that has not moved for so long, over so many samples, is that of a transaction that stays open:
+those of healthy producers end within moments."""
+MARKERS = 1
+"""A reader that commits the offset behind its last record stands before the marker that ended its transaction."""
 LOST_SECONDS, LOST_SAMPLES = 60.0, 3
 """A loss is said to go on for so long, or so many samples. Log starts are asked each 12 s while a group is in trouble,
 and a group that came back and reads loses nothing any more, whatever it lost before."""
@@ -38,6 +43,7 @@ class Positions:
     rewound_from: Ints  # the commit went back from here, and has not come back to it; NO_COMMIT where it did not
     rewound_to: Ints
     lost: Ints  # records that were deleted unread in the last minute, as far as is certain
+    held: Ints  # records of an open transaction that wait, where nothing before them does; else 0
     unowned_seconds: NDArray[np.float64]  # that no member has owned it; 0 where one does, or nobody can tell
 
 
@@ -96,6 +102,7 @@ def positions(window: Window, where: slice = slice(None)) -> Positions:
         rewound_from=back.high,
         rewound_to=back.low,
         lost=_lost(window, where, count),
+        held=_held(window, where, count, committed) * both,
         unowned_seconds=_unowned_seconds(window, where, count),
     )
 
@@ -132,6 +139,26 @@ def _lost(window: Window, where: slice, count: int) -> Ints:
             lost += step.values * step.known
         previous = sample.start
     return lost
+
+
+def _held(window: Window, where: slice, count: int, committed: Ints) -> Ints:
+    """(count,) records behind a last stable offset that stands, at positions whose commit has come to it."""
+    newest = before = window.samples[-1]
+    if newest.stable is None:
+        return np.zeros(count, dtype=np.int64)
+    stable, end = newest.stable.take(where), newest.end.take(where)
+    stands = stable.known & end.known & (stable.values < end.values) & (committed >= stable.values - MARKERS)
+    rows = 0
+    for sample in reversed(window.samples):
+        if sample.stable is None or (newest.taken_at - before.taken_at >= HELD_SECONDS and rows >= HELD_SAMPLES):
+            break
+        earlier = sample.stable.take(where)
+        stands &= earlier.known & (earlier.values == stable.values)
+        before, rows = sample, rows + 1
+    if newest.taken_at - before.taken_at < HELD_SECONDS or rows < HELD_SAMPLES:
+        stands[:] = False
+    held: Ints = (end.values - stable.values) * stands
+    return held
 
 
 def _unowned_seconds(window: Window, where: slice, count: int) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ class Sample:
     committed: Numbers  # (n,) by position of the layout
     end: Numbers  # (n,) log end of the same positions
     start: Numbers | None = None  # (n,) log start of the same positions, as last asked; None before it was
+    stable: Numbers | None = None  # (n,) last stable offset, known where one lay below the log end; None: nowhere
     owned: NDArray[np.int8] | None = None  # (n,) domain.ownership.Owner; None where nobody told
 
 
@@ -40,9 +41,11 @@ class Window:
         end: Column,
         *,
         start: Column | None = None,
+        stable: Column | None = None,
         owned: NDArray[np.int8] | None = None,
     ) -> None:
-        """`start` is given when it was asked anew, and holds until then; `owned` (n,) is of the committed layout."""
+        """`start` is given when it was asked anew, and holds until then; `stable` holds for this sample alone; `owned`
+        (n,) is of the committed layout."""
         if committed.layout is not self.layout and committed.layout.digest != self.layout.digest:
             self._move_to(committed.layout)
             self._end_layout = None
@@ -53,10 +56,13 @@ class Window:
         if start is not None:
             same = start.layout is end.layout or start.layout.digest == end.layout.digest
             starts = gather(start.numbers, self._end_positions if same else positions_in(self.layout, start.layout))
+        stables = None
+        if stable is not None and len(stable.layout):
+            stables = gather(stable.numbers, positions_in(self.layout, stable.layout))
         if self.samples and taken_at <= self.samples[-1].taken_at:
             self.samples.clear()  # the clock stepped back: no span over the step means anything
         self.samples.append(
-            Sample(taken_at, committed.numbers, gather(end.numbers, self._end_positions), starts, owned)
+            Sample(taken_at, committed.numbers, gather(end.numbers, self._end_positions), starts, stables, owned)
         )
 
     def _move_to(self, layout: Layout) -> None:
@@ -79,6 +85,7 @@ class Window:
                 gather(sample.committed, source),
                 gather(sample.end, source),
                 starts[id(start)] if start is not None else None,
+                gather(sample.stable, source) if sample.stable is not None else None,
                 owners[id(owned)] if owned is not None else None,
             )
         self.layout = layout
@@ -94,8 +101,9 @@ class Window:
         starts: dict[int, Numbers] = {}
         for s in self.samples:
             start = starts.setdefault(id(s.start), s.start.take(where)) if s.start is not None else None
+            stable = s.stable.take(where) if s.stable is not None else None
             owned = s.owned[where] if s.owned is not None else None
-            part.samples.append(Sample(s.taken_at, s.committed.take(where), s.end.take(where), start, owned))
+            part.samples.append(Sample(s.taken_at, s.committed.take(where), s.end.take(where), start, stable, owned))
         return part
 
     @property

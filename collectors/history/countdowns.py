@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 
 import numpy as np
-from django.db.models import Count, Max
 from numpy.typing import NDArray
 
-from collectors.domain.configuration import number_of
 from collectors.domain.countdown import Countdowns, Retention, Trim, countdowns, soonest_by_owner, trim_of
 from collectors.domain.lag import gather
 from collectors.domain.numbers import NO_COMMIT, Numbers
-from collectors.domain.rights import NOT_ASKED
-from collectors.models import ClusterRight, Configuration
 
 from . import layouts, reading
 from .ages import AgesNow, ages_at
@@ -24,6 +18,7 @@ from .cache import LeastRecent
 from .kinds import Kind
 from .layouts import stored
 from .now import ClusterNow
+from .policies import UNKNOWN, policies_of
 
 Ints = NDArray[np.int64]
 
@@ -42,21 +37,9 @@ class CountdownsNow:
     worst: Ints  # that position; -1 where there is none
 
 
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """One topic: None where it is not known."""
-
-    seconds: float | None
-    size_bytes: int | None
-    deletes: bool | None
-
-
-_Version = tuple[datetime | None, int, bool]
-_HIDDEN = _Setting(None, None, None)
 _results: LeastRecent[tuple[int, int, float], CountdownsNow] = LeastRecent(
     3_000_000, lambda one: 8 * len(one.positions) + 2_000
 )
-_settings: LeastRecent[tuple[int, _Version], dict[str, _Setting]] = LeastRecent(100)
 _turns: dict[int, threading.Lock] = {}
 
 
@@ -81,8 +64,8 @@ def _compute(now: ClusterNow, ages: AgesNow) -> CountdownsNow:
     has_commit = committed.known & (committed.values != NO_COMMIT)
     start = gather(now.start.numbers, stored(now.start.layout).positions_by_topic(own))
     size = gather(now.size.numbers, stored(now.size.layout).positions_by_topic(own))
-    settings = _settings_of(now.cluster_id)
-    by_topic = [settings.get(topic, _HIDDEN) for topic in own.topic_names]
+    settings = policies_of(now.cluster_id)
+    by_topic = [settings.get(topic, UNKNOWN) for topic in own.topic_names]
     of = own.topic_numbers
     retention = Retention(
         Numbers.of([one.seconds for one in by_topic], np.float64).take(of),
@@ -133,33 +116,3 @@ def _trim(now: ClusterNow, waiting: Ints) -> Trim:
             rate[waiting], at[waiting] = trim.per_second.values, trim.start.values
             known[waiting] = trim.per_second.known
     return Trim(Numbers(rate, known), Numbers(at, known))
-
-
-def _version(cluster_id: int) -> _Version:
-    """What changes when a topic's settings do, or whether they may still be seen; two queries."""
-    rows = Configuration.objects.filter(cluster_id=cluster_id, kind=Configuration.Kind.TOPIC)
-    found = rows.aggregate(newest=Max("changed_at"), count=Count("pk"))
-    why = ClusterRight.objects.filter(cluster_id=cluster_id, key="topic_configs").values_list("why", flat=True).first()
-    return found["newest"], int(found["count"]), bool(why) and why != NOT_ASKED
-
-
-def _settings_of(cluster_id: int) -> dict[str, _Setting]:
-    version = _version(cluster_id)
-    if version[2]:
-        return {}  # what was seen before the right went may not be so any more
-    kept = _settings.get((cluster_id, version))
-    if kept is not None:
-        return kept
-    rows = Configuration.objects.filter(cluster_id=cluster_id, kind=Configuration.Kind.TOPIC)
-    made = {name: _setting(entries) for name, entries in rows.values_list("name", "entries").iterator()}
-    return _settings.put((cluster_id, version), made)
-
-
-def _setting(entries: dict[str, Any]) -> _Setting:
-    milliseconds, size = number_of(entries, "retention.ms"), number_of(entries, "retention.bytes")
-    policy = entries.get("cleanup.policy")
-    return _Setting(
-        None if milliseconds is None else milliseconds / 1000,
-        size,
-        None if policy is None or policy[0] is None else "delete" in str(policy[0]),
-    )

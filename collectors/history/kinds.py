@@ -10,6 +10,7 @@ class Kind(StrEnum):
 
     END = "end"  # owner = topic: log end offset of each partition
     START = "start"  # owner = topic: log start offset of each partition
+    STABLE = "stable"  # owner = topic: last stable offsets, of topics where an open transaction holds some back
     SIZE = "size"  # owner = topic: bytes of the leader's replica of each partition
     COMMITTED = "committed"  # owner = group: committed offset, NO_COMMIT where the group is known to have none
     VERDICT = "verdict"  # owner = group, single: collectors.domain.verdicts.Verdict
@@ -22,5 +23,5 @@ class Kind(StrEnum):
 EVERY_CYCLE = (Kind.END, Kind.COMMITTED, Kind.VERDICT, Kind.BROKER)
 """Written with each cycle; the others only when the survey has a newer answer."""
 
-OF_TOPICS = (Kind.END, Kind.START, Kind.SIZE)
+OF_TOPICS = (Kind.END, Kind.START, Kind.STABLE, Kind.SIZE)
 """Owned by topics: what is not said otherwise, an owner's positions are its partitions 0, 1, 2 …"""

@@ -14,6 +14,7 @@ from . import layouts, reading
 from .kinds import Kind
 from .layouts import stored
 from .now import ClusterNow
+from .policies import deletes_nothing, without_compacted
 from .selection import Selection, by_topic, members_of
 
 FIRST_CYCLES = 3
@@ -30,7 +31,7 @@ def lost_since(now: ClusterNow, before: ClusterNow | None) -> Numbers:
     own = stored(layout)
     start = gather(now.start.numbers, stored(now.start.layout).positions_by_topic(own))
     earlier = gather(before.start.numbers, stored(before.start.layout).positions_by_topic(own))
-    lost = newly_lost(now.committed.numbers, start, earlier)
+    lost = without_compacted(now.cluster_id, layout.topics, newly_lost(now.committed.numbers, start, earlier))
     index = np.array([now.groups.index[owner] for owner in layout.owners], dtype=np.int64)
     told = np.flatnonzero(lost.known)
     return sums(lost.take(told), index[layout.owner_of_position[told]], count)
@@ -55,6 +56,7 @@ def lost_between(cluster_id: int, group: str, since: float, until: float) -> int
     committed = Selection(cluster_id, Kind.COMMITTED, commits, loaded, members).at_cycles(heads.cycles, as_of=True)
     starts = Selection(cluster_id, Kind.START, heads, loaded, by_topic(members)).at(slice(None))
     known = committed.known & (committed.values != NO_COMMIT)
+    known &= ~deletes_nothing(cluster_id, tuple(topic for _, topic, _ in members))
     total = 0
     for row in range(1, len(heads)):
         lost = newly_lost(

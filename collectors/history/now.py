@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from collectors.domain.lag import gather, lost_records, partition_lag, sums
+from collectors.domain.lag import gather, held_records, lost_records, partition_lag, sums
 from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.domain.rates import rate_per_second
 from collectors.domain.skew import times_even
@@ -19,6 +19,7 @@ from .cache import LeastRecent
 from .codec import HEADER_BYTES
 from .kinds import EVERY_CYCLE, Kind
 from .layouts import StoredLayout, stored
+from .policies import without_compacted
 from .reading import Mark
 
 WINDOW_STEPS = 6
@@ -91,9 +92,11 @@ class ClusterNow:
     end: Column
     start: Column  # as of the survey before; an empty column before the first
     size: Column  # likewise
+    stable: Column  # last stable offsets, of topics where an open transaction holds records back now
     committed: Column
     lag: Numbers  # aligned with committed.layout
     lost: Numbers  # likewise: records that were deleted before the group read them
+    held: Numbers  # likewise: of the lag, the records of open transactions, which who reads committed ones cannot have
     end_of_committed: Numbers  # the log end at each position of committed.layout
     arriving: Numbers  # records per second written to each position of committed.layout
     consumed: Numbers  # and committed by the group
@@ -207,6 +210,9 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
     start_there = gather(start.column.numbers, start.stored.positions_by_topic(committed.stored))
     lag = partition_lag(committed.column.numbers, end_there, start_there)
     lost = lost_records(committed.column.numbers, start_there)
+    lost = without_compacted(cluster_id, committed.column.layout.topics, lost)
+    is_held = any(mark.cycle == newest.cycle for mark in marks.get(Kind.STABLE, []))
+    stable = kept(Kind.STABLE) if is_held else _kept(Column.empty(), [], [])
     arriving, consumed = gather(end_rates, positions), committed.rates(valid_from=0)
     return ClusterNow(
         cluster_id=cluster_id,
@@ -219,6 +225,8 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
         committed=committed.column,
         lag=lag,
         lost=lost,
+        held=held_records(lag, end_there, stable.column.numbers, stable.stored.positions_by_topic(committed.stored)),
+        stable=stable.column,
         end_of_committed=end_there,
         arriving=arriving,
         consumed=consumed,

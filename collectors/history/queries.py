@@ -91,7 +91,6 @@ __all__ = [
     "lost_since",
     "newest_arrivals",
     "newest_cycle",
-    "recent_columns",
     "reconstructed_before",
     "series",
     "sparklines",
@@ -141,20 +140,6 @@ def column_at(cluster_id: int, kind: Kind, cycle: int | None = None) -> tuple[Co
         return None
     column = reading.columns(cluster_id, kind, marks, layouts.load_named({marks[0].layout: marks[0].digest}))[0]
     return None if column is None else (column, marks[0].taken_at, marks[0].cycle)
-
-
-def recent_columns(cluster_id: int, kind: Kind, since: float) -> list[tuple[int, float, Column]]:
-    """(cycle, moment, column) of every frame since a moment, oldest first: to rebuild a window in memory.
-
-    The newest half hour, or 60 cycles, is always in frames; what was compacted is left out.
-    """
-    cycles = reading.frame_range(cluster_id, kind, since, math.inf)
-    if cycles is None:
-        return []
-    rows = first_segments(cluster_id, kind).filter(cycle__gte=cycles[0], cycle__lte=cycles[1], taken_at__gte=since)
-    marks = reading.marks(rows).get(kind, [])
-    found = reading.columns(cluster_id, kind, marks, layouts.load_named({mark.layout: mark.digest for mark in marks}))
-    return [(m.cycle, m.taken_at, column) for m, column in zip(marks, found, strict=True) if column is not None]
 
 
 def series(

@@ -22,6 +22,8 @@ _INSERT = (
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
 )
 _SLOW = (Kind.START, Kind.SIZE)
+_NEWEST_CYCLES = (*EVERY_CYCLE, Kind.STABLE)
+"""Read of the cycles that a rate looks at; last stable offsets are stored in those in which they were asked for."""
 
 
 def _newest(column: str, kind: Kind) -> str:
@@ -42,7 +44,7 @@ _MARKS = (
 )
 _WINDOW = (
     _MARKS
-    + f"f.segment = 0 AND f.kind IN ({', '.join(repr(kind.value) for kind in EVERY_CYCLE)}) "
+    + f"f.segment = 0 AND f.kind IN ({', '.join(repr(kind.value) for kind in _NEWEST_CYCLES)}) "
     + "AND f.cycle > %s AND f.cycle <= %s UNION ALL "
     + _MARKS
     + "f.id IN (%s, %s) ORDER BY 2"

@@ -35,6 +35,16 @@ class OffsetsAnswer:
             Column(self.column.layout, numbers), self.asked_at, requests, later.errors, later.has_moved
         )
 
+    def raised_by(self, other: OffsetsAnswer) -> OffsetsAnswer:
+        """What is known here, or the higher of the two where the other answer, for some of the owners, knows one."""
+        values = self.column.numbers.values.copy()
+        for owner in other.column.layout.owners:
+            mine, its = self.column.layout.slice_of(owner), other.column.of(owner)
+            values[mine] = np.where(its.known, np.maximum(values[mine], its.values), values[mine])
+        numbers = Numbers(values, self.column.numbers.known)
+        errors = (*self.errors, *other.errors)
+        return OffsetsAnswer(Column(self.column.layout, numbers), self.asked_at, self.requests + other.requests, errors)
+
 
 @dataclass(frozen=True, slots=True)
 class CommitsAnswer:

@@ -49,19 +49,31 @@ class OffsetPlans:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._plans: dict[int, _Plan] = {}
+        self._plans: dict[tuple[int, bool], _Plan] = {}
 
-    def ask(self, part: str, timestamp: int, layout: Layout, metadata: Metadata, deadline: float) -> OffsetsAnswer:
+    def ask(
+        self,
+        part: str,
+        timestamp: int,
+        layout: Layout,
+        metadata: Metadata,
+        deadline: float,
+        *,
+        stable: bool = False,
+    ) -> OffsetsAnswer:
+        """With `stable` as a consumer sees it that reads committed records only: its log end is the last stable
+        offset."""
         asked_at, before, tally = time.time(), self._exchange.requests, Tally()
         values = np.zeros(len(layout), dtype=np.int64)
         known = np.zeros(len(layout), dtype=np.bool_)
         looks_old = False
         link = self._exchange.connected(deadline, tally)
         if link is not None:
-            plan = self._plan(timestamp, layout, metadata)
+            plan = self._plan(timestamp, layout, metadata, stable)
             tally.add(part, "no leader", None, int((plan.leaders < 0).sum()))
             # Whoever leads nothing is asked for nothing, and would hang or die unnoticed: it gets a ping.
-            quiet = {node.node_id for node in metadata.brokers} - {chunk.leader for chunk in plan.chunks}
+            leading = {chunk.leader for chunk in plan.chunks}
+            quiet = set() if stable else {node.node_id for node in metadata.brokers} - leading
             message = ListOffsetsRequest
             asked = [
                 (c.leader, part, Request(message, body=c.body, version=wire.LIST_OFFSETS_VERSION), c)
@@ -85,7 +97,7 @@ class OffsetPlans:
         try:
             return self.ask(part, timestamp, layout, metadata, deadline)
         finally:
-            self._plans.pop(timestamp, None)
+            self._plans.pop((timestamp, False), None)
 
     def _fill(
         self,
@@ -113,16 +125,16 @@ class OffsetPlans:
             tally.add(part, reason_of_code(code), chunk.leader, count)
         return not LEADER_ERRORS.isdisjoint(codes.tolist())
 
-    def _plan(self, timestamp: int, layout: Layout, metadata: Metadata) -> _Plan:
-        plan = self._plans.get(timestamp)
+    def _plan(self, timestamp: int, layout: Layout, metadata: Metadata, stable: bool) -> _Plan:
+        plan = self._plans.get((timestamp, stable))
         if plan is None or plan.layout is not layout or plan.topics is not metadata.topics:
             leaders = leaders_of(layout, metadata)
             chunks = tuple(
-                _Chunk(int(leader), positions, _body(layout, positions, timestamp))
+                _Chunk(int(leader), positions, _body(layout, positions, timestamp, stable))
                 for leader in np.unique(leaders[leaders >= 0])
                 for positions in _split(np.flatnonzero(leaders == leader))
             )
-            plan = self._plans[timestamp] = _Plan(layout, metadata.topics, leaders, chunks)
+            plan = self._plans[timestamp, stable] = _Plan(layout, metadata.topics, leaders, chunks)
         return plan
 
 
@@ -169,8 +181,8 @@ def _split(positions: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [positions[i : i + wire.MAX_PARTITIONS] for i in range(0, len(positions), wire.MAX_PARTITIONS)]
 
 
-def _body(layout: Layout, positions: NDArray[np.int64], timestamp: int) -> bytes:
+def _body(layout: Layout, positions: NDArray[np.int64], timestamp: int, stable: bool) -> bytes:
     owners = layout.owner_of_position[positions]
     bounds = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), len(positions)]
     names = [layout.owners[owner] for owner in owners[bounds[:-1]].tolist()]
-    return wire.list_offsets_body(names, bounds, layout.partitions[positions], timestamp)
+    return wire.list_offsets_body(names, bounds, layout.partitions[positions], timestamp, stable=stable)

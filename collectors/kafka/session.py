@@ -43,6 +43,7 @@ class Session:
         self.scope = scope
         self._exchange = Exchange(settings, settings.client_id if client_id == "streamgauge" else client_id)
         self._offsets = OffsetPlans(self._exchange)
+        self._held = OffsetPlans(self._exchange)
         self._commits = CommitBook(self._exchange, scope)
         self._metadata = slow.MetadataAsker(self._exchange, scope)
 
@@ -63,10 +64,27 @@ class Session:
         deadline = _deadline(budget_seconds)
         return self._offsets.ask("end_offsets", wire.LATEST, layout, metadata, deadline)
 
+    def ask_stable_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
+        """Last stable offset of every position of a layout of topics: below it every transaction has ended."""
+        deadline = _deadline(budget_seconds)
+        return self._offsets.ask("stable_offsets", wire.LATEST, layout, metadata, deadline, stable=True)
+
+    def ask_held_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
+        """The same of the few partitions that are asked for in each cycle, as an open transaction holds them back."""
+        deadline = _deadline(budget_seconds)
+        return self._held.ask("stable_offsets", wire.LATEST, layout, metadata, deadline, stable=True)
+
     def ask_start_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
         """Log start of every position of a layout of topics."""
         deadline = _deadline(budget_seconds)
         return self._offsets.ask("start_offsets", wire.EARLIEST, layout, metadata, deadline)
+
+    def ask_first_records(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
+        """Offset of the first record that exists, of a layout of compacted topics: their log start tells nothing.
+
+        Not known, without an error, where there is no record.
+        """
+        return self._offsets.ask("first_records", 0, layout, metadata, _deadline(budget_seconds))
 
     def ask_offsets_at(
         self, moment: float, layout: Layout, metadata: Metadata, *, budget_seconds: float

@@ -27,6 +27,7 @@ EVERY_SECONDS = MappingProxyType(
         "rights": 60.0,
         "quorum": 30.0,
         "start_offsets": 60.0,
+        "stable_offsets": 15.0,
         "log_dirs": 60.0,
         "topic_configs": 600.0,
         "broker_configs": 600.0,
@@ -41,6 +42,7 @@ BUDGET_SECONDS = MappingProxyType(
         "rights": 3.0,
         "quorum": 3.0,
         "start_offsets": 5.0,
+        "stable_offsets": 3.0,
         "log_dirs": 10.0,
         "topic_configs": 5.0,
         "broker_configs": 5.0,
@@ -64,7 +66,8 @@ MISSING_SECONDS = 5.0
 """How often metadata is asked while it names replicas on brokers that it does not list, or that are not in sync: they
 may come back."""
 MANY_PARTITIONS = 20_000
-"""Of more, metadata takes so long that replicas that lag do not make it come more often."""
+"""Of more, metadata takes so long that replicas that lag do not make it come more often, and last stable offsets are
+asked no more often than log starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class SurveyState:
     groups: tuple[Group, ...] | None = None  # by name; the same object while nothing has changed
     groups_taken_at: float | None = None
     starts: OffsetsAnswer | None = None
+    stable: OffsetsAnswer | None = None  # last stable offsets
     sizes: Column | None = None  # bytes of leader replicas, in `layout` as it was then
     log_dirs: tuple[LogDir, ...] | None = None
     log_dirs_answered: frozenset[int] = frozenset()  # brokers whose directories are of the newest answer
@@ -117,6 +121,8 @@ class Survey:
         self._replicas_on: frozenset[int] = frozenset()
         self._lags = False  # some replica is not in sync
         self._remembered: tuple[Group, ...] = ()
+        self._compacted = Layout.build({})
+        self._compacted_key: tuple[object, object] | None = None
         self._configured: list[str] = []  # topics whose configuration is still to be asked in this round
 
     # --- for others ---------------------------------------------------------------------------------------
@@ -308,9 +314,35 @@ class Survey:
         if layout is None:
             return ()
         answer = self._session.ask_start_offsets(layout, metadata, budget_seconds=budget)
+        compacted = self._compacted_of(layout)
+        if len(compacted):
+            firsts = self._session.ask_first_records(compacted, metadata, budget_seconds=budget)
+            answer = answer.raised_by(firsts)
         if answer.column.numbers.known.any() or not len(layout):
             self._state = replace(self._state, starts=answer)
             self._taken_at["start_offsets"] = self._clock()
+        return answer.errors
+
+    def _compacted_of(self, layout: Layout) -> Layout:
+        """The partitions of topics that are compacted and nothing else; the same object while these stay."""
+        configs = self._state.topic_configs
+        if self._compacted_key is None or self._compacted_key[0] is not layout or self._compacted_key[1] is not configs:
+            self._compacted_key = layout, configs
+            names = [n for n, c in configs.items() if c.is_only_compacted and layout.owner_index(n) is not None]
+            self._compacted = Layout.of_topics({n: layout.partitions[layout.slice_of(n)].tolist() for n in names})
+        return self._compacted
+
+    def _ask_stable_offsets(self, budget: float) -> tuple[PartError, ...]:
+        metadata, layout = self._known_metadata(), self._state.layout
+        if layout is None:
+            return ()
+        answer = self._session.ask_stable_offsets(layout, metadata, budget_seconds=budget)
+        if answer.column.numbers.known.any() or not len(layout):
+            self._state = replace(self._state, stable=answer)
+            self._taken_at["stable_offsets"] = self._clock()
+        if len(layout) > MANY_PARTITIONS:
+            with self._lock:
+                self._due["stable_offsets"] = time.monotonic() + EVERY_SECONDS["start_offsets"]
         return answer.errors
 
     def _ask_log_dirs(self, budget: float) -> tuple[PartError, ...]:

@@ -119,15 +119,17 @@ def offset_fetch_reader() -> Reader:
     return Reader(walk_offset_fetch, _library_offset_fetch)
 
 
-def list_offsets_body(names: Sequence[str], bounds: Sequence[int], partitions: NDArray[Any], timestamp: int) -> bytes:
-    """Body of ListOffsets v7 as a consumer asks it, read_uncommitted.
+def list_offsets_body(
+    names: Sequence[str], bounds: Sequence[int], partitions: NDArray[Any], timestamp: int, *, stable: bool = False
+) -> bytes:
+    """Body of ListOffsets v7 as a consumer asks it: read_uncommitted, or with `stable` read_committed.
 
     The partitions from `bounds[i]` to `bounds[i + 1]` are those of topic `names[i]`.
     """
     entries = np.zeros(len(partitions), dtype=_ASKED)
     entries["partition"], entries["epoch"], entries["timestamp"] = partitions, -1, timestamp
     raw, size = entries.tobytes(), _ASKED.itemsize
-    parts = [struct.pack(">ib", -1, 0), _uvarint(len(names) + 1)]
+    parts = [struct.pack(">ib", -1, int(stable)), _uvarint(len(names) + 1)]
     for name, start, end in zip(names, bounds[:-1], bounds[1:], strict=True):
         parts += [_string(name), _uvarint(end - start + 1), raw[size * start : size * end], b"\0"]
     return b"".join([*parts, b"\0"])

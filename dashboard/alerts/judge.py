@@ -20,6 +20,7 @@ from django.utils import timezone
 from collectors import storage
 from collectors.history import queries
 from collectors.history.now import ClusterNow
+from collectors.history.recents import recent_samples
 from collectors.models import Cluster, Cycle, Lease, Topic
 from dashboard.models import Alert, Judgement
 
@@ -29,7 +30,7 @@ from .holds import tell_freed
 from .ledger import Change, Written, write
 from .readings import LastEnds, Quantity
 from .rules import GONE, UNKNOWN, Reading
-from .scene import RecentColumns, Scene, Silence
+from .scene import RecentSamples, Scene, Silence
 from .stepping import ActiveRule, active_rules, ended, step_rule, stepped, subjects_of
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Judge:
         *,
         announce: Announce | None = None,
         read: ReadCluster = queries.cluster_at,
-        recent: RecentColumns = queries.recent_columns,
+        recent: RecentSamples = recent_samples,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         interval: float = 1.0,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from collectors.domain.numbers import Column, Numbers
+from collectors.domain.numbers import Numbers
 from collectors.domain.window import LENGTH, Window
-from collectors.history.kinds import Kind
 from collectors.history.now import ClusterNow
+from collectors.history.recents import Recent
 from collectors.models import Cluster
 
 from .readings import Behind, LastEnds, Subjects, records_lost
@@ -18,7 +18,7 @@ from .readings import Behind, LastEnds, Subjects, records_lost
 SPELT_OUT = 100
 """Sentences of one cycle for which rows and samples are looked through; of an outage of 5 000 groups the others are
 short, made from the numbers at hand."""
-RecentColumns = Callable[[int, Kind, float], list[tuple[int, float, Column]]]
+RecentSamples = Callable[[int, float], list[Recent]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Scene:
     before: ClusterNow | None = None  # at the cycle before
     silence: Silence | None = None
     behind: Mapping[int, Behind] | None = None  # what brokers' replicas lack; None: not known
-    recent: RecentColumns | None = None
+    recent: RecentSamples | None = None
     looks: int = 0
 
     def looks_closer(self) -> bool:
@@ -72,8 +72,7 @@ class Scene:
         if self.now is None or self.recent is None:
             return window
         since = self.at - LENGTH * max(1.0, self.cluster.interval_seconds)
-        ends = {cycle: column for cycle, _, column in self.recent(self.cluster.pk, Kind.END, since)}
-        for cycle, taken_at, committed in self.recent(self.cluster.pk, Kind.COMMITTED, since):
-            if cycle in ends and cycle <= self.now.cycle:
-                window.push(taken_at, committed, ends[cycle])
+        for recent in self.recent(self.cluster.pk, since):
+            if recent.cycle <= self.now.cycle:
+                recent.into(window)
         return window

@@ -9,10 +9,10 @@ from typing import Any
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.history import queries
 from collectors.history.now import ClusterNow
+from collectors.history.policies import UNKNOWN, policies_of
 from collectors.models import Cluster, Member, Topic
-from dashboard.live import findings, times
+from dashboard.live import findings, sentences, times
 from dashboard.live.rows import Row, group_row, owners_of, topic_row
-from dashboard.live.sentences import topic_sentence, waiting_sentence
 
 PARTITIONS_SHOWN = 500
 """Partition rows: those with the most lag (group) or the lowest numbers (topic)."""
@@ -38,6 +38,9 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     if now is not None:
         _judge(cluster, now, name, shown, row["members"])
     row["partitions"] = shown
+    row["lag_said"] = sentences.lag_notes(
+        _held(now, name) if now else None, is_compacted=any(part["is_estimate"] for part in parts)
+    )
     row["topics_total"], row["topics"] = _topics_read(now, name)
     row["readers"] = [_member(member, parts) for member in members[:MEMBERS_SHOWN]]
     row["points"] = (
@@ -51,7 +54,7 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
         if now
         else None
     )
-    row["waiting"] = waiting_sentence(cluster, now.taken_at if now else None, time.time())
+    row["waiting"] = sentences.waiting_sentence(cluster, now.taken_at if now else None, time.time())
     return row
 
 
@@ -74,14 +77,16 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
     if layout.owner_index(name) is None:
         return []
     where = layout.slice_of(name)
-    committed, lag = now.committed.numbers.take(where), now.lag.take(where)
+    committed, lag, held = now.committed.numbers.take(where), now.lag.take(where), now.held.take(where)
     arriving, consumed = now.arriving.take(where), now.consumed.take(where)
     ends: dict[str, dict[int, int | float | None]] = {}
+    policies = policies_of(now.cluster_id)
     out = []
     for i, (topic, partition) in enumerate(zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)):
         if topic not in ends:
             ends[topic] = _by_partition(now.end.layout, now.end.numbers, topic)
         position = committed.at(i)
+        is_estimate = bool(policies.get(topic, UNKNOWN).compacts)
         out.append(
             {
                 "key": f"{topic}/{partition}",
@@ -91,6 +96,8 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
                 "lag_state": "no_commit" if position == NO_COMMIT else "unknown" if lag.at(i) is None else "known",
                 "end": ends[topic].get(partition),
                 "lag": lag.at(i),
+                "is_estimate": is_estimate,
+                "lag_said": sentences.lag_notes(held.at(i), is_compacted=is_estimate),
                 "arriving": arriving.at(i),
                 "consumed": consumed.at(i),
                 "hot": _hot_times(now, topic, partition),
@@ -98,6 +105,14 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
             }
         )
     return out
+
+
+def _held(now: ClusterNow, name: str) -> int | None:
+    """Records of a group's lag that open transactions hold back; None where that is not known of all of it."""
+    if now.committed.layout.owner_index(name) is None:
+        return None
+    held = now.held.take(now.committed.layout.slice_of(name))
+    return int(held.values.sum()) if held.known.all() else None
 
 
 def _topics_read(now: ClusterNow | None, name: str) -> tuple[int, list[Row]]:
@@ -142,16 +157,20 @@ def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
         if now
         else {"start": {}, "end": {}, "size": {}, "rate": {}}
     )
+    stable = _by_partition(now.stable.layout, now.stable.numbers, name) if now else {}
     row["partitions_total"] = len(topic.partitions)
     row["partition_rows"] = [
         _topic_partition(number, stored, {key: column.get(number) for key, column in columns.items()})
-        | {"hot": _hot_times(now, name, number) if now and not topic.is_internal else None}
+        | {
+            "hot": _hot_times(now, name, number) if now and not topic.is_internal else None,
+            "open_said": sentences.open_transaction(columns["end"].get(number), stable.get(number)),
+        }
         for number, stored in enumerate(topic.partitions[:PARTITIONS_SHOWN])
     ]
     row["readers_total"], row["readers"] = _readers(now, name)
-    row["verdict"], row["sentence"] = topic_sentence(row)
+    row["verdict"], row["sentence"] = sentences.topic_sentence(row)
     row["points"] = {"t": now.taken_at, "rate": row["rate"], "size": row["size"]} if now else None
-    row["waiting"] = waiting_sentence(cluster, now.taken_at if now else None, time.time())
+    row["waiting"] = sentences.waiting_sentence(cluster, now.taken_at if now else None, time.time())
     return row
 
 

@@ -12,8 +12,7 @@ from collectors.domain.partitions import judge_partitions
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
 from collectors.domain.window import LENGTH, Window
-from collectors.history import queries
-from collectors.history.kinds import Kind
+from collectors.history.recents import recent_samples
 from collectors.models import Cluster
 
 CLUSTERS_KEPT = 32
@@ -101,11 +100,10 @@ def _parts(cluster: Cluster, groups: Sequence[str], *, cycle: int, taken_at: flo
 def _catch_up(cluster: Cluster, kept: _Kept, *, taken_at: float) -> None:
     span = LENGTH * max(1.0, cluster.interval_seconds)
     since = max(kept.taken_at, taken_at - span)
-    ends = {cycle: column for cycle, _, column in queries.recent_columns(cluster.pk, Kind.END, since)}
-    for cycle, at, committed in queries.recent_columns(cluster.pk, Kind.COMMITTED, since):
-        if cycle > kept.cycle and cycle in ends:
-            kept.window.push(at, committed, ends[cycle])
-            kept.cycle, kept.taken_at = cycle, at
+    for recent in recent_samples(cluster.pk, since):
+        if recent.cycle > kept.cycle:
+            recent.into(kept.window)
+            kept.cycle, kept.taken_at = recent.cycle, recent.taken_at
 
 
 def _group_type(text: str) -> GroupType:

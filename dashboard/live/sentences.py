@@ -168,3 +168,18 @@ def topic_sentence(row: Mapping[str, Any]) -> tuple[str, str]:
         return "ok", f"No {kind} arrive at the moment; every partition is in sync"
     tone = "warn" if row["dead_letters_of"] else "ok"
     return tone, f"{kind.capitalize()} arrive, {words.rate(row['rate'])}; every partition is in sync"
+
+
+def lag_notes(held: int | float | None, *, is_compacted: bool) -> str:
+    """What there is to a lag: what who reads committed records cannot read yet, and where it counts records that are
+    gone; "" where it is what it says."""
+    notes = [f"{words.count(held)} of it held by an open transaction"] if held else []
+    notes += ["an estimate: compaction leaves fewer records than offsets"] if is_compacted else []
+    return "; ".join(notes)
+
+
+def open_transaction(end: int | float | None, stable: int | float | None) -> str:
+    """What an open transaction holds back in a partition; "" where none does."""
+    if end is None or stable is None or stable >= end:
+        return ""
+    return f"{words.counted(end - stable, 'record')} of an open transaction from {words.count(stable)} on"

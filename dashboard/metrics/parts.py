@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from collectors.domain.lag import gather, positions_in
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
@@ -77,10 +78,12 @@ class Renderer:
     def _of_partitions(self, now: ClusterNow, facts: rows.SlowFacts) -> dict[str, bytes]:
         committed = now.committed.numbers
         start = now.start if facts.has_starts else _nothing_known(now.start)
+        behind = _behind(now.stable, now.end)
         has_commit = Numbers(committed.values, committed.known & (committed.values != NO_COMMIT))
         return {
             "partition_start_offset": self._by_partition("partition_start_offset", start),
             "partition_end_offset": self._by_partition("partition_end_offset", now.end),
+            "partition_open_transaction_messages": self._by_partition("partition_open_transaction_messages", behind),
             "group_committed_offset": self._by_group_partition(
                 "group_committed_offset", now.committed.layout, has_commit
             ),
@@ -281,6 +284,13 @@ def _records_held(now: ClusterNow, topic: str) -> int | None:
     if not (end.known.all() and start.known.all()):
         return None
     return int(np.maximum(end.values - start.values, 0).sum())
+
+
+def _behind(stable: Column, end: Column) -> Column:
+    """Records from last stable offsets to log ends, of the partitions that were asked for them."""
+    ends = gather(end.numbers, positions_in(stable.layout, end.layout))
+    waits = np.maximum(ends.values - stable.numbers.values, 0)
+    return Column(stable.layout, Numbers(waits, ends.known & stable.numbers.known))
 
 
 def _tenths(numbers: Numbers) -> Numbers:

@@ -53,6 +53,8 @@ FAMILIES: tuple[Family, ...] = (
     _gauge("topic_offline_partitions", "cluster topic", "Partitions without a leader."),
     _gauge("partition_start_offset", "cluster topic partition", "Offset of the first record that still exists."),
     _gauge("partition_end_offset", "cluster topic partition", "Offset that the next record will get."),
+    _gauge("partition_open_transaction_messages", "cluster topic partition", "Records from the last stable offset to "
+           "the end of the log, which an open transaction holds back; only of topics where one does."),
     _gauge("topic_messages_per_second", "cluster topic", "Growth of the topic's end offsets over about six cycles."),
     _gauge("topic_size_bytes", "cluster topic", "Bytes of the leaders' replicas on disk.", unit="bytes"),
     _gauge("broker_log_dir_size_bytes", "cluster broker log_dir", "Bytes of the replicas in the log directory.",

@@ -144,7 +144,8 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     context["members"] = [_member(member, row) for member in members]
     if fragment == "members":
         return page(request, "pages/_members.html", context, shell=shell)
-    context["abandoned"] = abandoned(here.now, name)
+    if fragment in ("", "abandoned"):
+        context["abandoned"] = abandoned(here.now, name)
     if fragment == "abandoned":
         return page(request, "pages/_abandoned.html", context, shell=shell)
     context |= {

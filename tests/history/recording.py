@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 
 from collectors.domain.numbers import Column, Layout, Numbers
+from collectors.history import layouts, reading
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
 from collectors.models import Cluster
@@ -56,3 +58,19 @@ class Recorder:
         with transaction.atomic():
             self.writer.write(self.cycle, self.now, columns)
         return self.cycle
+
+
+def recent_columns(cluster_id: int, kind: Kind, since: float) -> list[tuple[int, float, Column]]:
+    """(cycle, moment, column) of every frame since a moment, oldest first.
+
+    The newest half hour, or 60 cycles, is always in frames; what was compacted is left out.
+    """
+    cycles = reading.frame_range(cluster_id, kind, since, math.inf)
+    if cycles is None:
+        return []
+    rows = reading.first_segments(cluster_id, kind).filter(
+        cycle__gte=cycles[0], cycle__lte=cycles[1], taken_at__gte=since
+    )
+    marks = reading.marks(rows).get(kind, [])
+    found = reading.columns(cluster_id, kind, marks, layouts.load_named({mark.layout: mark.digest for mark in marks}))
+    return [(m.cycle, m.taken_at, column) for m, column in zip(marks, found, strict=True) if column is not None]

@@ -16,7 +16,7 @@ from collectors.history.kinds import Kind
 from collectors.history.layouts import SEGMENT_POSITIONS
 from collectors.models import Block, Frame, Layout, Span
 
-from .recording import BEGIN, Recorder, Value, column, singles, topics
+from .recording import BEGIN, Recorder, Value, column, recent_columns, singles, topics
 
 EVER = (0.0, BEGIN * 2)
 MINUTE = 60.0
@@ -126,7 +126,7 @@ def test_the_newest_hour_and_the_open_two_hours_stay_frames(recorder: Recorder) 
     assert done.spans
     last = spans.last_compacted(recorder.id, Kind.END)
     assert last is not None
-    assert len(queries.recent_columns(recorder.id, Kind.END, recorder.now - 3600)) >= 58
+    assert len(recent_columns(recorder.id, Kind.END, recorder.now - 3600)) >= 58
     assert compact(recorder).spans == 0, "nothing to do twice"
     assert queries.cluster_at(recorder.id) is not None
 

@@ -16,7 +16,7 @@ from collectors.history import curves, queries, reading
 from collectors.history.curves import Band
 from collectors.history.kinds import Kind
 
-from .recording import BEGIN, Recorder, Value, column, topics
+from .recording import BEGIN, Recorder, Value, column, recent_columns, topics
 
 LATER = BEGIN + 10_000_000.0
 
@@ -301,7 +301,7 @@ def test_series_and_thinned_series(recorder: Recorder) -> None:
     assert few.cycles[-1] == 100
     nobody = queries.thinned(recorder.id, Kind.END, ["b", "nobody"], BEGIN, LATER)["nobody"]
     assert (nobody.members, nobody.values.shape) == ((), (60, 0))
-    assert queries.recent_columns(recorder.id, Kind.END, LATER) == []
+    assert recent_columns(recorder.id, Kind.END, LATER) == []
 
 
 @pytest.mark.django_db
@@ -346,4 +346,4 @@ def test_the_number_of_queries_is_pinned_and_does_not_grow_with_owners(
     with django_assert_max_num_queries(12):
         queries.topic_history(recorder.id, "007", BEGIN, recorder.now)
     with django_assert_max_num_queries(4):
-        queries.recent_columns(recorder.id, Kind.END, recorder.now - 60)
+        recent_columns(recorder.id, Kind.END, recorder.now - 60)

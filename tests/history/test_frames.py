@@ -17,7 +17,7 @@ from collectors.history.kinds import Kind
 from collectors.models import Frame
 from collectors.models import Layout as LayoutRow
 
-from .recording import BEGIN, Recorder, column, topics
+from .recording import BEGIN, Recorder, column, recent_columns, topics
 
 pytestmark = pytest.mark.django_db
 
@@ -72,7 +72,7 @@ def test_what_goes_in_comes_out_through_any_change(
             cycle = recorder.write({Kind.END: now} if what != "absent" else {})
             if what != "absent":
                 written.append((cycle, recorder.now, now))
-        found = queries.recent_columns(recorder.id, Kind.END, 0.0)
+        found = recent_columns(recorder.id, Kind.END, 0.0)
         assert [(cycle, at) for cycle, at, _ in found] == [(cycle, at) for cycle, at, _ in written]
         for (_, _, stored), (cycle, at, original) in zip(found, written, strict=True):
             assert same(original, stored)
@@ -140,7 +140,7 @@ def test_a_transaction_that_fails_leaves_the_writer_usable(recorder: Recorder) -
     roll_back(recorder, {Kind.END: topics({"a": [2], "b": [5]})})  # its layout row is gone again, too
     recorder.write({Kind.END: topics({"a": [3], "b": [6]})})
     recorder.write({Kind.END: topics({"a": [4], "b": [7]})})
-    found = queries.recent_columns(recorder.id, Kind.END, 0.0)
+    found = recent_columns(recorder.id, Kind.END, 0.0)
     assert [c.numbers.values.tolist() for _, _, c in found] == [[1], [3, 6], [4, 7]]
 
 
@@ -227,10 +227,10 @@ def test_deleting_never_removes_a_key_frame_that_is_still_needed(recorder: Recor
         if limit == 1 and Frame.objects.count() < 250:
             limit = 50  # the slow way was walked long enough
     for kind in (Kind.END, Kind.COMMITTED, Kind.START):
-        kept = queries.recent_columns(recorder.id, kind, before)
+        kept = recent_columns(recorder.id, kind, before)
         assert all(column.numbers.known.all() for _, _, column in kept)
         assert queries.column_at(recorder.id, kind) is not None, "the newest always stays"
-    assert len(queries.recent_columns(recorder.id, Kind.END, before)) == keep
+    assert len(recent_columns(recorder.id, Kind.END, before)) == keep
     oldest = Frame.objects.filter(kind="end").order_by("cycle")[0].cycle
     assert oldest >= 150 - keep - KEY_EVERY
     assert not LayoutRow.objects.filter(frame=None).exists()
@@ -241,7 +241,7 @@ def test_deleting_leaves_other_clusters_alone(db: None) -> None:
     for each in (old, other):
         fill(each, 90)
     delete_older_than(old.id, BEGIN + 1e6, 10_000)
-    assert len(queries.recent_columns(other.id, Kind.END, 0.0)) == 90
+    assert len(recent_columns(other.id, Kind.END, 0.0)) == 90
 
 
 def test_a_clock_that_stepped_back_keeps_what_is_needed(recorder: Recorder) -> None:
@@ -249,7 +249,7 @@ def test_a_clock_that_stepped_back_keeps_what_is_needed(recorder: Recorder) -> N
     recorder.now -= 200
     fill(recorder, 60)
     delete_older_than(recorder.id, BEGIN + 250, 10_000)
-    for _, _, found in queries.recent_columns(recorder.id, Kind.END, BEGIN + 250):
+    for _, _, found in recent_columns(recorder.id, Kind.END, BEGIN + 250):
         assert found.numbers.known.all()
 
 
