@@ -10,6 +10,7 @@ from typing import Any
 
 from .domain import topology
 from .domain.deadletters import dead_letters_of
+from .domain.losses import Lost
 from .domain.scope import ALL, Scope
 from .domain.verdicts import Verdict
 from .domain.words import counted, storable
@@ -20,6 +21,7 @@ from .ownership import Ownerships
 
 SETTLING_SECONDS = 60.0
 """After a collector's start, or a group's first sight, samples must come together: that "unknown" ends is no news."""
+NAMED_LOST = 3
 EVENTS_OF_A_KIND_AT_ONCE = 50
 """A cluster that gets 10 000 topics in one survey is one sentence, not 10 000."""
 
@@ -303,6 +305,21 @@ class Inventory:
             data = {"old": before.word, "new": Verdict(verdict).word}
             text = f"Group {name}: {is_now}, was {was}"
             self._event(changes, now, Event.Kind.VERDICT_CHANGED, ("group", name), text, data)
+
+    def plan_losses(self, changes: Changes, lost: Mapping[str, Lost], *, now: float) -> None:
+        """Records that groups lost, counted and told when it happens."""
+        for name, one in lost.items():
+            row = self.groups.get(name)
+            if row is None:
+                continue
+            row.lost_records += one.records
+            changes.update.append((row, ("lost_records",)))
+            more = f" and {len(one.partitions) - NAMED_LOST} more" if len(one.partitions) > NAMED_LOST else ""
+            where = ", ".join(f"{topic}-{partition}" for topic, partition in one.partitions[:NAMED_LOST])
+            were = "was" if one.records == 1 else "were"
+            text = f"Group {name}: {counted(one.records, 'record')} of {where}{more} {were} deleted before being read"
+            data = {"records": one.records, "partitions": [list(place) for place in one.partitions[:50]]}
+            self._event(changes, now, Event.Kind.RECORDS_LOST, ("group", name), text, data)
 
     def _event(
         self, changes: Changes, now: float, kind: Event.Kind, subject: tuple[str, str], text: str, data: dict[str, Any]

@@ -7,12 +7,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from . import storage
 from .domain.abandoned import Abandoned
+from .domain.losses import lost_at_newest
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from .domain.ownership import ownership
 from .domain.rebalances import Rebalances
@@ -251,6 +253,7 @@ class Sampler:
         self._observed = state
         if Kind.COMMITTED in seen.columns and Kind.END in seen.columns:
             seen.columns[Kind.VERDICT] = self._judge(state, seen)
+            seen = replace(seen, lost=lost_at_newest(self._window))
         self.waiting.push(Seen(state, seen, due_at, skipped, stepped))
         self.waiting.store()
         if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):

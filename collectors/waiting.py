@@ -6,13 +6,14 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from django.db import connection, transaction
 
 from . import storage
+from .domain.losses import Lost
 from .domain.numbers import Column
 from .domain.rights import NOT_AUTHORISED, rights_of
 from .domain.scope import Scope
@@ -63,6 +64,7 @@ class Observation:
     errors: tuple[PartError, ...]
     is_reachable: bool
     completeness: float
+    lost: Mapping[str, Lost] = field(default_factory=dict)  # by group: records deleted before it read them
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +273,7 @@ class Waiting:
                 now=now,
                 stood_since=self._stood_since,
             )
+        rows.plan_losses(changes, seen.lost, now=now)
         self._plan_insight(changes, state, now)
         at = aware(now)
         if skipped:
@@ -336,10 +339,10 @@ class Waiting:
             "topics_left_out": state.metadata.left_out if state.metadata is not None else None,
             "groups_left_out": state.groups_left_out if state.groups is not None else None,
         }
-        for field, count in left_out.items():
-            if count is not None and getattr(self.cluster, field) != count:
-                setattr(self.cluster, field, count)
-                changes.update.append((self.cluster, (field,)))
+        for name, count in left_out.items():
+            if count is not None and getattr(self.cluster, name) != count:
+                setattr(self.cluster, name, count)
+                changes.update.append((self.cluster, (name,)))
 
     def _store(self, one: Seen) -> None:
         state, seen = one.state, one.observation

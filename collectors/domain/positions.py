@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .lag import newly_lost
-from .numbers import NO_COMMIT, Numbers
+from .losses import looks, lost_between
+from .numbers import NO_COMMIT
 from .ownership import Owner
 from .window import Window
 
@@ -38,7 +39,7 @@ class Positions:
     samples_since: Ints  # known samples after the base
     arrived_since: Ints  # records that arrived after the base
     uncommitted: Bools  # known: assigned, and no offset was ever committed
-    uncommitted_seconds: NDArray[np.float64]
+    uncommitted_seconds: NDArray[np.float64]  # since a sample first showed a record that it could have committed
     uncommitted_arrived: Ints
     rewound_from: Ints  # the commit went back from here, and has not come back to it; NO_COMMIT where it did not
     rewound_to: Ints
@@ -52,8 +53,8 @@ def positions(window: Window, where: slice = slice(None)) -> Positions:
     times = window.times
     count = len(range(*where.indices(len(window.layout))))
     base, samples_since, arrived_since = (np.zeros(count, dtype=np.int64) for _ in range(3))
-    first_none, arrived_since_none = (np.zeros(count, dtype=np.int64) for _ in range(2))
-    was_known, base_is_seen, was_none = (np.zeros(count, dtype=np.bool_) for _ in range(3))
+    first_waiting, arrived_since_none = (np.zeros(count, dtype=np.int64) for _ in range(2))
+    was_known, base_is_seen, was_none, has_waited = (np.zeros(count, dtype=np.bool_) for _ in range(4))
     before = np.zeros(count, dtype=np.int64)  # the last known commit
     end_before = window.samples[0].end.values[where]
     end_was_known = np.zeros(count, dtype=np.bool_)
@@ -83,8 +84,10 @@ def positions(window: Window, where: slice = slice(None)) -> Positions:
         none = answered & no_commit
         if was_none.any() or none.any():
             first = none & ~was_none
-            first_none = np.maximum(first_none, row * first)
             arrived_since_none = (arrived_since_none + arrived) * ~first
+            begins_to_wait = none & (arrived_since_none > 0) & ~has_waited
+            first_waiting = np.maximum(first_waiting, row * begins_to_wait)
+            has_waited |= begins_to_wait
             was_none |= none
         end_before, end_was_known = end, sample.end.known[where]
     lag = np.maximum(end - committed, 0) * both
@@ -97,7 +100,7 @@ def positions(window: Window, where: slice = slice(None)) -> Positions:
         samples_since=samples_since,
         arrived_since=arrived_since * both,
         uncommitted=none,
-        uncommitted_seconds=np.where(none, times[-1] - times[first_none], 0.0),
+        uncommitted_seconds=np.where(none & has_waited, times[-1] - times[first_waiting], 0.0),
         uncommitted_arrived=arrived_since_none * none,
         rewound_from=back.high,
         rewound_to=back.low,
@@ -129,15 +132,11 @@ def _lost(window: Window, where: slice, count: int) -> Ints:
     """(count,) records deleted unread between the newest looks at the log starts."""
     lost = np.zeros(count, dtype=np.int64)
     since = window.samples[-1].taken_at - LOST_SECONDS
-    previous: Numbers | None = None
-    for row, sample in enumerate(window.samples):
-        if sample.start is None or sample.start is previous:
-            continue
-        is_new = sample.taken_at >= since or row >= len(window.samples) - LOST_SAMPLES
-        if previous is not None and is_new:
-            step = newly_lost(sample.committed.take(where), sample.start.take(where), previous.take(where))
-            lost += step.values * step.known
-        previous = sample.start
+    samples = list(window.samples)
+    found = looks(samples)
+    for first, last in pairwise(found):
+        if samples[last].taken_at >= since or last >= len(samples) - LOST_SAMPLES:
+            lost += lost_between(samples, first, last, where)
     return lost
 
 

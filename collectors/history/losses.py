@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
+from collectors.domain import losses as domain
 from collectors.domain.lag import gather, newly_lost, sums
+from collectors.domain.losses import lost_at_newest
 from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.domain.window import LENGTH, Sample, Window
 from collectors.models import Cycle
 
 from . import layouts, reading
@@ -15,8 +19,13 @@ from .kinds import Kind
 from .layouts import stored
 from .now import ClusterNow
 from .policies import deletes_nothing, without_compacted
+from .recents import recent_samples
 from .selection import Selection, by_topic, members_of
 
+Bools = NDArray[np.bool_]
+
+LOOKED_BACK_SECONDS = 60.0
+"""A reader that would have been behind the new log start so long ago, at its present pace, may have lost records."""
 FIRST_CYCLES = 3
 """So many cycles may lack numbers (the cluster was not reached) before the beginning counts as gone."""
 
@@ -34,7 +43,28 @@ def lost_since(now: ClusterNow, before: ClusterNow | None) -> Numbers:
     lost = without_compacted(now.cluster_id, layout.topics, newly_lost(now.committed.numbers, start, earlier))
     index = np.array([now.groups.index[owner] for owner in layout.owners], dtype=np.int64)
     told = np.flatnonzero(lost.known)
-    return sums(lost.take(told), index[layout.owner_of_position[told]], count)
+    found = sums(lost.take(told), index[layout.owner_of_position[told]], count)
+    if _may_have_jumped(now, start, earlier).any():
+        for group, one in lost_at_newest(_window(now)).items():
+            found.values[now.groups.index[group]] = one.records
+    return found
+
+
+def _may_have_jumped(now: ClusterNow, start: Numbers, earlier: Numbers) -> Bools:
+    """(n,) positions that stand behind a log start that has moved, and were before it a while ago."""
+    committed = now.committed.numbers
+    trimmed = start.known & earlier.known & (start.values > earlier.values) & committed.known
+    began = committed.values - now.consumed.values * LOOKED_BACK_SECONDS
+    may: Bools = trimmed & (committed.values >= start.values) & now.consumed.known & (began < start.values)
+    return may
+
+
+def _window(now: ClusterNow) -> Window:
+    window = Window()
+    for recent in recent_samples(now.cluster_id, now.taken_at - LENGTH * now.interval):
+        if recent.cycle <= now.cycle:
+            recent.into(window)
+    return window
 
 
 def lost_between(cluster_id: int, group: str, since: float, until: float) -> int | None:
@@ -53,16 +83,30 @@ def lost_between(cluster_id: int, group: str, since: float, until: float) -> int
         return None
     loaded = layouts.load([*np.unique(heads.layouts).tolist(), *np.unique(commits.layouts).tolist()])
     members = members_of((loaded[row].layout for row in np.unique(commits.layouts).tolist() if row in loaded), [group])
-    committed = Selection(cluster_id, Kind.COMMITTED, commits, loaded, members).at_cycles(heads.cycles, as_of=True)
+    selected = Selection(cluster_id, Kind.COMMITTED, commits, loaded, members)
+    committed = selected.at_cycles(heads.cycles, as_of=True)
     starts = Selection(cluster_id, Kind.START, heads, loaded, by_topic(members)).at(slice(None))
     known = committed.known & (committed.values != NO_COMMIT)
     known &= ~deletes_nothing(cluster_id, tuple(topic for _, topic, _ in members))
     total = 0
     for row in range(1, len(heads)):
-        lost = newly_lost(
-            Numbers(committed.values[row], known[row]),
-            Numbers(starts.values[row], starts.known[row]),
-            Numbers(starts.values[row - 1], starts.known[row - 1]),
-        )
+        before, start = (Numbers(starts.values[i], starts.known[i] & known[row]) for i in (row - 1, row))
+        lost = newly_lost(Numbers(committed.values[row], known[row]), start, before)
         total += int(lost.values[lost.known].sum())
+        passed = known[row] & known[row - 1] & start.known & before.known & (start.values > before.values)
+        passed &= (committed.values[row - 1] < start.values) & (committed.values[row] >= start.values)
+        if passed.any():
+            around = _around(selected, int(heads.cycles[row - 1]), int(heads.cycles[row]), before, start)
+            total += int(domain.lost_between(around, 0, len(around) - 1).sum()) if len(around) > 1 else 0
     return total
+
+
+def _around(selected: Selection, first: int, last: int, before: Numbers, start: Numbers) -> list[Sample]:
+    """The commits around the cycles of two looks at log starts, as the newest samples in memory are kept."""
+    cycles = selected.heads.cycles
+    begin, end = np.searchsorted(cycles, first), np.searchsorted(cycles, last, side="right")
+    where = slice(max(0, min(int(begin), int(end) - LENGTH)), int(end))
+    found, times = selected.at(where), selected.heads.taken_at[where]
+    rows = [Numbers(values, known) for values, known in zip(found.values, found.known, strict=True)]
+    starts = [before] * (len(rows) - 1) + [start]
+    return [Sample(at, one, one, its) for at, one, its in zip(times.tolist(), rows, starts, strict=True)]

@@ -23,6 +23,7 @@ class Event(models.Model):
         GROUP_NEW = "group_new"
         GROUP_GONE = "group_gone"
         MEMBERS_CHANGED = "members_changed"
+        RECORDS_LOST = "records_lost"
         VERDICT_CHANGED = "verdict_changed"
         CYCLES_SKIPPED = "cycles_skipped"
         CLOCK_STEPPED = "clock_stepped"

@@ -20,6 +20,7 @@ class Group(models.Model):
     described_error = models.CharField(max_length=300, blank=True)
     verdict = models.SmallIntegerField(default=0)  # collectors.domain.verdicts.Verdict
     verdict_since = models.DateTimeField(null=True)
+    lost_records = models.BigIntegerField(default=0)  # deleted before it read them, since it was first seen
     first_seen_at = models.DateTimeField()
     gone_at = models.DateTimeField(null=True)
 

@@ -57,6 +57,7 @@ class Renderer:
         log_dirs = facts.log_dirs
         places = tuple((directory.broker, directory.path) for directory in log_dirs)
         members = tuple(name for name, _ in facts.members)
+        lost = tuple(name for name, _ in facts.lost)
         return {
             "topic_partitions": self._by_topic("topic_partitions", names, _ints(t.partitions for t in topics)),
             "topic_under_replicated_partitions": self._by_topic(
@@ -72,6 +73,9 @@ class Renderer:
                 "broker_log_dir_free_bytes", places, Numbers.of([d.free_bytes for d in log_dirs])
             ),
             "group_members": self._by_group("group_members", members, _ints(count for _, count in facts.members)),
+            "group_lost_messages_total": self._by_group(
+                "group_lost_messages_total", lost, _ints(records for _, records in facts.lost)
+            ),
             "collector_cycle_duration_seconds": self._one("collector_cycle_duration_seconds", cycle.duration_seconds),
         }
 

@@ -39,8 +39,8 @@ def _gauge(name: str, labels: str, text: str, section: Section = Section.CYCLE, 
     return Family(PREFIX + name, "gauge", tuple(labels.split()), text, section, unit)
 
 
-def _counter(name: str, labels: str, text: str) -> Family:
-    return Family(PREFIX + name, "counter", tuple(labels.split()), text, Section.SCRAPE)
+def _counter(name: str, labels: str, text: str, section: Section = Section.SCRAPE) -> Family:
+    return Family(PREFIX + name, "counter", tuple(labels.split()), text, section)
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -78,6 +78,8 @@ FAMILIES: tuple[Family, ...] = (
     _gauge("group_retention_countdown_state", "cluster group state", "1 for what is said of the group's countdown, 0 "
            "for the others: known, never, unknown."),
     _gauge("group_records_at_stake", "cluster group", "Unread records of the partitions that a countdown runs for."),
+    _counter("group_lost_messages_total", "cluster group", "Records that retention deleted before the group read them, "
+             "as far as is certain.", Section.CYCLE),
     _gauge("group_lag_known", "cluster group", "1 if the lag of every partition that the group committed is known, "
            "else 0."),
     _gauge("group_members", "cluster group", "Members of the group; left out where it could not be described."),

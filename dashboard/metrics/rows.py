@@ -70,6 +70,7 @@ class SlowFacts:
 
     topics: tuple[TopicRow, ...] = ()
     members: tuple[tuple[str, int], ...] = ()  # (group, members), described groups only
+    lost: tuple[tuple[str, int], ...] = ()  # (group, records deleted before it read them)
     log_dirs: tuple[LogDirRow, ...] = ()
     has_starts: bool = False  # whether the stored log starts are recent
     has_sizes: bool = False  # likewise the sizes
@@ -106,6 +107,7 @@ def slow_facts(cluster: ClusterRow) -> SlowFacts:
         return SlowFacts()
     topics: tuple[TopicRow, ...] = ()
     members: tuple[tuple[str, int], ...] = ()
+    lost: tuple[tuple[str, int], ...] = ()
     log_dirs: tuple[LogDirRow, ...] = ()
     if cycle.has_recent("metadata", cluster.interval):
         topics = tuple(
@@ -115,13 +117,10 @@ def slow_facts(cluster: ClusterRow) -> SlowFacts:
             .values_list("name", "partition_count", "under_replicated_count", "offline_count", "dead_letters_of")
         )
     if cycle.has_recent("groups", cluster.interval):
-        members = tuple(
-            (name, count)
-            for name, count in Group.objects.filter(cluster_id=cluster.id, gone_at=None)
-            .order_by("name")
-            .values_list("name", "member_count")
-            if count is not None
-        )
+        groups = Group.objects.filter(cluster_id=cluster.id, gone_at=None).order_by("name")
+        found = list(groups.values_list("name", "member_count", "lost_records"))
+        members = tuple((name, count) for name, count, _ in found if count is not None)
+        lost = tuple((name, records) for name, _, records in found)
     if cycle.has_recent("log_dirs", cluster.interval):
         limit = _patience("log_dirs", cluster.interval)
         log_dirs = tuple(
@@ -136,6 +135,7 @@ def slow_facts(cluster: ClusterRow) -> SlowFacts:
     return SlowFacts(
         topics,
         members,
+        lost,
         log_dirs,
         has_starts=cycle.has_recent("start_offsets", cluster.interval),
         has_sizes=cycle.has_recent("log_dirs", cluster.interval),

@@ -25,6 +25,7 @@ _TOGETHER = {
     "topic_grown": ("topic", "topics", "got more partitions"),
     "config_changed": ("setting", "subjects", "were set differently"),
     "members_changed": ("group", "groups", "changed members or partitions"),
+    "records_lost": ("group", "groups", "lost records before reading them"),
     "verdict_changed": ("group", "groups", "changed their verdict"),
 }
 

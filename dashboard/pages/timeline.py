@@ -29,7 +29,7 @@ LANES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Rebalances", ("members_changed",)),
     ("Topics", ("topic_created", "topic_deleted", "topic_recreated", "topic_grown")),
     ("Settings", ("config_changed", "rights_changed")),
-    ("Verdicts", ("verdict_changed",)),
+    ("Verdicts", ("verdict_changed", "records_lost")),
     ("Groups", ("group_new", "group_gone")),
     ("Collector", ("cycles_skipped", "clock_stepped", "collector_took_over")),
     ("Demo", ("act",)),

@@ -86,6 +86,7 @@ EVENTS: dict[str, tuple[str, str]] = {
     "group_new": ("i-groups", ""),
     "group_gone": ("i-groups", ""),
     "members_changed": ("i-rebal", ""),
+    "records_lost": ("i-warn", "is-bad"),
     "verdict_changed": ("i-mark", ""),
     "cycles_skipped": ("i-clock", "is-warn"),
     "clock_stepped": ("i-clock", "is-warn"),

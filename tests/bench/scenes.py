@@ -364,11 +364,25 @@ def make(world: World) -> None:
 
     to_end.before = frozenset({"not_committing", "unknown", "ok"})
     to_end.event = jump
-    lost = add("lost to retention", partitions=1, reads=False, before=frozenset({"no_members"}),
-               after=frozenset({"losing_data"}))  # fmt: skip
-    world.fill(lost.places, 3_000)
-    world.set_commits(lost.group, {lost.places[0]: 1_000})
-    lost.event = lambda: world.delete_before(lost.places[0], 2_000)
+    # a member that reads half of what comes, and from the event on retention is faster than it is
+    lost = add("lost to retention", partitions=1, before=OK | {"falling_behind"}, after=frozenset({"losing_data"}))
+    world.fill(lost.places, 6_000)
+    of(lost).reads = of(lost).commits = False
+    reached = [1_000.0, 0.0, 0.0]  # offset, log start, since when
+
+    def overtake() -> None:
+        at, start, since = reached
+        passed = time.time() - (since or time.time())
+        start += 60.0 * passed if world.event_at is not None else 0.0
+        if world.event_at is not None and not reached[1]:
+            start = at
+        at = max(at, start) + 20.0 * passed
+        reached[:] = at, start, time.time()
+        if int(start) > (world.truth.starts[lost.places[0]].values[-1] if lost.places[0] in world.truth.starts else 0):
+            world.delete_before(lost.places[0], int(start))
+        of(lost).commit({lost.places[0]: int(at)})
+
+    lost.beat = overtake
     trim = add("forced trim", partitions=1, rate=5.0, reads=False, before=frozenset({"no_members"}),
                after=frozenset({"no_members", "losing_data"}))  # fmt: skip
     world.fill(trim.places, 6_000)

@@ -30,6 +30,7 @@ INTERVAL = 5.0
 WARM_SECONDS = 45.0
 AFTER_SECONDS = 105.0
 REST_SECONDS = 15.0
+PATIENCE_SECONDS = 3 * INTERVAL + 1.0
 TRUSTED_TRIM_SECONDS = 45.0
 """A pace needs three looks at a log start, which come every 12 s."""
 
@@ -52,6 +53,11 @@ class Watched:
     scene: Scene
     seen: list[Seen] = field(default_factory=list)
     at_rest: Seen | None = None
+
+    @property
+    def settled(self) -> list[Seen]:
+        """What was said after the three intervals in which a first verdict may be awaited."""
+        return [one for one in self.seen if one.at > self.seen[0].at + PATIENCE_SECONDS]
 
 
 def run() -> list[Line]:
@@ -170,7 +176,7 @@ def _lag_at_rest(world: World, watched: Watched) -> Line:
 def _lag_under_load(world: World, watched: Watched) -> Line:
     """Within what came or was committed in one interval around the sample."""
     scene, far, count = watched.scene, 0, 0
-    for seen in watched.seen:
+    for seen in watched.settled:
         truths = [
             world.truth.lag(scene.group, scene.places, seen.at + step * INTERVAL)
             for step in (-1.0, -0.5, 0.0, 0.5, 1.0)
@@ -191,7 +197,7 @@ def _lag_under_load(world: World, watched: Watched) -> Line:
 def _ages(world: World, watched: Watched) -> list[Line]:
     """Of records that came while we watched; of older ones, whether the bounds that are told hold the truth."""
     scene, near, count, held, older = watched.scene, 0, 0, 0, 0
-    for seen in watched.seen:
+    for seen in watched.settled:
         truth = world.truth.age(scene.group, scene.places, seen.at)
         before = world.truth.age(scene.group, scene.places, seen.at - INTERVAL)
         if truth is None or before is None:
@@ -246,7 +252,7 @@ def _verdicts(world: World, watched: Watched) -> list[Line]:
     scene = watched.scene
     words = {verdict.word for verdict in Verdict}
     assert world.event_at is not None
-    patience = 3 * INTERVAL + 1.0
+    patience = PATIENCE_SECONDS
     wanted = "/".join(sorted(scene.after))
     late = [seen for seen in watched.seen if seen.at > world.event_at]
     right = next((seen.at - world.event_at for seen in late if seen.verdict in scene.after), None)

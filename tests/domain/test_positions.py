@@ -34,6 +34,7 @@ def plainly(samples: list[tuple[int | None, int | None]]) -> Facts:
     lag = max(now[1] - now[0], 0) if now else 0
     none = [row for row in rows if samples[row][0] == NO_COMMIT and samples[row][1] is not None]
     is_none = last in none
+    came = [row for row in none if (samples[row][1] or 0) > (samples[none[0]][1] or 0)]
     end_of = {row: samples[row][1] or 0 for row in rows}
     return (
         lag,
@@ -44,7 +45,7 @@ def plainly(samples: list[tuple[int | None, int | None]]) -> Facts:
         sum(row > base for row in known) if base is not None else 0,
         end_of[last] - end_of[base] if now and base is not None else 0,
         is_none,
-        STEP * (last - none[0]) if is_none else 0.0,
+        STEP * (last - came[0]) if is_none and came else 0.0,
         end_of[last] - end_of[none[0]] if is_none else 0,
     )
 
