@@ -30,6 +30,7 @@ from .models import Cluster
 from .models import Group as GroupLine
 from .models import Topic as TopicLine
 from .past import Past
+from .share_groups import ShareGroups
 from .waiting import Announce, LeaseLostError, Observation, Seen, Waiting
 
 log = logging.getLogger(__name__)
@@ -98,13 +99,14 @@ class Sampler:
             epoch=epoch,
             missed=missed,
             announce=announce,
-            stood_since=lambda group: stood_since(self._window, group, interval_seconds=self.interval),
+            stood_since=self._stood_since,
             is_ending=lambda: self._stop.is_set(),
             clock=clock,
         )
         self._past = Past(cluster.pk)
         self._observed: SurveyState | None = None  # of the newest cycle that was seen
         self._expected_groups = _ExpectedCommits()
+        self._share_groups = ShareGroups(session)
         self._requests_before = 0
 
     @property
@@ -150,9 +152,12 @@ class Sampler:
         """
         rows = self.waiting.rows()
         newest = queries.column_at(self.cluster.pk, Kind.COMMITTED)
+        members = _members_of(newest[0].layout) if newest is not None else {}
+        shares = {name for name, row in rows.groups.items() if row.type == GroupType.SHARE}
         self.session.remember(
             [_topic(row) for row in rows.topics.values() if row.gone_at is None],
-            _members_of(newest[0].layout) if newest is not None else None,
+            {name: runs for name, runs in members.items() if name not in shares},
+            {name: runs for name, runs in members.items() if name in shares},
         )
         self.survey.remember_groups([_group(row) for row in rows.groups.values() if row.gone_at is None])
 
@@ -266,6 +271,10 @@ class Sampler:
         self._judged = judged, told
         return told
 
+    def _stood_since(self, group: str) -> float | None:
+        is_shared = group in self._share_groups.names
+        return stood_since(self._window, group, interval_seconds=self.interval, is_shared=is_shared)
+
     def _new_starts(self, state: SurveyState) -> Column | None:
         """The log starts, where the window does not have them yet."""
         if state.starts is None or (self._starts is state.starts and self._window.samples):
@@ -302,6 +311,7 @@ class Sampler:
         # what this Kafka does not offer is no error; the rights say so
         errors = [error for error in state.errors if error.reason != NOT_OFFERED]
         columns: dict[Kind, Column] = {}
+        committed: Column | None = None
         if state.groups is not None and (self._observed is None or state.groups is not self._observed.groups):
             self._rebalances.look(state.groups, now=started_at)
         groups = {g.name: _group_row(g, self._rebalances) for g in state.groups or ()}
@@ -310,16 +320,22 @@ class Sampler:
         if state.metadata is not None and state.layout is not None:
             # commits before ends: lag can then only be overstated, by what arrives in between
             if state.groups is not None:
-                commits = self.session.ask_commits(sorted(groups), budget_seconds=budget)
+                began = self.monotonic()
+                wanted = sorted(group.name for group in state.groups if group.type is not GroupType.SHARE)
+                commits = self.session.ask_commits(wanted, budget_seconds=budget)
                 errors += commits.errors
-                columns[Kind.COMMITTED] = self._expected_groups.add_to(commits, state.groups, state.metadata)
+                committed = self._expected_groups.add_to(commits, state.groups, state.metadata)
                 answered += int(commits.column.numbers.known.sum())
+                left = max(budget / 2, budget - (self.monotonic() - began))
+                errors += self._share_groups.ask(state.groups, state.layout, state.metadata, budget_seconds=left)
             elif "groups" not in {error.part for error in errors}:
                 errors.append(PartError("groups", NOT_LISTED, None))  # no commits in this cycle, and that is said
             taken_at = self.clock()
             ends = self._ask_ends(state.layout, state.metadata, budget)
             errors += ends.errors
             columns[Kind.END] = ends.column
+            if committed is not None:
+                columns[Kind.COMMITTED] = self._share_groups.add_to(committed, ends.column)
             answered += int(ends.column.numbers.known.sum())
         if state.starts is not None and (self._observed is None or state.starts is not self._observed.starts):
             columns[Kind.START] = state.starts.column

@@ -30,13 +30,22 @@ class PartitionVerdict(StrEnum):
 
 
 def judge_partitions(
-    window: Window, group: str, keys: Sequence[tuple[str, int]], *, members: int | None, interval_seconds: float
+    window: Window,
+    group: str,
+    keys: Sequence[tuple[str, int]],
+    *,
+    members: int | None,
+    interval_seconds: float,
+    is_shared: bool = False,
 ) -> list[PartitionVerdict]:
-    """A verdict for each (topic, partition) of `keys`, in their order; `members` of the group (None: not known)."""
+    """A verdict for each (topic, partition) of `keys`, in their order; `members` of the group (None: not known).
+
+    `is_shared`: it is a share group.
+    """
     if not window.samples or not keys:
         return [PartitionVerdict.UNKNOWN] * len(keys)
     part = _each_its_own(window, group, keys)
-    facts = positions(part)
+    facts = positions(part, only_forward=is_shared)
     climbs, falls = trends(part)
     whole = window.only(group)
     turns = trends(whole)[1] & ((members or 0) < len(whole.layout))

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.domain.topology import GroupType
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Member, Topic
 from dashboard.live import findings, times
-from dashboard.live.rows import Row, group_row, owners_of, topic_row
+from dashboard.live.rows import Row, group_row, owners_of, readers_of, topic_row
 from dashboard.live.sentences import topic_sentence, waiting_sentence
 
 PARTITIONS_SHOWN = 500
@@ -27,7 +28,7 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     if row is None:
         return None
     members = list(Member.objects.filter(group__cluster=cluster, group__name=name))
-    owners = owners_of(members)
+    owners = owners_of(members) if row["type"] != GroupType.SHARE else readers_of(members)
     parts = _group_partitions(now, name, owners) if now else []
     own, by_partition = times.closer(now, name)
     row |= own
@@ -36,7 +37,7 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     row["partitions_total"] = len(parts)
     shown = sorted(parts, key=lambda part: -1 if part["lag"] is None else part["lag"], reverse=True)[:PARTITIONS_SHOWN]
     if now is not None:
-        _judge(cluster, now, name, shown, row["members"])
+        _judge(cluster, now, name, shown, row)
     row["partitions"] = shown
     row["topics_total"], row["topics"] = _topics_read(now, name)
     row["readers"] = [_member(member, parts) for member in members[:MEMBERS_SHOWN]]
@@ -55,10 +56,18 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     return row
 
 
-def _judge(cluster: Cluster, now: ClusterNow, name: str, shown: Sequence[Row], members: int | None) -> None:
+def _judge(cluster: Cluster, now: ClusterNow, name: str, shown: Sequence[Row], group: Row) -> None:
     """Give each partition row its verdict."""
     keys = [(part["topic"], part["partition"]) for part in shown]
-    said = findings.partition_verdicts(cluster, name, keys, members=members, cycle=now.cycle, taken_at=now.taken_at)
+    said = findings.partition_verdicts(
+        cluster,
+        name,
+        keys,
+        members=group["members"],
+        cycle=now.cycle,
+        taken_at=now.taken_at,
+        is_shared=group["type"] == GroupType.SHARE,
+    )
     for part, word in zip(shown, said, strict=True):
         part["verdict"] = word
 

@@ -31,6 +31,7 @@ class Subject:
     since: float | None
     owners: Mapping[tuple[str, int], str] = field(default_factory=dict)
     lost: int | None = None  # records deleted before they were read; None: not known
+    reason: str = ""  # why something is not known of it
 
 
 @dataclass
@@ -51,7 +52,7 @@ def forget() -> None:
 
 
 def findings(
-    cluster: Cluster, subjects: Sequence[Subject], *, cycle: int, taken_at: float, now: float, reason: str = ""
+    cluster: Cluster, subjects: Sequence[Subject], *, cycle: int, taken_at: float, now: float
 ) -> dict[str, Finding]:
     """A finding for each group, as seen at `cycle`. Reads only the frames that came since it was last asked."""
     parts = _parts(cluster, [subject.name for subject in subjects], cycle=cycle, taken_at=taken_at)
@@ -63,7 +64,7 @@ def findings(
             now=now,
             since=subject.since,
             owners=subject.owners,
-            reason=reason,
+            reason=subject.reason,
             lost=subject.lost,
         )
         for subject in subjects
@@ -78,11 +79,13 @@ def partition_verdicts(
     members: int | None,
     cycle: int,
     taken_at: float,
+    is_shared: bool = False,
 ) -> list[str]:
     """The word of each (topic, partition) of a group, as seen at `cycle`."""
     window = _parts(cluster, [group], cycle=cycle, taken_at=taken_at)[group]
     interval = max(1.0, cluster.interval_seconds)
-    return [str(v) for v in judge_partitions(window, group, keys, members=members, interval_seconds=interval)]
+    judged = judge_partitions(window, group, keys, members=members, interval_seconds=interval, is_shared=is_shared)
+    return [str(verdict) for verdict in judged]
 
 
 def _parts(cluster: Cluster, groups: Sequence[str], *, cycle: int, taken_at: float) -> dict[str, Window]:
