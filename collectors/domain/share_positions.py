@@ -68,7 +68,8 @@ class SharePositions:
             return committed
         self._after, there = _places(self._after, lag.layout, after.layout)
         self._before, earlier = _places(self._before, lag.layout, before.layout)
-        last = self._last.numbers if self._last.layout is lag.layout else Numbers.unknown(len(lag.layout))
+        is_same = self._last.layout is lag.layout or self._last.layout.digest == lag.layout.digest
+        last = self._last.numbers if is_same else Numbers.unknown(len(lag.layout))
         found = stands_at(lag.numbers, gather(after.numbers, there), gather(before.numbers, earlier), last)
         # what is not known in one cycle is compared with the last that was
         kept = Numbers(np.where(found.known, found.values, last.values), found.known | last.known)
