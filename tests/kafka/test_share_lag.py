@@ -227,3 +227,28 @@ def test_without_share_groups_nobody_is_asked(talk: Talk) -> None:
     answer = talk.ask()
     assert talk.asked == []
     assert answer.errors == ()
+
+
+class Road:
+    """A link that takes calls and never answers."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    def submit(self, calls: list[Call]) -> None:
+        self.calls += calls
+
+
+def test_a_coordinator_that_waits_for_others_holds_up_no_log_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    exchange, link, aside = Exchange(ConnectionSettings(("localhost:1",)), "test"), Road(), Road()
+    monkeypatch.setattr(exchange, "_connected_aside", lambda deadline: aside)
+    monkeypatch.setattr(exchange, "_look_for_new_addresses", lambda link: None)
+    asked = [(1, "share_lag", share_lag.request_of(("g",)), None)]
+    (call,) = exchange.gather(link, asked, time.monotonic() + 0.05, aside=True)  # type: ignore[arg-type]
+    assert (aside.calls, link.calls) == ([call], [])
+    assert exchange.reason_of_call(call) == "timeout"
+    assert exchange.suspects() == {}, "it says nothing of the broker"
+    exchange.gather(link, [(1, "end_offsets", share_lag.request_of(("g",)), None)], time.monotonic() + 0.01)  # type: ignore[arg-type]
+    assert len(link.calls) == 1, "what else it is asked goes out"
+    exchange.gather(link, asked, time.monotonic() + 0.01, aside=True)  # type: ignore[arg-type]
+    assert len(aside.calls) == 1, "and no second question of the kind that is owed an answer"
