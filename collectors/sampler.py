@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 from . import storage
 from .domain.abandoned import Abandoned
 from .domain.losses import lost_at_newest
-from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
+from .domain.numbers import Column, Layout, Numbers
 from .domain.ownership import ownership
 from .domain.rebalances import Rebalances
 from .domain.rights import NOT_AUTHORISED, NOT_OFFERED
@@ -24,11 +24,12 @@ from .domain.transactions import HeldTopics
 from .domain.verdicts import GroupRow, Verdict, judge_groups, severities, steadied, stood_since
 from .domain.window import LENGTH, Window
 from .domain.words import storable
+from .expected_commits import ExpectedCommits
 from .history import queries
 from .history.kinds import Kind
 from .history.policies import losable
 from .history.recents import recent_samples
-from .kafka.answers import CommitsAnswer, OffsetsAnswer
+from .kafka.answers import OffsetsAnswer
 from .kafka.exchange import BrokerReach
 from .kafka.session import PartError, Session
 from .kafka.survey import Survey, SurveyState
@@ -36,6 +37,7 @@ from .models import Cluster
 from .models import Group as GroupLine
 from .models import Topic as TopicLine
 from .past import Past
+from .share_groups import ShareGroups
 from .waiting import Announce, LeaseLostError, Observation, Seen, Waiting
 
 log = logging.getLogger(__name__)
@@ -104,13 +106,14 @@ class Sampler:
             epoch=epoch,
             missed=missed,
             announce=announce,
-            stood_since=lambda group: stood_since(self._window, group, interval_seconds=self.interval),
+            stood_since=self._stood_since,
             is_ending=lambda: self._stop.is_set(),
             clock=clock,
         )
         self._past = Past(cluster.pk)
         self._observed: SurveyState | None = None  # of the newest cycle that was seen
-        self._expected_groups = _ExpectedCommits()
+        self._expected_groups = ExpectedCommits()
+        self._share_groups = ShareGroups(session)
         self._abandoned = Abandoned()
         self._stored_abandoned = Column.empty()
         self._held = HeldTopics()
@@ -161,9 +164,12 @@ class Sampler:
         rows = self.waiting.rows()
         newest = [queries.column_at(self.cluster.pk, kind) for kind in (Kind.COMMITTED, Kind.ABANDONED)]
         committed, left = (found[0] if found is not None else Column.empty() for found in newest)
+        members = _members_of(committed.layout, left.layout)
+        shares = {name for name, row in rows.groups.items() if row.type == GroupType.SHARE}
         self.session.remember(
             [_topic(row) for row in rows.topics.values() if row.gone_at is None],
-            _members_of(committed.layout, left.layout),
+            {name: runs for name, runs in members.items() if name not in shares},
+            {name: runs for name, runs in members.items() if name in shares},
         )
         self._abandoned = Abandoned((group, topic) for group, topic, _ in left.layout.position)
         self._stored_abandoned = left
@@ -277,6 +283,10 @@ class Sampler:
         self._judged = judged, told
         return told
 
+    def _stood_since(self, group: str) -> float | None:
+        is_shared = group in self._share_groups.names
+        return stood_since(self._window, group, interval_seconds=self.interval, is_shared=is_shared)
+
     def _new_starts(self, state: SurveyState) -> Column | None:
         """The log starts, where the window does not have them yet."""
         if state.starts is None or (self._starts is state.starts and self._window.samples):
@@ -313,6 +323,7 @@ class Sampler:
         # what this Kafka does not offer is no error; the rights say so
         errors = [error for error in state.errors if error.reason != NOT_OFFERED]
         columns: dict[Kind, Column] = {}
+        committed: Column | None = None
         if state.groups is not None and (self._observed is None or state.groups is not self._observed.groups):
             self._rebalances.look(state.groups, now=started_at)
         groups = {g.name: _group_row(g, self._rebalances) for g in state.groups or ()}
@@ -321,13 +332,17 @@ class Sampler:
         if state.metadata is not None and state.layout is not None:
             # commits before ends: lag can then only be overstated, by what arrives in between
             if state.groups is not None:
-                commits = self.session.ask_commits(sorted(groups), budget_seconds=budget)
+                began = self.monotonic()
+                wanted = sorted(group.name for group in state.groups if group.type is not GroupType.SHARE)
+                commits = self.session.ask_commits(wanted, budget_seconds=budget)
                 errors += commits.errors
                 expected = self._expected_groups.add_to(commits, state.groups, state.metadata)
-                columns[Kind.COMMITTED], left = self._abandoned.take(expected, state.groups, now=started_at)
-                if self._is_abandoned_news(left, state):
-                    columns[Kind.ABANDONED] = self._stored_abandoned = left
+                committed, left_behind = self._abandoned.take(expected, state.groups, now=started_at)
+                if self._is_abandoned_news(left_behind, state):
+                    columns[Kind.ABANDONED] = self._stored_abandoned = left_behind
                 answered += int(commits.column.numbers.known.sum())
+                left = max(budget / 2, budget - (self.monotonic() - began))
+                errors += self._share_groups.ask(state.groups, state.layout, state.metadata, budget_seconds=left)
             elif "groups" not in {error.part for error in errors}:
                 errors.append(PartError("groups", NOT_LISTED, None))  # no commits in this cycle, and that is said
             taken_at = self.clock()
@@ -338,6 +353,8 @@ class Sampler:
             if stable is not None:
                 columns[Kind.STABLE] = stable
                 self._held.settle(stable, ends.column)
+            if committed is not None:
+                columns[Kind.COMMITTED] = self._share_groups.add_to(committed, ends.column)
             answered += int(ends.column.numbers.known.sum())
         if state.starts is not None and (self._observed is None or state.starts is not self._observed.starts):
             columns[Kind.START] = state.starts.column
@@ -420,62 +437,6 @@ class Sampler:
             else:
                 reach[node] = (Reach.UP, "")
         return reach
-
-
-class _ExpectedCommits:
-    """Adds to the commits what members are assigned without ever having committed: a state, not an absence."""
-
-    def __init__(self) -> None:
-        self._key: tuple[object, object, object] | None = None
-        self._layout = Layout.build({})
-        self._source: np.ndarray[tuple[int], np.dtype[np.int64]] = np.zeros(0, dtype=np.int64)
-        self._owners: np.ndarray[tuple[int], np.dtype[np.int64]] = np.zeros(0, dtype=np.int64)
-        self._visible: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.zeros(0, dtype=np.bool_)
-
-    def add_to(self, commits: CommitsAnswer, groups: tuple[Group, ...], metadata: Metadata) -> Column:
-        """Known as "never committed" only where this login may see the topic: else its commits are left out, too."""
-        committed = commits.column
-        key = (committed.layout, groups, metadata.topics)
-        if self._key is None or any(mine is not given for mine, given in zip(self._key, key, strict=True)):
-            self._join(committed.layout, groups)
-            visible = {topic.name for topic in metadata.topics} - metadata.hidden
-            self._visible = np.array([topic in visible for topic in self._layout.topics], dtype=np.bool_)
-            self._key = key
-        if len(self._layout) == len(committed.layout):
-            return committed
-        there = self._source >= 0
-        safe = np.where(there, self._source, 0)
-        old_values = committed.numbers.values if len(committed.numbers) else np.zeros(1, dtype=np.int64)
-        old_known = committed.numbers.known if len(committed.numbers) else np.zeros(1, dtype=np.bool_)
-        values = np.where(there, old_values[safe], NO_COMMIT)
-        answered = np.array([owner in commits.answered for owner in self._layout.owners], dtype=np.bool_)
-        known = np.where(there, old_known[safe], answered[self._owners] & self._visible)
-        return Column(self._layout, Numbers(values, known))
-
-    def _join(self, layout: Layout, groups: tuple[Group, ...]) -> None:
-        missing: dict[str, set[tuple[str, int]]] = {}
-        for group in groups:
-            if group.type is GroupType.SHARE:
-                continue  # a share group acknowledges records, it has no commits
-            for topic, partition in group.assigned:
-                if (group.name, topic, partition) not in layout.position:
-                    missing.setdefault(group.name, set()).add((topic, partition))
-        if not missing:
-            self._layout = layout
-            return
-        members: dict[str, set[tuple[str, int]]] = {owner: set() for owner in layout.owners}
-        for owner, topic, partition in layout.position:
-            members[owner].add((topic, partition))
-        for owner, extra in missing.items():
-            members.setdefault(owner, set()).update(extra)
-        joined = Layout.build(members)
-        if joined.digest != self._layout.digest:
-            self._layout = joined
-        old = layout.position
-        self._source = np.full(len(self._layout), -1, dtype=np.int64)
-        for key, position in self._layout.position.items():
-            self._source[position] = old.get(key, -1)
-        self._owners = self._layout.owner_of_position
 
 
 def _group_row(group: Group, rebalances: Rebalances) -> GroupRow:

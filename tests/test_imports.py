@@ -30,6 +30,8 @@ FLOORS = {
     "collectors.ownership": 4,
     "collectors.past": 4,
     "collectors.sampler": 4,
+    "collectors.expected_commits": 4,
+    "collectors.share_groups": 4,
     "collectors.shares": 4,
     "collectors.waiting": 4,
     "collectors.roster": 4,

@@ -50,6 +50,7 @@ class Situation:
     lost: int | None = None
     held: int = 0  # records of open transactions, where these are all that stands still
     went_to_start: bool = False  # rewound to where the log begins
+    is_shared: bool = False  # a share group: many members may read one partition, and acknowledge each record
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,21 @@ def likely_cause(at: Situation) -> Cause:
     return NO_CAUSE
 
 
-def scaling_advice(members: int | None, partitions: int, consumed: float | None, arriving: float | None) -> str:
-    """How many members would keep up, by what each of them reads now; "" where that cannot be told."""
+def scaling_advice(
+    members: int | None,
+    partitions: int,
+    consumed: float | None,
+    arriving: float | None,
+    *,
+    is_shared: bool = False,
+) -> str:
+    """How many members would keep up, by what each of them reads now; "" where that cannot be told.
+
+    `is_shared`: many may read one partition.
+    """
     if not members or not partitions or not consumed or not arriving:
         return ""
-    readers = min(members, partitions)
+    readers = members if is_shared else min(members, partitions)
     needed = max(math.ceil(arriving / (consumed / readers)), 1)
     count, on = words.counted(members, "member"), words.counted(partitions, "partition")
     said = (
@@ -84,6 +95,8 @@ def scaling_advice(members: int | None, partitions: int, consumed: float | None,
     )
     if needed <= readers:
         return ""
+    if is_shared:
+        return f"{said}: {words.count(needed)} would do"
     if needed <= partitions:
         return f"{said}: {words.count(needed)} would do; more than {words.count(partitions)} is useless"
     if members >= partitions:
@@ -92,6 +105,10 @@ def scaling_advice(members: int | None, partitions: int, consumed: float | None,
         f"{said}: even {words.count(partitions)}, one a partition, would not do; "
         "each has to read faster, or the topic needs more partitions"
     )
+
+
+def _advice(at: Situation) -> str:
+    return scaling_advice(at.members, at.partitions, at.consumed, at.arriving, is_shared=at.is_shared)
 
 
 # --- questions --------------------------------------------------------------------------------------------------------
@@ -128,7 +145,7 @@ def _is_one_of_several(at: Situation) -> bool:
 
 
 def _is_held_by_one_partition(at: Situation) -> bool:
-    return at.hot is not None and at.hot.backlog >= 0.5
+    return not at.is_shared and at.hot is not None and at.hot.backlog >= 0.5
 
 
 def _had_a_burst(at: Situation) -> bool:
@@ -197,7 +214,7 @@ def _stuck_members(at: Situation) -> Cause:
     who = "its only member" if at.members == 1 else "every member that has records waiting"
     return Cause(
         "stuck members" if at.members != 1 else "stuck member",
-        f"{who} is in the group and commits nothing",
+        f"{who} is in the group and {'acknowledges' if at.is_shared else 'commits'} nothing",
         "Look what they all wait for (a database, a lock, another service); a restart helps only against a hang.",
     )
 
@@ -225,7 +242,7 @@ def _unowned(at: Situation) -> Cause:
 
 
 def _retention(at: Situation) -> Cause:
-    advice = scaling_advice(at.members, at.partitions, at.consumed, at.arriving)
+    advice = _advice(at)
     more = f" {advice[:1].upper()}{advice[1:]}." if advice else ""
     return Cause(
         "retention",
@@ -248,7 +265,7 @@ def _hot_partition(at: Situation) -> Cause:
 def _burst(at: Situation) -> Cause:
     assert at.arriving is not None
     assert at.arriving_before is not None
-    advice = scaling_advice(at.members, at.partitions, at.consumed, at.arriving)
+    advice = _advice(at)
     return Cause(
         "producer burst",
         f"{words.rate(at.arriving)} arrive, a moment ago it were {words.rate(at.arriving_before)}",
@@ -257,7 +274,7 @@ def _burst(at: Situation) -> Cause:
 
 
 def _slow(at: Situation) -> Cause:
-    advice = scaling_advice(at.members, at.partitions, at.consumed, at.arriving)
+    advice = _advice(at)
     return Cause(
         "slow consumer",
         "records come evenly, and its members read fewer",

@@ -52,8 +52,10 @@ def explain(
     (topic, partition); `reason` says why something is unknown ("broker 2 did not answer in time"); `lost` are the
     records between commits and log starts that the group can no longer read (None: not known).
     """
-    look = Look(row, window, verdict, owners or {}, reason, lost)
-    if window.layout.owner_index(row.name) is None or not window.samples:
+    is_shared = row.type is GroupType.SHARE  # then many members may read one partition, and none of them owns it
+    look = Look(row, window, verdict, {} if is_shared else owners or {}, reason, lost)
+    is_there = window.layout.owner_index(row.name) is not None and window.samples
+    if not is_there or (is_shared and not len(look.keys)):
         return Finding(verdict, _without_positions(row, verdict, reason), since)
     if verdict is Verdict.NO_PROGRESS:
         since = _stands_since(look, since)
@@ -126,6 +128,8 @@ def _falling_behind(look: Look) -> str:
 def _no_members(look: Look) -> str:
     arriving = look.speeds[1]
     wait = _wait(look.waiting) if look.waiting else "nothing waits"
+    if not look.waiting and not (look.facts.known | look.facts.uncommitted).all():
+        wait = "how many records wait is not known"
     more = f", {_rate(arriving)} arrive" if arriving else ""
     return f"No members: nobody reads, {wait}{more}"
 
@@ -162,12 +166,13 @@ def _rebalancing(look: Look) -> str:
 
 def _unknown(look: Look) -> str:
     facts = look.facts
-    if look.row.type is GroupType.SHARE:
-        return _SHARE
     missing = int((~(facts.known | facts.uncommitted)).sum())
     if missing:
         because = f": {look.reason}" if look.reason else ""
-        return f"Unknown: {missing} of {words.counted(len(facts.known), 'partition')} not answered{because}"
+        part = f"{missing} of {words.counted(len(facts.known), 'partition')}"
+        if look.is_shared:
+            return f"Unknown: the lag of {part} is not known{because or f': {_NOTHING_YET}'}"
+        return f"Unknown: {part} not answered{because}"
     if len(look.window.samples) < 2:
         return "Unknown yet: 1 of 2 samples taken"
     if not facts.base_is_seen[facts.lag > 0].all():
@@ -229,12 +234,13 @@ _SENTENCES: Mapping[Verdict, Callable[[Look], str]] = {
     Verdict.UNOWNED: _unowned,
 }
 
-_SHARE = "Unknown: a share group's lag is not commit against log end and is not measured yet"
+_NOTHING_YET = "the broker tells the lag of a share group once a record was acknowledged there"
 
 
 def _without_positions(row: GroupRow, verdict: Verdict, reason: str) -> str:
     if row.type is GroupType.SHARE:
-        return _SHARE
+        said = "No members, and its lag is not known" if verdict is Verdict.NO_MEMBERS else "Unknown"
+        return f"{said}: {reason or _NOTHING_YET}"
     if verdict is Verdict.NO_MEMBERS:
         return "No members, and no committed offset"
     return f"Unknown: {reason}" if reason else "Unknown: it has committed no offset and no partition is assigned to it"
@@ -257,10 +263,10 @@ def _evidence(look: Look) -> tuple[str, ...]:
     committed = look.arrays[0][-1]
     for i in sorted(still.tolist(), key=lambda i: -int(facts.lag[i]))[:NAMED]:
         owner = f"; {words.visible(look.owners[keys[i]])} owns it" if keys[i] in look.owners else ""
+        place = "without one acknowledged" if look.is_shared else f"at offset {words.count(int(committed[i]))}"
         lines.append(
-            f"{name_of(*keys[i])}: {int(facts.samples_since[i])} samples at offset "
-            f"{words.count(int(committed[i]))} while {words.counted(int(facts.arrived_since[i]), 'record')} arrived"
-            f"{owner}"
+            f"{name_of(*keys[i])}: {int(facts.samples_since[i])} samples {place} "
+            f"while {words.counted(int(facts.arrived_since[i]), 'record')} arrived{owner}"
         )
     for i in np.flatnonzero(facts.held).tolist()[:NAMED]:
         records = words.counted(int(facts.held[i]), "record")

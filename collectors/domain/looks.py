@@ -15,6 +15,7 @@ from .numbers import NO_COMMIT, Numbers
 from .positions import Positions, positions
 from .rates import rate_per_second
 from .skew import times_even
+from .topology import GroupType
 from .trends import recent_rows
 from .verdicts import UNOWNED_SECONDS, GroupRow, Verdict
 from .window import Window
@@ -41,7 +42,11 @@ class Look:
 
     @cached_property
     def facts(self) -> Positions:
-        return positions(self.window, self.where)
+        return positions(self.window, self.where, only_forward=self.is_shared)
+
+    @property
+    def is_shared(self) -> bool:
+        return self.row.type is GroupType.SHARE
 
     @property
     def keys(self) -> list[tuple[str, int]]:
@@ -166,6 +171,7 @@ class Look:
         held = facts.held > 0
         return Situation(
             verdict=self.verdict,
+            is_shared=self.is_shared,
             members=self.row.members,
             partitions=len(facts.known),
             consumed=consumed,

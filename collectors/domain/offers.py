@@ -20,6 +20,7 @@ OFFERS = (
     Offer("types of groups: all are shown as classic", (3, 8)),  # ListGroups v5, KIP-848
     Offer("consumer groups of the new protocol", (4, 0)),  # ConsumerGroupDescribe, KIP-848
     Offer("share groups", (4, 1)),  # ShareGroupDescribe v1, KIP-932
+    Offer("the lag of share groups", (4, 2)),  # DescribeShareGroupOffsets v1, KIP-1226
     Offer("streams groups", (4, 2)),  # StreamsGroupDescribe, KIP-1071
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -12,7 +12,7 @@ from .numbers import Layout
 from .positions import positions
 from .rates import rate_per_second
 from .trends import BEAT_SECONDS, trends
-from .verdicts import is_undecided, never_commits, stands_still
+from .verdicts import is_undecided, loses_data, never_commits, stands_still, was_rewound
 from .window import LENGTH, Sample, Window
 
 
@@ -20,8 +20,11 @@ class PartitionVerdict(StrEnum):
     """In the order in which they win."""
 
     NO_MEMBERS = "no_members"
+    UNOWNED = "unowned"
     NO_PROGRESS = "no_progress"
+    LOSING_DATA = "losing_data"
     FALLING_BEHIND = "falling_behind"
+    REWOUND = "rewound"
     NOT_COMMITTING = "not_committing"
     NO_COMMIT = "no_commit"  # known: nothing was ever committed here, and nothing came since it was seen
     UNKNOWN = "unknown"
@@ -30,13 +33,23 @@ class PartitionVerdict(StrEnum):
 
 
 def judge_partitions(
-    window: Window, group: str, keys: Sequence[tuple[str, int]], *, members: int | None, interval_seconds: float
+    window: Window,
+    group: str,
+    keys: Sequence[tuple[str, int]],
+    *,
+    members: int | None,
+    interval_seconds: float,
+    is_shared: bool = False,
+    unowned: Collection[tuple[str, int]] = (),
 ) -> list[PartitionVerdict]:
-    """A verdict for each (topic, partition) of `keys`, in their order; `members` of the group (None: not known)."""
+    """A verdict for each (topic, partition) of `keys`, in their order; `members` of the group (None: not known).
+
+    `is_shared`: it is a share group. `unowned`: those of the keys that belong to no member, though members are there.
+    """
     if not window.samples or not keys:
         return [PartitionVerdict.UNKNOWN] * len(keys)
     part = _each_its_own(window, group, keys)
-    facts = positions(part)
+    facts = positions(part, only_forward=is_shared)
     climbs, falls = trends(part)
     whole = window.only(group)
     turns = trends(whole)[1] & ((members or 0) < len(whole.layout))
@@ -47,10 +60,15 @@ def judge_partitions(
     is_behind = arriving.known & (facts.lag > arriving.values * BEAT_SECONDS)
     unknown = ~(facts.known | facts.uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
     nobody = np.full(len(keys), members == 0)
+    waits = (facts.known & (facts.lag > 0)) | (facts.uncommitted & (facts.uncommitted_arrived > 0))
+    ownerless = waits & np.array([key in unowned for key in keys], dtype=np.bool_)
     rules = (
         (PartitionVerdict.NO_MEMBERS, nobody),
+        (PartitionVerdict.UNOWNED, ownerless),
         (PartitionVerdict.NO_PROGRESS, still),
+        (PartitionVerdict.LOSING_DATA, loses_data(facts)),
         (PartitionVerdict.FALLING_BEHIND, climbs),
+        (PartitionVerdict.REWOUND, was_rewound(facts, part)),
         (PartitionVerdict.NOT_COMMITTING, never_commits(facts, interval_seconds=interval_seconds)),
         (PartitionVerdict.NO_COMMIT, facts.uncommitted),
         (PartitionVerdict.UNKNOWN, unknown | (members is None)),
@@ -66,5 +84,9 @@ def _each_its_own(window: Window, group: str, keys: Sequence[tuple[str, int]]) -
     part = Window(window.samples.maxlen or LENGTH)
     # owners are kept sorted: numbered, so that they stay in the order of the keys
     part.layout = Layout.build({f"{i:09}": [key] for i, key in enumerate(keys)})
-    part.samples.extend(Sample(s.taken_at, gather(s.committed, source), gather(s.end, source)) for s in window.samples)
+    starts = {id(s.start): gather(s.start, source) for s in window.samples if s.start is not None}
+    part.samples.extend(
+        Sample(s.taken_at, gather(s.committed, source), gather(s.end, source), starts.get(id(s.start)))
+        for s in window.samples
+    )
     return part

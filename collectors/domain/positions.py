@@ -48,8 +48,11 @@ class Positions:
     unowned_seconds: NDArray[np.float64]  # that no member has owned it; 0 where one does, or nobody can tell
 
 
-def positions(window: Window, where: slice = slice(None)) -> Positions:
-    """Facts about the positions in `where`; the window must hold at least one sample."""
+def positions(window: Window, where: slice = slice(None), *, only_forward: Bools | bool = False) -> Positions:
+    """Facts about the positions in `where`; the window must hold at least one sample.
+
+    `only_forward` (n,): a step back there is no act of the group, but our knowing better (`share_positions`).
+    """
     times = window.times
     count = len(range(*where.indices(len(window.layout))))
     base, samples_since, arrived_since = (np.zeros(count, dtype=np.int64) for _ in range(3))
@@ -66,7 +69,7 @@ def positions(window: Window, where: slice = slice(None)) -> Positions:
         answered = sample.committed.known[where] & sample.end.known[where]
         no_commit = committed == NO_COMMIT
         both = answered & ~no_commit
-        moved = was_known & (committed != before)
+        moved = was_known & (committed != before) & ~((committed < before) & only_forward)
         fine = both & (moved | (end <= committed))
         begins = fine | (both & ~was_known)  # until something is fine, the first known sample is the base
         goes_on = ~begins

@@ -16,6 +16,9 @@ explains most comes first, so that one cause has one word:
 10. does the lag fall?               -> catching up: more waits than ever lies between two commits, and it gets less
 11. otherwise                        -> ok
 
+A share group stands where the log end less the broker's lag is (`share_positions`) and is judged by the same rules, but
+for those that have no meaning for it: nobody rewinds it, it has no commits, and a partition may have many members.
+
 Losing data comes after standing still and having no members: the loss is what follows from these, is told in their
 sentences, counted as records and alerted on by itself.
 """
@@ -114,11 +117,11 @@ def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bool
     )
 
 
-def stood_since(window: Window, group: str, *, interval_seconds: float) -> float | None:
+def stood_since(window: Window, group: str, *, interval_seconds: float, is_shared: bool = False) -> float | None:
     """Unix seconds of the last movement of the partition of `group` that has stood still longest; None if none does."""
     if window.layout.owner_index(group) is None or not window.samples:
         return None
-    facts = positions(window, window.layout.slice_of(group))
+    facts = positions(window, window.layout.slice_of(group), only_forward=is_shared)
     # whether it may wait its turn does not matter: of those that stand still, the one that has longest is asked for
     still = stands_still(facts, interval_seconds=interval_seconds)
     return float(window.times[facts.base[still].min()]) if still.any() else None
@@ -178,15 +181,18 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     layout = Layout.single(groups)
     if not window.samples:
         return Column(layout, Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_)))
-    facts = positions(window)
+    counts = np.diff(window.layout.starts)
+    are_shared = _are_shared(window.layout, groups)
+    shared = np.repeat(are_shared, counts)
+    facts = positions(window, only_forward=shared)
+    uncommitted = facts.uncommitted & ~shared
     curves = curves_of(window)
     climbs, falls = trends_of(curves)
-    unanswered = ~(facts.known | facts.uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
-    counts = np.diff(window.layout.starts)
+    unanswered = ~(facts.known | uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
     shares = np.array([n < m for n, m in zip(_members(window.layout, groups), counts.tolist(), strict=True)], np.bool_)
     takes_turns = np.repeat(falls & shares, counts)
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
-    unowned = is_unowned(facts, interval_seconds=interval_seconds)
+    unowned = is_unowned(facts, interval_seconds=interval_seconds) & ~shared
     # the answers of all groups at once, in the order of the rules
     answers: list[tuple[Verdict, Bools]] = [
         (verdict, _any_by_owner(flags, window.layout))
@@ -198,7 +204,7 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     ]
     answers.append((Verdict.FALLING_BEHIND, climbs))
     answers.append((Verdict.REWOUND, _any_by_owner(was_rewound(facts, window), window.layout)))
-    silent = never_commits(facts, interval_seconds=interval_seconds)
+    silent = never_commits(facts, interval_seconds=interval_seconds) & ~shared
     answers.append((Verdict.NOT_COMMITTING, _any_by_owner(silent, window.layout)))
     # what is not of the offsets: in the order of `groups`
     places = np.array([-1 if (at := window.layout.owner_index(n)) is None else at for n in layout.owners], np.int64)
@@ -213,11 +219,12 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
         return np.array(flags, dtype=np.bool_)
 
     no_one = of_rows([row.members == 0 for row in rows])
-    unmeasured = of_rows([row.type in (GroupType.SHARE, GroupType.UNKNOWN) for row in rows])
+    unmeasured = of_rows([row.type is GroupType.UNKNOWN for row in rows])
     unknown = of_groups(_any_by_owner(unanswered, window.layout)) | ~has_positions
+    unknown |= of_groups(are_shared & (counts == 0))  # its broker has told nothing yet
     unknown |= of_rows([row.members is None for row in rows])
     ordered: list[tuple[Verdict, Bools]] = [
-        (Verdict.UNKNOWN, unmeasured),  # a share group's lag is the broker's own, not commit against log end
+        (Verdict.UNKNOWN, unmeasured),  # what its positions would mean is not known
         (Verdict.NO_MEMBERS, no_one),
         *((verdict, of_groups(flags)) for verdict, flags in answers),
         (Verdict.REBALANCING, of_rows([row.is_storm for row in rows])),
@@ -228,6 +235,12 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     for verdict, flags in reversed(ordered):
         verdicts[flags] = int(verdict)
     return Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_)))
+
+
+def _are_shared(layout: Layout, groups: Mapping[str, GroupRow]) -> Bools:
+    """(owners,) of the layout that are share groups."""
+    rows = (groups.get(name) for name in layout.owners)
+    return np.array([row is not None and row.type is GroupType.SHARE for row in rows], dtype=np.bool_)
 
 
 def _members(layout: Layout, groups: Mapping[str, GroupRow]) -> list[int]:

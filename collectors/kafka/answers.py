@@ -62,6 +62,18 @@ class CommitsAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareLagAnswer:
+    """`column` is the lag that the brokers count for share groups; its layout as that of commits. Not known where the
+    broker does not know it: before the first record was acknowledged there."""
+
+    column: Column
+    answered: frozenset[str]
+    asked_at: float
+    requests: int
+    errors: tuple[PartError, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LogDirsAnswer:
     """`sizes` are bytes of each partition's leader replica; a broker that did not answer has no directories here."""
 

@@ -55,9 +55,9 @@ class Exchange:
     """The links and the state of every broker met. Safe for a cycle thread and a survey thread at once.
 
     There are two links. A broker answers one connection strictly in order and forwards some questions to the
-    controller (quorum, reassignments): with a hung controller these would hold up every broker's offsets, so they
-    go "aside", over connections of their own, made at the first such question; what happens there says nothing of
-    the broker asked.
+    controller (quorum, reassignments) or asks others itself before it answers (the lag of share groups): one that hangs
+    would then hold up every broker's offsets, so these go "aside", over connections of their own, made at the first
+    such question; what happens there says nothing of the broker asked.
 
     A broker with an answer outstanding past its deadline gets no new request until the answer comes or the
     library's own time-out closes the connection. `on_attention` is called (from any thread, never blocking)
@@ -254,11 +254,18 @@ class Exchange:
                 call.failure = failure
                 call.on_done(call)
 
-    def gather(self, link: Link, requests: Iterable[tuple[int, str, Request, Any]], deadline: float) -> list[Call]:
+    def gather(
+        self,
+        link: Link,
+        requests: Iterable[tuple[int, str, Request, Any]],
+        deadline: float,
+        *,
+        aside: bool = False,
+    ) -> list[Call]:
         """Ask (node, part, request, tag) all at once and wait until all are over, or until the deadline.
 
         Calls without an answer then have a failure or are left running; brokers found hanging by somebody else
-        meanwhile are not waited for.
+        meanwhile are not waited for. `aside` for questions that brokers answer with the help of others.
         """
         over: queue.SimpleQueue[Call] = queue.SimpleQueue()
 
@@ -266,8 +273,13 @@ class Exchange:
             self._note(call)
             over.put(call)
 
-        calls = [Call(node, request, part, deadline, done, tag=tag) for node, part, request, tag in requests]
-        self.send(link, calls)
+        calls = [
+            Call(node, request, part, deadline, done, aside=aside, tag=tag) for node, part, request, tag in requests
+        ]
+        road = self._connected_aside(deadline) if aside and calls else link
+        if road is None:
+            return calls
+        self.send(road, calls)
         waiting = set(calls)
         while waiting:
             left = deadline - time.monotonic()
@@ -284,7 +296,10 @@ class Exchange:
     def _all_hang(self, waiting: Iterable[Call]) -> bool:
         now = time.monotonic()
         with self._lock:
-            return all((state := self._nodes.get(call.node)) is None or state.is_overdue(now) for call in waiting)
+            return all(
+                (state := self._nodes.get(call.node)) is None or state.is_overdue(now, aside=call.aside)
+                for call in waiting
+            )
 
     def _look_for_new_addresses(self, link: Link) -> None:
         """When nobody has answered for a while, the bootstrap servers are asked again (KIP-899)."""

@@ -49,7 +49,7 @@ class OffsetPlans:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._plans: dict[tuple[int, bool], _Plan] = {}
+        self._plans: dict[str, _Plan] = {}  # by part
 
     def ask(
         self,
@@ -60,20 +60,22 @@ class OffsetPlans:
         deadline: float,
         *,
         stable: bool = False,
+        pings: bool = True,
     ) -> OffsetsAnswer:
-        """With `stable` as a consumer sees it that reads committed records only: its log end is the last stable
-        offset."""
+        """With `stable` as a consumer sees it that reads committed records only: its log end is the last stable offset.
+
+        `pings`: brokers that are asked for nothing get a ping, else they would hang or die unnoticed.
+        """
         asked_at, before, tally = time.time(), self._exchange.requests, Tally()
         values = np.zeros(len(layout), dtype=np.int64)
         known = np.zeros(len(layout), dtype=np.bool_)
         looks_old = False
         link = self._exchange.connected(deadline, tally)
         if link is not None:
-            plan = self._plan(timestamp, layout, metadata, stable)
+            plan = self._plan(part, timestamp, layout, metadata, stable)
             tally.add(part, "no leader", None, int((plan.leaders < 0).sum()))
-            # Whoever leads nothing is asked for nothing, and would hang or die unnoticed: it gets a ping.
             leading = {chunk.leader for chunk in plan.chunks}
-            quiet = set() if stable else {node.node_id for node in metadata.brokers} - leading
+            quiet = {node.node_id for node in metadata.brokers} - leading if pings else set()
             message = ListOffsetsRequest
             asked = [
                 (c.leader, part, Request(message, body=c.body, version=wire.LIST_OFFSETS_VERSION), c)
@@ -97,7 +99,7 @@ class OffsetPlans:
         try:
             return self.ask(part, timestamp, layout, metadata, deadline)
         finally:
-            self._plans.pop((timestamp, False), None)
+            self._plans.pop(part, None)
 
     def _fill(
         self,
@@ -125,8 +127,8 @@ class OffsetPlans:
             tally.add(part, reason_of_code(code), chunk.leader, count)
         return not LEADER_ERRORS.isdisjoint(codes.tolist())
 
-    def _plan(self, timestamp: int, layout: Layout, metadata: Metadata, stable: bool) -> _Plan:
-        plan = self._plans.get((timestamp, stable))
+    def _plan(self, part: str, timestamp: int, layout: Layout, metadata: Metadata, stable: bool) -> _Plan:
+        plan = self._plans.get(part)
         if plan is None or plan.layout is not layout or plan.topics is not metadata.topics:
             leaders = leaders_of(layout, metadata)
             chunks = tuple(
@@ -134,7 +136,7 @@ class OffsetPlans:
                 for leader in np.unique(leaders[leaders >= 0])
                 for positions in _split(np.flatnonzero(leaders == leader))
             )
-            plan = self._plans[timestamp, stable] = _Plan(layout, metadata.topics, leaders, chunks)
+            plan = self._plans[part] = _Plan(layout, metadata.topics, leaders, chunks)
         return plan
 
 

@@ -10,13 +10,14 @@ from ..domain.rights import Sight
 from ..domain.scope import ALL, Scope
 from ..domain.topology import Group, Metadata, Quorum, Topic
 from . import configs, slow, wire
-from .answers import Answered, CommitsAnswer, ConfigsAnswer, LogDirsAnswer, OffsetsAnswer
+from .answers import Answered, CommitsAnswer, ConfigsAnswer, LogDirsAnswer, OffsetsAnswer, ShareLagAnswer
 from .commits import CommitBook
 from .exchange import BrokerReach, Exchange
 from .groups import ListedGroups, ask_groups
 from .offsets import OffsetPlans, leaders_of
 from .reasons import PartError, Tally
 from .settings import ConnectionSettings
+from .share_lag import ShareLagBook
 
 __all__ = [
     "Answered",
@@ -27,6 +28,7 @@ __all__ = [
     "OffsetsAnswer",
     "PartError",
     "Session",
+    "ShareLagAnswer",
 ]
 
 
@@ -43,19 +45,23 @@ class Session:
         self.scope = scope
         self._exchange = Exchange(settings, settings.client_id if client_id == "streamgauge" else client_id)
         self._offsets = OffsetPlans(self._exchange)
-        self._held = OffsetPlans(self._exchange)
         self._commits = CommitBook(self._exchange, scope)
+        self._share_lag = ShareLagBook(self._exchange, scope)
         self._metadata = slow.MetadataAsker(self._exchange, scope)
 
     def remember(
-        self, topics: Iterable[Topic], commits: Mapping[str, Iterable[tuple[str, Sequence[int]]]] | None = None
+        self,
+        topics: Iterable[Topic],
+        commits: Mapping[str, Iterable[tuple[str, Sequence[int]]]] | None = None,
+        shares: Mapping[str, Iterable[tuple[str, Sequence[int]]]] | None = None,
     ) -> None:
         """What was there before this session, so that it is missed when Kafka leaves it out. Before the first question.
 
-        `commits` are (topic, partitions) by group.
+        `commits` are (topic, partitions) by group, and `shares` of share groups.
         """
         self._metadata.remember(topics)
         self._commits.remember(commits or {})
+        self._share_lag.remember(shares or {})
 
     # --- each cycle ---------------------------------------------------------------------------------------
 
@@ -67,12 +73,12 @@ class Session:
     def ask_stable_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
         """Last stable offset of every position of a layout of topics: below it every transaction has ended."""
         deadline = _deadline(budget_seconds)
-        return self._offsets.ask("stable_offsets", wire.LATEST, layout, metadata, deadline, stable=True)
+        return self._offsets.ask("stable_offsets", wire.LATEST, layout, metadata, deadline, stable=True, pings=False)
 
     def ask_held_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
         """The same of the few partitions that are asked for in each cycle, as an open transaction holds them back."""
         deadline = _deadline(budget_seconds)
-        return self._held.ask("stable_offsets", wire.LATEST, layout, metadata, deadline, stable=True)
+        return self._offsets.ask("held_offsets", wire.LATEST, layout, metadata, deadline, stable=True, pings=False)
 
     def ask_start_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
         """Log start of every position of a layout of topics."""
@@ -84,7 +90,7 @@ class Session:
 
         Not known, without an error, where there is no record.
         """
-        return self._offsets.ask("first_records", 0, layout, metadata, _deadline(budget_seconds))
+        return self._offsets.ask("first_records", 0, layout, metadata, _deadline(budget_seconds), pings=False)
 
     def ask_offsets_at(
         self, moment: float, layout: Layout, metadata: Metadata, *, budget_seconds: float
@@ -97,6 +103,15 @@ class Session:
         """Committed offsets of the groups, all their coordinators asked at once."""
         return self._commits.ask(groups, _deadline(budget_seconds))
 
+    def ask_share_ends(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
+        """Log ends of what share groups read, asked before their lag."""
+        deadline = _deadline(budget_seconds)
+        return self._offsets.ask("share_ends", wire.LATEST, layout, metadata, deadline, pings=False)
+
+    def ask_share_lag(self, coordinators: Mapping[str, int | None], *, budget_seconds: float) -> ShareLagAnswer:
+        """What the brokers count as the lag of share groups, given with the coordinator of each."""
+        return self._share_lag.ask(coordinators, _deadline(budget_seconds))
+
     # --- slow facts ---------------------------------------------------------------------------------------
 
     def ask_metadata(self, *, budget_seconds: float) -> Answered[Metadata]:
@@ -106,6 +121,7 @@ class Session:
         found = self._metadata.ask(link, deadline, tally) if link is not None else None
         if found is not None:
             self._commits.learn(found.hidden, asked_at)
+            self._share_lag.learn(found.hidden, asked_at)
         return Answered(found, asked_at, tally.errors())
 
     def ask_groups(

@@ -108,7 +108,7 @@ class Reader:
                 self.last = None
                 self.fallbacks += 1
                 return self.fallback(body)
-        return Reading(self.last, _gather(body, ">i8", self.last.at))
+        return Reading(self.last, numbers_at(body, ">i8", self.last.at))
 
 
 def list_offsets_reader() -> Reader:
@@ -129,21 +129,21 @@ def list_offsets_body(
     entries = np.zeros(len(partitions), dtype=_ASKED)
     entries["partition"], entries["epoch"], entries["timestamp"] = partitions, -1, timestamp
     raw, size = entries.tobytes(), _ASKED.itemsize
-    parts = [struct.pack(">ib", -1, int(stable)), _uvarint(len(names) + 1)]
+    parts = [struct.pack(">ib", -1, int(stable)), uvarint(len(names) + 1)]
     for name, start, end in zip(names, bounds[:-1], bounds[1:], strict=True):
-        parts += [_string(name), _uvarint(end - start + 1), raw[size * start : size * end], b"\0"]
+        parts += [compact_string(name), uvarint(end - start + 1), raw[size * start : size * end], b"\0"]
     return b"".join([*parts, b"\0"])
 
 
 def offset_fetch_body(groups: Sequence[str]) -> bytes:
     """Body of OffsetFetch v8: all commits of each group; commits pending in a transaction do not hold it up."""
-    parts = [_string(group) + b"\0\0" for group in groups]  # no topics (null) means all, then the tag byte
-    return b"".join([_uvarint(len(groups) + 1), *parts, b"\0\0"])  # require_stable False, tags
+    parts = [compact_string(group) + b"\0\0" for group in groups]  # no topics (null) means all, then the tag byte
+    return b"".join([uvarint(len(groups) + 1), *parts, b"\0\0"])  # require_stable False, tags
 
 
 def walk_list_offsets(body: bytes) -> Shape:
     """The shape of a ListOffsets v7 body, a step a topic; IrregularError where it is not plain."""
-    cursor = _Cursor(body, 4)
+    cursor = Cursor(body, 4)
     topics: list[str] = []
     starts, counts = [], []
     for _ in range(cursor.count()):
@@ -154,17 +154,17 @@ def walk_list_offsets(body: bytes) -> Shape:
         cursor.skip(count * _LISTED.itemsize)
         cursor.end_tags()
     cursor.finish()
-    entries, bounds = _entry_positions(starts, counts, _LISTED.itemsize)
-    if _gather(body, "u1", entries + 26).any():
+    entries, bounds = entry_positions(starts, counts, _LISTED.itemsize)
+    if numbers_at(body, "u1", entries + 26).any():
         raise IrregularError("tagged fields")
-    partitions, errors = _gather(body, ">i4", entries), _gather(body, ">i2", entries + 4)
+    partitions, errors = numbers_at(body, ">i4", entries), numbers_at(body, ">i2", entries + 4)
     owners = ("",) * len(topics)
-    return _shape(body, (owners, topics, bounds), partitions, errors, (), entries + 14, [(entries + 6, 20)])
+    return shape_of(body, (owners, topics, bounds), partitions, errors, (), entries + 14, [(entries + 6, 20)])
 
 
 def walk_offset_fetch(body: bytes) -> Shape:
     """The shape of an OffsetFetch v8 body; topics whose commits carry metadata are walked one by one."""
-    cursor = _Cursor(body, 4)
+    cursor = Cursor(body, 4)
     owners: list[str] = []
     topics: list[str] = []
     counts: list[int] = []
@@ -185,11 +185,11 @@ def walk_offset_fetch(body: bytes) -> Shape:
         owner_errors.append((group, cursor.int16()))
         cursor.end_tags()
     cursor.finish()
-    at = _joined(offsets)
+    at = joined(offsets)
     bounds = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    partitions, codes = _gather(body, ">i4", at - 4), _gather(body, ">i2", _joined(errors))
+    partitions, codes = numbers_at(body, ">i4", at - 4), numbers_at(body, ">i2", joined(errors))
     moving = [(at, 12), *texts]
-    return _shape(body, (tuple(owners), topics, bounds), partitions, codes, tuple(owner_errors), at, moving)
+    return shape_of(body, (tuple(owners), topics, bounds), partitions, codes, tuple(owner_errors), at, moving)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +213,7 @@ def read_log_dirs(body: bytes, version: int) -> tuple[int, tuple[DirectoryAnswer
     """(error code, directories) of a DescribeLogDirs v2 to v5 body; IrregularError where it is not plain."""
     if not 2 <= version <= 5:
         raise IrregularError(f"DescribeLogDirs version {version}")
-    cursor = _Cursor(body, 4)
+    cursor = Cursor(body, 4)
     error = cursor.int16() if version >= 3 else 0
     found = []
     for _ in range(cursor.count()):
@@ -248,7 +248,7 @@ def metadata_tail(body: bytes, version: int) -> int | None:
     """
     if not 9 <= version <= 13:
         return None
-    cursor = _Cursor(body, 4)
+    cursor = Cursor(body, 4)
     try:
         for _ in range(cursor.count()):
             cursor.skip(4)
@@ -263,7 +263,7 @@ def metadata_tail(body: bytes, version: int) -> int | None:
     return cursor.at
 
 
-class _Cursor:
+class Cursor:
     """A position in a flexible body; every step raises IrregularError instead of running over the end."""
 
     __slots__ = ("at", "body")
@@ -346,7 +346,7 @@ class _Cursor:
 
 
 def _fetched_partitions(
-    cursor: _Cursor, texts: list[tuple[NDArray[np.int64], int]]
+    cursor: Cursor, texts: list[tuple[NDArray[np.int64], int]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Byte positions of offsets and of error codes of one topic; metadata texts go to `texts`."""
     count = cursor.count()
@@ -374,14 +374,14 @@ def _fetched_partitions(
     return np.array(offsets, dtype=np.int64), np.array(errors, dtype=np.int64)
 
 
-def _entry_positions(starts: list[int], counts: list[int], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def entry_positions(starts: list[int], counts: list[int], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Byte position of every entry of arrays that begin at `starts`, and the bounds of the arrays among them."""
     bounds = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
     first = np.array(starts, dtype=np.int64) - size * bounds[:-1]
     return np.repeat(first, counts) + size * np.arange(bounds[-1]), bounds
 
 
-def _shape(
+def shape_of(
     body: bytes,
     runs: tuple[tuple[str, ...], list[str], NDArray[np.int64]],
     partitions: NDArray[np.int64],
@@ -400,7 +400,7 @@ def _shape(
     return Shape(owners, tuple(topics), bounds, partitions, errors, owner_errors, at, keep, reference)
 
 
-def _gather(body: bytes, dtype: str, at: NDArray[np.int64]) -> NDArray[np.int64]:
+def numbers_at(body: bytes, dtype: str, at: NDArray[np.int64]) -> NDArray[np.int64]:
     """Numbers that begin at any byte positions of a body; IrregularError when one would run over its end."""
     size = np.dtype(dtype).itemsize
     if not len(at):
@@ -411,33 +411,34 @@ def _gather(body: bytes, dtype: str, at: NDArray[np.int64]) -> NDArray[np.int64]
     return every_byte[at].astype(np.int64)
 
 
-def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+def joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
     return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, dtype=np.int64)
 
 
 def _library_list_offsets(body: bytes) -> Reading:
     answer = ListOffsetsResponse.decode(body, version=LIST_OFFSETS_VERSION)
-    return _from_library([("", topic, "partition_index", "offset") for topic in answer.topics], ())
+    return read_by_library([("", topic.name, topic, "offset") for topic in answer.topics], ())
 
 
 def _library_offset_fetch(body: bytes) -> Reading:
     answer = OffsetFetchResponse.decode(body, version=OFFSET_FETCH_VERSION)
     owned = [
-        (group.group_id, topic, "partition_index", "committed_offset")
-        for group in answer.groups
-        for topic in group.topics
+        (group.group_id, topic.name, topic, "committed_offset") for group in answer.groups for topic in group.topics
     ]
-    return _from_library(owned, tuple((group.group_id, group.error_code) for group in answer.groups))
+    return read_by_library(owned, tuple((group.group_id, group.error_code) for group in answer.groups))
 
 
-def _from_library(owned: list[tuple[str, Any, str, str]], owner_errors: tuple[tuple[str, int], ...]) -> Reading:
-    found = [(getattr(p, index), p.error_code, getattr(p, value)) for _, t, index, value in owned for p in t.partitions]
+def read_by_library(owned: list[tuple[str, str, Any, str]], owner_errors: tuple[tuple[str, int], ...]) -> Reading:
+    """Of what the library decoded: (owner, topic's name, topic, the field of its partitions that is the number)."""
+    found = [
+        (p.partition_index, p.error_code, getattr(p, value)) for *_, topic, value in owned for p in topic.partitions
+    ]
     columns = np.array(found, dtype=np.int64).reshape(len(found), 3)
-    bounds = np.concatenate([[0], np.cumsum([len(topic.partitions) for _, topic, _, _ in owned], dtype=np.int64)])
+    bounds = np.concatenate([[0], np.cumsum([len(topic.partitions) for _, _, topic, _ in owned], dtype=np.int64)])
     nothing = np.zeros(0, dtype=np.uint8)
     shape = Shape(
         tuple(owner for owner, *_ in owned),
-        tuple(topic.name for _, topic, _, _ in owned),
+        tuple(name for _, name, *_ in owned),
         bounds.astype(np.int64),
         columns[:, 0],
         columns[:, 1],
@@ -449,7 +450,7 @@ def _from_library(owned: list[tuple[str, Any, str, str]], owner_errors: tuple[tu
     return Reading(shape, columns[:, 2])
 
 
-def _uvarint(value: int) -> bytes:
+def uvarint(value: int) -> bytes:
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)
@@ -458,6 +459,6 @@ def _uvarint(value: int) -> bytes:
     return bytes(out)
 
 
-def _string(text: str) -> bytes:
+def compact_string(text: str) -> bytes:
     raw = text.encode()
-    return _uvarint(len(raw) + 1) + raw
+    return uvarint(len(raw) + 1) + raw

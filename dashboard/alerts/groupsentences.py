@@ -119,8 +119,8 @@ def lost(scene: Scene, group: str) -> Told:
     position = scene.now.groups.index.get(group)
     gone = None if position is None else scene.now.groups.lost.at(position)
     what = "records" if new is None else words.counted(new, "record")
-    total = f"; {words.count(gone)} in all lie between its commits and the log starts" if gone and gone != new else ""
-    said = f"{visible(group)} lost {what} before reading them: retention passed its commits{total}"
+    total = f"; {words.count(gone)} in all lie between its place and the log starts" if gone and gone != new else ""
+    said = f"{visible(group)} lost {what} before reading them: retention passed its place{total}"
     return Told(said, {"lost": new, "behind_log_start": gone, **_group_numbers(scene.now, group)})
 
 

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.domain.topology import GroupType
+from collectors.domain.verdicts import Verdict
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.history.policies import UNKNOWN, policies_of
 from collectors.models import Cluster, Member, Topic
 from dashboard.live import findings, sentences, times
-from dashboard.live.rows import Row, group_row, owners_of, topic_row
+from dashboard.live.rows import Row, group_row, owners_of, readers_of, topic_row
 
 PARTITIONS_SHOWN = 500
 """Partition rows: those with the most lag (group) or the lowest numbers (topic)."""
@@ -27,7 +29,7 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     if row is None:
         return None
     members = list(Member.objects.filter(group__cluster=cluster, group__name=name))
-    owners = owners_of(members)
+    owners = owners_of(members) if row["type"] != GroupType.SHARE else readers_of(members)
     parts = _group_partitions(now, name, owners) if now else []
     own, by_partition = times.closer(now, name)
     row |= own
@@ -36,7 +38,7 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     row["partitions_total"] = len(parts)
     shown = sorted(parts, key=lambda part: -1 if part["lag"] is None else part["lag"], reverse=True)[:PARTITIONS_SHOWN]
     if now is not None:
-        _judge(cluster, now, name, shown, row["members"])
+        _judge(cluster, now, name, shown, row)
     row["partitions"] = shown
     row["lag_said"] = sentences.lag_notes(
         _held(now, name) if now else None, is_compacted=any(part["is_estimate"] for part in parts)
@@ -58,10 +60,21 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     return row
 
 
-def _judge(cluster: Cluster, now: ClusterNow, name: str, shown: Sequence[Row], members: int | None) -> None:
+def _judge(cluster: Cluster, now: ClusterNow, name: str, shown: Sequence[Row], group: Row) -> None:
     """Give each partition row its verdict."""
     keys = [(part["topic"], part["partition"]) for part in shown]
-    said = findings.partition_verdicts(cluster, name, keys, members=members, cycle=now.cycle, taken_at=now.taken_at)
+    # only the group's own verdict says so: a member that joins owns nothing for a moment
+    is_unowned = group["verdict"] == Verdict.UNOWNED.word
+    said = findings.partition_verdicts(
+        cluster,
+        name,
+        keys,
+        members=group["members"],
+        cycle=now.cycle,
+        taken_at=now.taken_at,
+        is_shared=group["type"] == GroupType.SHARE,
+        unowned=[(p["topic"], p["partition"]) for p in shown if not p["owner"]] if is_unowned else (),
+    )
     for part, word in zip(shown, said, strict=True):
         part["verdict"] = word
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.domain.explanations import Finding, explain
@@ -30,6 +30,7 @@ class Subject:
     since: float | None
     owners: Mapping[tuple[str, int], str] = field(default_factory=dict)
     lost: int | None = None  # records deleted before they were read; None: not known
+    reason: str = ""  # why something is not known of it
 
 
 @dataclass
@@ -50,7 +51,7 @@ def forget() -> None:
 
 
 def findings(
-    cluster: Cluster, subjects: Sequence[Subject], *, cycle: int, taken_at: float, now: float, reason: str = ""
+    cluster: Cluster, subjects: Sequence[Subject], *, cycle: int, taken_at: float, now: float
 ) -> dict[str, Finding]:
     """A finding for each group, as seen at `cycle`. Reads only the frames that came since it was last asked."""
     parts = _parts(cluster, [subject.name for subject in subjects], cycle=cycle, taken_at=taken_at)
@@ -62,7 +63,7 @@ def findings(
             now=now,
             since=subject.since,
             owners=subject.owners,
-            reason=reason,
+            reason=subject.reason,
             lost=subject.lost,
         )
         for subject in subjects
@@ -77,11 +78,16 @@ def partition_verdicts(
     members: int | None,
     cycle: int,
     taken_at: float,
+    is_shared: bool = False,
+    unowned: Collection[tuple[str, int]] = (),
 ) -> list[str]:
     """The word of each (topic, partition) of a group, as seen at `cycle`."""
     window = _parts(cluster, [group], cycle=cycle, taken_at=taken_at)[group]
     interval = max(1.0, cluster.interval_seconds)
-    return [str(v) for v in judge_partitions(window, group, keys, members=members, interval_seconds=interval)]
+    judged = judge_partitions(
+        window, group, keys, members=members, interval_seconds=interval, is_shared=is_shared, unowned=unowned
+    )
+    return [str(verdict) for verdict in judged]
 
 
 def _parts(cluster: Cluster, groups: Sequence[str], *, cycle: int, taken_at: float) -> dict[str, Window]:

@@ -13,12 +13,12 @@ from django.db.models import Count, Max, Q, Sum
 from collectors.domain import words
 from collectors.domain.explanations import Finding
 from collectors.domain.numbers import Numbers
-from collectors.domain.topology import Reach
+from collectors.domain.topology import GroupType, Reach
 from collectors.domain.verdicts import Verdict, severities
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
 from dashboard.live import findings, leaders, times
-from dashboard.live.sentences import ClusterFacts, cluster_sentence, waiting_sentence, why_unknown
+from dashboard.live.sentences import ClusterFacts, cluster_sentence, waiting_sentence, why_share_unknown, why_unknown
 from dashboard.models import Alert
 
 Row = dict[str, Any]
@@ -50,7 +50,7 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
     cycle = newest_cycles([cluster]).get(cluster.pk)
     moment = time.time()
     verdicts = {group.name: _verdict(group, now) for group in found}
-    said = _sentences(cluster, now, found, verdicts, moment, why_unknown(cycle.errors if cycle else []))
+    said = _sentences(cluster, now, found, verdicts, moment, cycle.errors if cycle else [])
     rows: dict[str, Row] = {}
     for group in found:
         at = now.groups.index.get(group.name) if now else None
@@ -98,11 +98,12 @@ def _sentences(
     groups: Sequence[Group],
     verdicts: Mapping[str, Verdict],
     moment: float,
-    reason: str,
+    errors: Sequence[Mapping[str, Any]],
 ) -> dict[str, Finding]:
     if now is None or not groups:
         return {}
     hot = readers_of_hot(now)
+    why, why_shared = why_unknown(errors), why_share_unknown(errors)
     named = [group.pk for group in groups if verdicts[group.name] in NAMES_MEMBERS or group.name in hot]
     readers: dict[int, list[Member]] = {}
     for member in Member.objects.filter(group_id__in=named) if named else ():
@@ -116,10 +117,11 @@ def _sentences(
             unix(group.verdict_since) if group.verdict == verdicts[group.name] else None,
             owners_of(readers.get(group.pk, ())),
             _lost(now, group.name),
+            why_shared if group.type == GroupType.SHARE else why,
         )
         for group in groups
     ]
-    return findings.findings(cluster, subjects, cycle=now.cycle, taken_at=now.taken_at, now=moment, reason=reason)
+    return findings.findings(cluster, subjects, cycle=now.cycle, taken_at=now.taken_at, now=moment)
 
 
 NAMES_MEMBERS = {Verdict.NO_PROGRESS, Verdict.UNOWNED, Verdict.FALLING_BEHIND}
@@ -145,6 +147,19 @@ def owners_of(members: Iterable[Member]) -> dict[tuple[str, int], str]:
         for member in members
         for topic, partitions in member.assignment
         for partition in partitions
+    }
+
+
+def readers_of(members: Iterable[Member]) -> dict[tuple[str, int], str]:
+    """The same for a share group, where several members may read one partition: two are named, more are counted."""
+    found: dict[tuple[str, int], list[str]] = {}
+    for member in members:
+        for topic, partitions in member.assignment:
+            for partition in partitions:
+                found.setdefault((topic, partition), []).append(str(member))
+    return {
+        key: ", ".join(sorted(names)[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "")
+        for key, names in found.items()
     }
 
 

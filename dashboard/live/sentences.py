@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from collectors.domain import words
+from collectors.domain.rights import NOT_OFFERED
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 
@@ -52,6 +53,7 @@ def waiting_sentence(cluster: HasCycles, taken_at: float | None, now: float) -> 
     return f"1 of 2 samples; rates in {words.duration(left)}"
 
 
+SHARE_LAG = "share_lag"
 BESIDE_LAG = frozenset({"log_dirs", "quorum", "rights", "topic_configs", "broker_configs", "versions"})
 """Parts of a cycle without which lag is known all the same."""
 
@@ -64,6 +66,7 @@ _PLAIN = {
     "unknown_leader_epoch": "it has not heard of the newest leader yet",
     "unknown_topic_or_partition": "it does not know that partition",
     "unknown_topic_id": "it does not know that topic",
+    "not offered": "unsupported by this broker",
     "not_coordinator": "another broker coordinates that group by now",
     "coordinator_not_available": "the group's coordinator is not available yet",
     "coordinator_load_in_progress": "the group's coordinator is still loading",
@@ -79,8 +82,19 @@ def plain_reason(reason: str) -> str:
 
 def why_unknown(errors: Sequence[Mapping[str, Any]]) -> str:
     """The errors of a cycle as a reason: "broker 3: timed out (commits)"; "" without errors that lag could lack."""
+    return _why([one for one in errors if one.get("part") not in BESIDE_LAG and one.get("part") != SHARE_LAG])
+
+
+def why_share_unknown(errors: Sequence[Mapping[str, Any]]) -> str:
+    """The same for a share group, which has no commits: its lag is told by its broker, or by none."""
+    if any(one.get("part") == SHARE_LAG and one.get("reason") == NOT_OFFERED for one in errors):
+        return "unsupported by this broker, Kafka 4.2 and later tell the lag of a share group"
+    return _why([one for one in errors if one.get("part") not in BESIDE_LAG and one.get("part") != "commits"])
+
+
+def _why(errors: Sequence[Mapping[str, Any]]) -> str:
     said = []
-    for error in [one for one in errors if one.get("part") not in BESIDE_LAG][:2]:
+    for error in errors[:2]:
         broker = error.get("broker")
         where = f"broker {broker}: " if broker is not None else ""
         reason, part = plain_reason(str(error.get("reason", "failed"))), str(error.get("part", "")).replace("_", " ")

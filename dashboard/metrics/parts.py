@@ -83,14 +83,15 @@ class Renderer:
         committed = now.committed.numbers
         start = now.start if facts.has_starts else _nothing_known(now.start)
         behind = _behind(now.stable, now.end)
-        has_commit = Numbers(committed.values, committed.known & (committed.values != NO_COMMIT))
+        layout = now.committed.layout
+        commits = np.array([owner not in facts.share_groups for owner in layout.owners], dtype=np.bool_)
+        commits = np.repeat(commits, np.diff(layout.starts))
+        has_commit = Numbers(committed.values, committed.known & (committed.values != NO_COMMIT) & commits)
         return {
             "partition_start_offset": self._by_partition("partition_start_offset", start),
             "partition_end_offset": self._by_partition("partition_end_offset", now.end),
             "partition_open_transaction_messages": self._by_partition("partition_open_transaction_messages", behind),
-            "group_committed_offset": self._by_group_partition(
-                "group_committed_offset", now.committed.layout, has_commit
-            ),
+            "group_committed_offset": self._by_group_partition("group_committed_offset", layout, has_commit),
             "group_lag_messages": self._by_group_partition("group_lag_messages", now.committed.layout, now.lag),
         }
 

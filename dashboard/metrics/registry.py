@@ -62,9 +62,10 @@ FAMILIES: tuple[Family, ...] = (
     _gauge("broker_log_dir_free_bytes", "cluster broker log_dir", "Bytes still usable on the volume of the log "
            "directory.", unit="bytes"),
     _gauge("group_committed_offset", "cluster group topic partition", "Offset that the group committed; left out "
-           "where it never did."),
+           "where it never did, and for share groups."),
     _gauge("group_lag_messages", "cluster group topic partition", "Records between the committed offset and the end "
-           "of the log, never negative; left out where it is not known."),
+           "of the log, of a share group those that its broker counts; never negative, left out where it is not "
+           "known."),
     _gauge("group_topic_lag_messages", "cluster group topic", "Lag of the group over all partitions of the topic; "
            "left out unless all of them are known."),
     _gauge("group_log_end_age_seconds", "cluster group", "How long ago the log end stood at the committed offset, of "

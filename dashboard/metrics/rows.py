@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Q
 
+from collectors.domain.topology import GroupType
 from collectors.models import Cluster, Cycle, Group, LogDir, Topic
 
 STALE_AFTER_INTERVALS = 3
@@ -74,6 +75,7 @@ class SlowFacts:
     log_dirs: tuple[LogDirRow, ...] = ()
     has_starts: bool = False  # whether the stored log starts are recent
     has_sizes: bool = False  # likewise the sizes
+    share_groups: frozenset[str] = frozenset()  # they commit no offset
 
 
 def clusters() -> list[ClusterRow]:
@@ -106,8 +108,6 @@ def slow_facts(cluster: ClusterRow) -> SlowFacts:
     if cycle is None:
         return SlowFacts()
     topics: tuple[TopicRow, ...] = ()
-    members: tuple[tuple[str, int], ...] = ()
-    lost: tuple[tuple[str, int], ...] = ()
     log_dirs: tuple[LogDirRow, ...] = ()
     if cycle.has_recent("metadata", cluster.interval):
         topics = tuple(
@@ -116,11 +116,17 @@ def slow_facts(cluster: ClusterRow) -> SlowFacts:
             .order_by("name")
             .values_list("name", "partition_count", "under_replicated_count", "offline_count", "dead_letters_of")
         )
+    # a share group that is gone is none of the others yet: its last positions are still in the newest frame
+    groups = list(
+        Group.objects.filter(Q(gone_at=None) | Q(type=GroupType.SHARE), cluster_id=cluster.id)
+        .order_by("name")
+        .values_list("name", "type", "member_count", "lost_records", "gone_at")
+    )
+    members: tuple[tuple[str, int], ...] = ()
+    lost: tuple[tuple[str, int], ...] = ()
     if cycle.has_recent("groups", cluster.interval):
-        groups = Group.objects.filter(cluster_id=cluster.id, gone_at=None).order_by("name")
-        found = list(groups.values_list("name", "member_count", "lost_records"))
-        members = tuple((name, count) for name, count, _ in found if count is not None)
-        lost = tuple((name, records) for name, _, records in found)
+        members = tuple((name, count) for name, _, count, _, gone_at in groups if count is not None and gone_at is None)
+        lost = tuple((name, records) for name, _, _, records, gone_at in groups if gone_at is None)
     if cycle.has_recent("log_dirs", cluster.interval):
         limit = _patience("log_dirs", cluster.interval)
         log_dirs = tuple(
@@ -139,6 +145,7 @@ def slow_facts(cluster: ClusterRow) -> SlowFacts:
         log_dirs,
         has_starts=cycle.has_recent("start_offsets", cluster.interval),
         has_sizes=cycle.has_recent("log_dirs", cluster.interval),
+        share_groups=frozenset(name for name, kind, *_ in groups if kind == GroupType.SHARE),
     )
 
 

@@ -41,6 +41,7 @@ _MORE_THAN_PART = {
     "end_offsets": "log ends",
     "start_offsets": "log starts",
     "commits": "committed offsets",
+    "share_lag": "lag of share groups",
     "describe": "members of groups",
     "log_dirs": "sizes on disk",
     "topic_configs": "configuration of topics",

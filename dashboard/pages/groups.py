@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from collectors.domain.topology import GroupType
 from collectors.history import queries
 from collectors.models import Group, Member
 from dashboard.access.roles import role
@@ -34,7 +35,12 @@ SHOWS = {
 COLUMNS = (
     ("name", "Group", False, ""),
     ("verdict", "Verdict", False, "worst first"),
-    ("lag", "Lag", True, "records between committed offset and log end, all partitions"),
+    (
+        "lag",
+        "Lag",
+        True,
+        "records between committed offset and log end, all partitions; of a share group those not acknowledged",
+    ),
     ("age", "Log-end age", True, "how long ago the log end stood at the committed offset, its oldest partition"),
     ("countdown", "Countdown", True, "until retention deletes unread records, soonest first"),
     ("arriving", "Arriving/s", True, "records written to its partitions per second"),
@@ -174,6 +180,8 @@ def _why_unknown(found: Group, row: dict[str, Any] | None) -> str:
         return f"the group could not be described: {found.described_error}"
     if row is not None and row["lag_state"] == "no_commit":
         return "this group has committed no offset, so there is nothing to measure from"
+    if found.type == GroupType.SHARE:
+        return "its broker does not tell it of every partition"
     return "not every partition answered in the newest cycle"
 
 

@@ -14,6 +14,7 @@ from collectors.domain import words
 from collectors.domain.ages import Method, said_bounds
 from collectors.domain.countdown import KEPT_UP, Outcome, said
 from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.domain.topology import GroupType
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.history.queries import AgesNow, CountdownsNow
@@ -63,6 +64,7 @@ def how(request: HttpRequest, slug: str) -> HttpResponse:
     context: dict[str, object] = {"section": "groups", "here": here, "group": group, "told": [], "where": None}
     now = here.now
     if now is not None and now.committed.layout.owner_index(name) is not None:
+        is_shared = group.type == GroupType.SHARE
         ages = queries.ages_of(now, name)
         counted = queries.countdowns_at(now, None if ages is queries.ages_at(now) else ages)
         places = _places(now, ages, counted, name, topic, request.GET.get("partition", ""))
@@ -71,11 +73,13 @@ def how(request: HttpRequest, slug: str) -> HttpResponse:
         by_age, by_countdown = places
         context |= {
             "told": [
-                lag_told(now, ages, by_age),
-                age_told(now, ages, by_age),
+                share_lag_told(now, by_age) if is_shared else lag_told(now, ages, by_age),
+                age_told(now, ages, by_age, is_shared=is_shared),
                 countdown_told(now, ages, counted, by_countdown),
             ],
-            "head": head_told(here.cluster, now, ages, by_age, is_asked=request.method == "POST"),
+            "head": _shared_head()
+            if is_shared
+            else head_told(here.cluster, now, ages, by_age, is_asked=request.method == "POST"),
             "where": (now.committed.layout.topics[by_age], int(now.committed.layout.partitions[by_age])),
             "is_chosen": bool(topic),
             "other": None if by_age == by_countdown else _where(now, by_countdown),
@@ -132,13 +136,47 @@ def lag_told(now: ClusterNow, ages: AgesNow, at: int) -> Told:
     )
 
 
-def age_told(now: ClusterNow, ages: AgesNow, at: int) -> Told:
+def share_lag_told(now: ClusterNow, at: int) -> Told:
+    """Records that a share group has not acknowledged, as its broker counts them."""
+    position, end, lag = now.committed.numbers.at(at), now.end_of_committed.at(at), now.lag.at(at)
+    steps = [
+        "asked of the group's coordinator: DescribeShareGroupOffsets (API 90, version 1, Kafka 4.2 and later)",
+        "the broker's own lag = log end − start offset of the share partition − records acknowledged past that offset",
+    ]
+    if position is None or lag is None:
+        steps.append("not answered in this cycle, or the broker does not know it: nothing was acknowledged there yet")
+    else:
+        steps += [
+            f"log end, asked after the lag: {_count(now.end_of_committed, at, 'not answered')}",
+            f"acknowledged up to {words.count(position)}: the log end less the broker's lag, where the group would "
+            "stand had it read in order; while nothing is acknowledged it stays, whatever arrives while we ask",
+        ]
+        counted = int(end or 0) - int(position)
+        if lag != counted:
+            steps.append(
+                f"of {words.count(counted)}, {words.count(counted - lag)} are no longer in the log: retention has "
+                "deleted them"
+            )
+        else:
+            steps.append(f"lag = {words.count(end or 0)} − {words.count(position)} = {words.count(lag)}")
+    value = "unknown" if lag is None else words.counted(lag, "record")
+    meaning = "records that no member has acknowledged, counted by the broker: members acknowledge in any order"
+    return Told("Lag", meaning, value, "as its broker counts" if lag is not None else "", tuple(steps))
+
+
+def _shared_head() -> Told:
+    why = "members acknowledge in any order: which records wait, the broker tells nobody"
+    return Told("Head-of-backlog age", "age of the oldest unread record", "unknown", why, ())
+
+
+def age_told(now: ClusterNow, ages: AgesNow, at: int, *, is_shared: bool = False) -> Told:
     """How long ago the log end stood at the committed offset."""
     found = ages.positions
     method = Method(int(found.method[at]))
     bounds = said_bounds(float(found.low[at]), float(found.high[at]))
     value = words.duration(float(found.seconds[at])) if method is not Method.UNKNOWN else "unknown"
-    meaning = "how long ago the log end stood at the committed offset, told from our own samples of the log end"
+    place = "where the group would be had it read in order" if is_shared else "at the committed offset"
+    meaning = f"how long ago the log end stood {place}, told from our own samples of the log end"
     return Told(
         "Log-end age",
         meaning,

@@ -118,7 +118,7 @@ class TestRecordsLost:
         settle(judge)
         alert = only_alert("records_lost")
         assert (alert.state, alert.severity) == ("firing", "critical")
-        assert alert.sentence == "payments lost 60 records before reading them: retention passed its commits"
+        assert alert.sentence == "payments lost 60 records before reading them: retention passed its place"
         stage.cycles(3)
         stage.starts["orders"] = [480, 410]
         stage.cycle()

@@ -16,9 +16,17 @@ from confluent_kafka import (
     KafkaException,
     Message,
     Producer,
+    ShareConsumer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # its stubs re-export nothing
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs re-export nothing
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 from .large import QUIET
 
@@ -151,6 +159,42 @@ class Reader:
 
 
 @dataclass(slots=True)
+class ShareReader(Reader):
+    """A member of a share group: it acknowledges what it is given, and its place is how many records it has."""
+
+    sharing: ShareConsumer | None = None
+
+    def open(self) -> None:
+        own = {
+            "bootstrap.servers": self.bootstrap, "group.id": self.group, "share.acknowledgement.mode": "explicit",
+        }  # fmt: skip
+        self.sharing = ShareConsumer(own, logger=QUIET)
+        self.sharing.subscribe(self.topics)
+
+    def step(self) -> None:
+        if self.sharing is None or not self.reads:
+            return
+        given = [message for message in self.sharing.poll(0.01) if message.error() is None]
+        if not given:
+            return
+        done: dict[Place, int] = {}
+        for message in given:
+            self.sharing.acknowledge(message)
+            place = str(message.topic()), int(message.partition() or 0)
+            done[place] = done.get(place, 0) + 1
+        for at, error in self.sharing.commit_sync(10).items():
+            place = at.topic, at.partition
+            if error is None and place in done:
+                self.sent[place] = self.sent.get(place, 0) + done[place]
+                self.truth.committed(self.group, place, self.sent[place])
+
+    def close(self) -> None:
+        if self.sharing is not None:
+            self.sharing.close()
+            self.sharing = None
+
+
+@dataclass(slots=True)
 class Scene:
     """One situation: who writes how fast to which partition, who reads, what happens at the event, what is right."""
 
@@ -165,7 +209,6 @@ class Scene:
     event: Callable[[], None] | None = None
     beat: Callable[[], None] | None = None
     trims_at: float | None = None  # records a second by which its log start is moved from the event on
-    not_run: str = ""
     owed: float = 0.0
     moved: int = 0
 
@@ -222,6 +265,13 @@ class World:
         next(iter(asked.values())).result(30)
         for place, at in places.items():
             self.truth.committed(group, place, at)
+
+    def from_the_start(self, group: str) -> None:
+        """A share group begins with the next record unless its own setting says otherwise."""
+        entry = ConfigEntry("share.auto.offset.reset", "earliest", incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.GROUP, group, incremental_configs=[entry])
+        for done in self.admin.incremental_alter_configs([resource]).values():
+            done.result(30)
 
     def delete_before(self, place: Place, offset: int) -> None:
         found = self.admin.delete_records([TopicPartition(place[0], place[1], offset)])
@@ -433,7 +483,16 @@ def make(world: World) -> None:
     )
     of(never).commits = False
     add("KIP-848", group_protocol="consumer")
-    world.scenes.append(Scene("share", "g-share", [], OK, OK, not_run="no client of this bench can join a share group"))
+
+    def shared(name: str, *, after: frozenset[str] = OK) -> Scene:
+        scene = add(name, reads=False, after=after)
+        world.from_the_start(scene.group)
+        scene.reader = ShareReader(world.truth, world.bootstrap, scene.group, [scene.places[0][0]])
+        return scene
+
+    shared("share")
+    frozen_share = shared("share frozen", after=frozenset({"no_progress"}))
+    frozen_share.event = lambda: setattr(of(frozen_share), "reads", False)
 
 
 def transactional(world: World, scene: Scene, kind: str) -> None:

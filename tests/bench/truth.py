@@ -153,9 +153,7 @@ def _sample_until(
 
 
 def _lines(world: World, watched: Watched) -> list[Line]:
-    scene, name = watched.scene, watched.scene.name
-    if scene.not_run:
-        return [line(f"{name}: {scene.not_run}", None, "not run", goal="run", met=False)]
+    scene = watched.scene
     out = [_lag_at_rest(world, watched), _lag_under_load(world, watched), *_ages(world, watched)]
     if scene.trims_at is not None:
         out += _countdowns(world, watched)

@@ -64,3 +64,21 @@ def test_verdicts_are_in_the_order_of_the_question() -> None:
 def test_without_a_sample_nothing_is_known() -> None:
     found = judge_partitions(Window(), "g", [("t", 0)], members=1, interval_seconds=5.0)
     assert found == [PartitionVerdict.UNKNOWN]
+
+
+def test_what_is_told_of_groups_is_told_of_partitions() -> None:
+    """One was rewound, one loses records, one belongs to nobody, one of nobody's is read."""
+    layout = Layout.build({"g": [("t", p) for p in range(4)]})
+    topic = Layout.of_topics({"t": range(4)})
+    window = Window()
+    for row in range(24):
+        went_back = 9_000 + 50 * row if row < 20 else 2_000 + 60 * row
+        commits = Column(layout, Numbers.of([went_back, 50 * row, 7, 50 * row]))
+        ends = Column(topic, Numbers.of([10_500 + 50 * row, 9_000 + 50 * row, 100 + row, 50 * row]))
+        start = Column(topic, Numbers.of([0, 0 if row < 22 else 4_000, 0, 0])) if row in (0, 22) else None
+        window.push(1_000.0 + 5 * row, commits, ends, start=start)
+    keys = [("t", p) for p in range(4)]
+    found = judge_partitions(window, "g", keys, members=1, interval_seconds=5.0, unowned={("t", 2), ("t", 3)})
+    assert found == [
+        PartitionVerdict.REWOUND, PartitionVerdict.LOSING_DATA, PartitionVerdict.UNOWNED, PartitionVerdict.OK
+    ]  # fmt: skip

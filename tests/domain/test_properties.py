@@ -123,7 +123,7 @@ def test_any_window_has_a_verdict_and_a_sentence_without_nonsense(window: Window
     verdict = Verdict(int(column.numbers.values[0]))
     assert column.numbers.known.all()
     facts = positions(window)
-    if row.type in (GroupType.SHARE, GroupType.UNKNOWN):
+    if row.type is GroupType.UNKNOWN:
         assert verdict is Verdict.UNKNOWN
     elif row.members == 0:
         assert verdict is Verdict.NO_MEMBERS

@@ -106,11 +106,39 @@ def test_verdict(
     assert verdict_of(window_of(committed, end), members=members) is expected, sentence
 
 
-def test_a_share_group_is_unknown_and_says_why() -> None:
-    window = window_of([], [])
+def test_a_share_group_that_no_broker_tells_of_is_unknown_and_says_why() -> None:
     row = GroupRow("g", GroupType.SHARE, 2)
-    assert verdict_of(window, kind=GroupType.SHARE) is Verdict.UNKNOWN
-    assert "share group" in explain(row, window, verdict=Verdict.UNKNOWN, now=START).sentence
+    asked = Window()
+    asked.push(START, Column(Layout.build({"g": []}), Numbers.unknown(0)), Column.empty())  # answered: nothing yet
+    for window in (window_of([], []), asked):
+        assert verdict_of(window, kind=GroupType.SHARE) is Verdict.UNKNOWN
+        told = explain(row, window, verdict=Verdict.UNKNOWN, now=START, reason="unsupported by this broker")
+        assert told.sentence == "Unknown: unsupported by this broker"
+        told = explain(row, window, verdict=Verdict.UNKNOWN, now=START)
+        assert told.sentence == (
+            "Unknown: the broker tells the lag of a share group once a record was acknowledged there"
+        )
+        told = explain(row, window, verdict=Verdict.NO_MEMBERS, now=START, reason="broker 2: timeout")
+        assert told.sentence == "No members, and its lag is not known: broker 2: timeout"
+
+
+def test_a_share_group_of_which_a_part_is_not_known_says_how_many_and_calls_nothing_waiting_none() -> None:
+    row, window = GroupRow("g", GroupType.SHARE, 2), window_of([None, None], [50, 100])
+    told = explain(row, window, verdict=Verdict.UNKNOWN, now=START, reason="broker 1: timed out (share lag)")
+    assert told.sentence == "Unknown: the lag of 1 of 1 partition is not known: broker 1: timed out (share lag)"
+    nobody = explain(row, window, verdict=Verdict.NO_MEMBERS, now=START)
+    assert nobody.sentence.startswith("No members: nobody reads, how many records wait is not known")
+
+
+def test_what_is_said_of_a_share_group_speaks_of_no_commit_and_no_owner() -> None:
+    window = window_of([100] * 8, rising(8, 50, 150))
+    row = GroupRow("g", GroupType.SHARE, 2)
+    told = explain(row, window, verdict=Verdict.NO_PROGRESS, now=START + 60, owners={("t", 0): "m1"})
+    said = " ".join((told.sentence, told.cause, told.step, *told.evidence))
+    assert "commit" not in said
+    assert "m1" not in said, "several members may read one partition"
+    assert "acknowledges nothing" in told.cause
+    assert "t-0: 7 samples without one acknowledged while 350 records arrived" in told.evidence
 
 
 def test_the_worst_partition_speaks_for_the_group() -> None:

@@ -6,7 +6,7 @@ The sampler, the inventory, the frames and the pages behind it are the real ones
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +19,7 @@ from collectors import secrets
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.scope import ALL
 from collectors.domain.topology import BrokerNode, Group, GroupType, LogDir, Metadata, Partition, Quorum, Reach, Topic
-from collectors.kafka.session import BrokerReach, CommitsAnswer, OffsetsAnswer, PartError
+from collectors.kafka.session import BrokerReach, CommitsAnswer, OffsetsAnswer, PartError, ShareLagAnswer
 from collectors.kafka.survey import SurveyState
 from collectors.models import Cluster, Lease
 from collectors.sampler import Sampler
@@ -40,10 +40,14 @@ def group(name: str, state: str = "Stable", *, kind: GroupType = GroupType.CLASS
 
 @dataclass
 class Pretend:
-    """What the cluster says: end offset by (topic, partition), commits by group; what is missing is not known."""
+    """What the cluster says: end offset by (topic, partition), commits and the lag of share groups by group; what is
+    missing is not known. `meanwhile` records come to each partition while share groups are asked about."""
 
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     commits: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
+    shares: dict[str, dict[tuple[str, int], int | None]] = field(default_factory=dict)
+    share_errors: tuple[PartError, ...] = ()
+    meanwhile: int = 0
     topics: tuple[Topic, ...] = ()
     groups: tuple[Group, ...] = ()
     cluster_id: str = CLUSTER_ID
@@ -73,6 +77,17 @@ class Pretend:
         self.requests += 1
         found = [self.ends.get((t, p)) for t, p in zip(layout.topics, layout.partitions.tolist(), strict=True)]
         return OffsetsAnswer(Column(layout, Numbers.of(found)), time.time(), 1, ())
+
+    def ask_share_ends(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
+        return self.ask_end_offsets(layout, metadata, budget_seconds=budget_seconds)
+
+    def ask_share_lag(self, coordinators: Mapping[str, int | None], *, budget_seconds: float) -> ShareLagAnswer:
+        self.requests += 1
+        told = {name: self.shares[name] for name in coordinators if name in self.shares}
+        layout = Layout.build(told)
+        found = [told[owner][t, p] for owner, t, p in layout.position]
+        self.produce(self.meanwhile)
+        return ShareLagAnswer(Column(layout, Numbers.of(found)), frozenset(told), time.time(), 1, self.share_errors)
 
     def ask_start_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
         """Every log begins at 0."""

@@ -11,8 +11,9 @@ import pytest
 from collectors.domain.numbers import Layout
 from collectors.domain.scope import Scope
 from collectors.kafka import wire
-from collectors.kafka.commits import CommitBook, _Chunk
+from collectors.kafka.commits import CommitBook
 from collectors.kafka.exchange import Exchange
+from collectors.kafka.groupbook import Chunk
 from collectors.kafka.offsets import positions_of
 from collectors.kafka.reasons import Tally, reason_of_code
 from collectors.kafka.settings import ConnectionSettings
@@ -43,11 +44,11 @@ def book() -> CommitBook:
     return CommitBook(Exchange(ConnectionSettings(("localhost:1",)), "test"))
 
 
-def chunk_of(*groups: str) -> _Chunk:
-    return _Chunk(groups, b"", wire.offset_fetch_reader())
+def chunk_of(*groups: str) -> Chunk:
+    return Chunk(groups, b"", wire.offset_fetch_reader())
 
 
-def take(book: CommitBook, wanted: list[str], answers: list[tuple[_Chunk, bytes]]) -> dict[tuple[str, str, int], Any]:
+def take(book: CommitBook, wanted: list[str], answers: list[tuple[Chunk, bytes]]) -> dict[tuple[str, str, int], Any]:
     column, _ = book._column(tuple(wanted), [(chunk, chunk.reader.read(body)) for chunk, body in answers], Tally())
     return {key: column.numbers.at(i) for key, i in column.layout.position.items()}
 

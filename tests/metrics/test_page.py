@@ -70,10 +70,10 @@ def add_cycle(
     Cluster.objects.filter(pk=cluster.pk).update(last_cycle=number)
 
 
-def add_group(cluster: Cluster, *, members: int | None) -> None:
+def add_group(cluster: Cluster, *, members: int | None, kind: str = "classic") -> None:
     at = cluster.created_at
     Group.objects.create(
-        cluster=cluster, name="readers", type="classic", state="Stable", member_count=members, first_seen_at=at
+        cluster=cluster, name="readers", type=kind, state="Stable", member_count=members, first_seen_at=at
     )
 
 
@@ -137,6 +137,18 @@ def test_numbers_of_a_cluster_are_those_that_were_stored(page: MetricsPage) -> N
     verdicts = found["streamgauge_group_verdict"]
     assert {key[2] for key in verdicts} == {verdict.word for verdict in Verdict}
     assert [key[2] for key, value in verdicts.items() if value == 1] == ["falling_behind"]
+
+
+def test_a_share_group_has_a_lag_and_no_committed_offset(page: MetricsPage) -> None:
+    cluster = make_cluster()
+    add_cycle(cluster, small_columns(commits=[20, 40], ends=[100, 50]), taken_at=time.time() - 1)
+    add_group(cluster, members=2, kind="share")
+    found = {name: values(metric) for name, metric in families(page).items()}
+    assert found["streamgauge_group_topic_lag_messages"] == {("demo", "readers", "orders"): 90}
+    assert found["streamgauge_group_committed_offset"] == {}
+    Group.objects.update(gone_at=cluster.created_at)  # its last positions are still in the newest frame
+    add_cycle(cluster, small_columns(commits=[20, 40], ends=[100, 50]), taken_at=time.time())
+    assert values(families(page)["streamgauge_group_committed_offset"]) == {}
 
 
 def test_what_is_unknown_is_left_out_and_never_zero(page: MetricsPage) -> None:

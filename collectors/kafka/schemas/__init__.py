@@ -1,1 +1,1 @@
-"""Messages that kafka-python lacks: KIP-848, share and streams group describes, written from the protocol."""
+"""Messages that kafka-python lacks: KIP-848, share and streams describes, share offsets, written from the protocol."""

@@ -1,0 +1,131 @@
+"""Share groups from the broker's answer to the page: their lag, what is said of them, and what is not known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from django.test import Client
+
+from collectors.domain.rights import NOT_OFFERED
+from collectors.domain.topology import GroupType, Member
+from collectors.domain.verdicts import Verdict
+from collectors.history import queries
+from collectors.history.now import ClusterNow
+from collectors.kafka.session import PartError
+from collectors.models import Cluster, Cycle
+from dashboard.names import group_path
+
+from .pretend import Clock, Pretend, cycles, group, make_cluster, sampler_of, topic
+
+pytestmark = pytest.mark.django_db
+PLACES = [("jobs", 0), ("jobs", 1)]
+MEMBER = Member("m", "worker", "10.0.0.1", None, (("jobs", (0, 1)),))
+
+
+def shop(**lag: int | None) -> Pretend:
+    """A share group and a classic one on a topic with two partitions."""
+    return Pretend(
+        ends=dict.fromkeys(PLACES, 1000),
+        commits={"billing": dict.fromkeys(PLACES, 1000)},
+        shares={"workers": dict(zip(PLACES, lag.values(), strict=True))} if lag else {},
+        topics=(topic("jobs", 2),),
+        groups=(
+            replace(group("billing"), members=(MEMBER,)),
+            replace(group("workers", kind=GroupType.SHARE), members=(MEMBER, replace(MEMBER, member_id="n"))),
+        ),
+    )
+
+
+def newest(cluster: Cluster) -> ClusterNow:
+    found = queries.cluster_at(cluster.pk)
+    assert found is not None
+    return found
+
+
+def verdict_of(now: ClusterNow, name: str) -> Verdict:
+    return Verdict(int(now.groups.verdict.at(now.groups.index[name]) or 0))
+
+
+def lag_of(now: ClusterNow, name: str) -> int | float | None:
+    return now.groups.lag.at(now.groups.index[name])
+
+
+def test_the_lag_that_is_stored_is_the_broker_s_whatever_arrives_while_we_ask() -> None:
+    kafka, clock, cluster = shop(first=40, second=0), Clock(), make_cluster()
+    kafka.meanwhile = 7
+    sampler = sampler_of(cluster, kafka, clock)
+    for read in (0, 50, 90):
+        kafka.shares["workers"] = {PLACES[0]: 40 + read, PLACES[1]: 0}
+        kafka.produce(200)
+        cycles(sampler, clock, 1)
+        assert lag_of(newest(cluster), "workers") == 40 + read
+    assert newest(cluster).committed.layout.owners == ("billing", "workers")
+
+
+def test_a_share_group_of_which_nothing_is_acknowledged_makes_no_progress_though_records_come_while_we_ask() -> None:
+    kafka, clock, cluster = shop(first=10, second=10), Clock(), make_cluster()
+    sampler = sampler_of(cluster, kafka, clock)
+    for meanwhile in (9, 3, 0, 5, 8, 2, 6, 1, 7):
+        kafka.meanwhile = meanwhile
+        kafka.produce(20)
+        kafka.shares["workers"] = {place: kafka.ends[place] - 990 for place in PLACES}
+        cycles(sampler, clock, 1)
+    assert verdict_of(newest(cluster), "workers") is Verdict.NO_PROGRESS
+
+
+def test_the_layout_stays_the_same_object_while_memberships_do() -> None:
+    kafka, clock, cluster = shop(first=40, second=0), Clock(), make_cluster()
+    fixed = kafka.ask_commits(["billing"], budget_seconds=1)
+    told = kafka.ask_share_lag({"workers": 1}, budget_seconds=1)
+    kafka.ask_commits = lambda *_, **__: fixed  # type: ignore[method-assign]  # as the session does: one layout
+    kafka.ask_share_lag = lambda *_, **__: told  # type: ignore[method-assign]
+    sampler = sampler_of(cluster, kafka, clock)
+    layouts = []
+    for _ in range(3):
+        cycles(sampler, clock, 1, kafka)
+        layouts.append(sampler._window.layout)
+    assert layouts[0] is layouts[1] is layouts[2]
+
+
+def test_a_lag_that_the_broker_does_not_know_is_unknown_and_never_zero(viewer: Client) -> None:
+    kafka, clock, cluster = shop(first=40, second=None), Clock(), make_cluster()
+    cycles(sampler_of(cluster, kafka, clock), clock, 3, kafka)
+    assert lag_of(newest(cluster), "workers") is None
+    assert verdict_of(newest(cluster), "workers") is Verdict.UNKNOWN
+    page = viewer.get(group_path("shop", "workers")).content.decode()
+    assert "Unknown: the lag of 1 of 2 partitions is not known" in page
+
+
+def test_where_no_broker_offers_it_the_group_is_unsupported_and_the_others_are_what_they_were(viewer: Client) -> None:
+    kafka, clock, cluster = shop(), Clock(), make_cluster()
+    kafka.share_errors = (PartError("share_lag", NOT_OFFERED, 1),)
+    cycles(sampler_of(cluster, kafka, clock), clock, 3)
+    assert verdict_of(newest(cluster), "workers") is Verdict.UNKNOWN
+    assert verdict_of(newest(cluster), "billing") is Verdict.OK
+    cycle = Cycle.objects.filter(cluster=cluster).order_by("-number")[0]
+    assert (cycle.completeness, cycle.is_reachable) == (1.0, True)
+    page = viewer.get(group_path("shop", "workers")).content.decode()
+    assert "Unknown: unsupported by this broker, Kafka 4.2 and later tell the lag of a share group" in page
+    assert "committed no offset" not in page
+    assert "unsupported" not in viewer.get(group_path("shop", "billing")).content.decode()
+    how = viewer.get("/clusters/shop/how/?group=workers").content.decode()
+    assert "No broker has told the lag of this share group" in how
+
+
+def test_the_pages_of_a_share_group_call_its_place_no_commit(viewer: Client) -> None:
+    kafka, clock, cluster = shop(first=40, second=0), Clock(), make_cluster()
+    cycles(sampler_of(cluster, kafka, clock), clock, 3)
+    page = viewer.get(group_path("shop", "workers")).content.decode()
+    assert "Acknowledged up to" in page
+    assert "log end less the broker&#x27;s own lag" in page or "log end less the broker's own lag" in page
+    for word in ("committed offset", "Committed<", "by its commits"):
+        assert word not in page, word
+    how = viewer.get("/clusters/shop/how/?group=workers&topic=jobs&partition=0").content.decode()
+    for said in ("DescribeShareGroupOffsets (API 90", "1\u202f000 − 960 = 40", "as its broker counts"):
+        assert said in how, said
+    for word in ("committed offset:", "Read it now"):
+        assert word not in how, word
+    own = viewer.get(group_path("shop", "billing")).content.decode()
+    assert "Committed<" in own
+    assert "Acknowledged" not in own
