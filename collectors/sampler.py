@@ -389,7 +389,7 @@ class Sampler:
         asked = self._held.partitions(layout)
         if not len(asked):
             return None
-        return self.session.ask_held_offsets(asked, metadata, budget_seconds=budget / 2).column
+        return self.session.ask_held_offsets(asked, metadata, budget_seconds=budget / 4).column
 
     def _is_abandoned_news(self, left: Column, state: SurveyState) -> bool:
         """Whether it differs from what was stored; what does not is stored with each look at the log starts."""

@@ -12,7 +12,7 @@ from .numbers import Layout
 from .positions import positions
 from .rates import rate_per_second
 from .trends import BEAT_SECONDS, trends
-from .verdicts import is_undecided, loses_data, never_commits, stands_still, was_rewound
+from .verdicts import is_undecided, loses_data, never_commits, stands_still, was_rewound, works_on_backlog
 from .window import LENGTH, Sample, Window
 
 
@@ -52,7 +52,8 @@ def judge_partitions(
     facts = positions(part, only_forward=is_shared)
     climbs, falls = trends(part)
     whole = window.only(group)
-    turns = trends(whole)[1] & ((members or 0) < len(whole.layout))
+    busy = len(whole.layout) > 0 and works_on_backlog(positions(whole), whole).any()
+    turns = (trends(whole)[1] | busy) & ((members or 0) < len(whole.layout))
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=turns if len(turns) else falls)
     _, _, end, end_known = part.arrays()
     arriving = rate_per_second(part.times, end, end_known)

@@ -6,7 +6,7 @@ explains most comes first, so that one cause has one word:
 1. has it no members?                -> no members: without readers nothing else can be said of it
 2. is a waiting partition unowned?   -> unowned: members are there, and none of them was given it; it stands still
 3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move; it
-                                        may wait its turn for longer while the lag of the group falls as a whole
+                                        may wait its turn for longer while a reader of several works off a backlog
 4. does it lose data?                -> losing data: it reads, and retention deletes records before it comes to them
 5. does the lag climb?               -> falling behind: beyond the sawtooth that commits draw, and not falling by now
 6. was it rewound?                   -> rewound: it reads again what it had read; its lag says nothing of its pace
@@ -46,6 +46,8 @@ STALL_SAMPLES = 3
 TURN_SECONDS = 100.0
 """How long a partition may wait for its turn while the lag of its group falls: a reader that works off a backlog is
 given what was fetched ahead of one partition after the other (75 s were seen of librdkafka with 4 MB)."""
+JUST_SAMPLES = 3
+"""A commit that moved within so many samples moves."""
 TURN_SHARE = 0.85
 """But no longer than this share of what the window can hold."""
 UNOWNED_SECONDS = 20.0
@@ -106,8 +108,8 @@ class GroupRow:
 def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bools | bool = False) -> Bools:
     """Positions whose records wait and increase while the committed offset does not move.
 
-    `takes_turns` (n,) or (1,): a partition may be waiting for its turn, as the lag of its group falls as a whole and
-    somebody reads several.
+    `takes_turns` (n,) or (1,): a partition may be waiting for its turn, as somebody reads several, and the lag of the
+    group falls as a whole or its reader is busy with the backlog of another.
     """
     enough = max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
     patient = max(enough, min(TURN_SECONDS, TURN_SHARE * (LENGTH - 1) * interval_seconds))
@@ -150,6 +152,18 @@ def is_unowned(facts: Positions, *, interval_seconds: float) -> Bools:
     return waits & long_enough
 
 
+def works_on_backlog(facts: Positions, window: Window, where: slice = slice(None)) -> Bools:
+    """Positions whose commit has just moved, and where more waits than ever lies between two commits: a reader that is
+    busy there may leave others waiting for their turn, also while more comes to the group than it reads."""
+    first, newest = window.samples[0], window.samples[-1]
+    end, begun = newest.end.take(where), first.end.take(where)
+    came = np.maximum(end.values - begun.values, 0) * (end.known & begun.known)
+    seconds = max(newest.taken_at - first.taken_at, 1e-9)
+    moved = facts.base_is_seen & (facts.base >= len(window.samples) - JUST_SAMPLES)
+    works: Bools = facts.known & moved & (facts.lag > came / seconds * BEAT_SECONDS) & (facts.lag > 0)
+    return works
+
+
 def loses_data(facts: Positions) -> Bools:
     """Positions where records were deleted before the group came to them, in the last minute."""
     return facts.lost > 0
@@ -190,7 +204,8 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     climbs, falls = trends_of(curves)
     unanswered = ~(facts.known | uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
     shares = np.array([n < m for n, m in zip(_members(window.layout, groups), counts.tolist(), strict=True)], np.bool_)
-    takes_turns = np.repeat(falls & shares, counts)
+    busy = _any_by_owner(works_on_backlog(facts, window), window.layout)
+    takes_turns = np.repeat((falls | busy) & shares, counts)
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
     unowned = is_unowned(facts, interval_seconds=interval_seconds) & ~shared
     # the answers of all groups at once, in the order of the rules

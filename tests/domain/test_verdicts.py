@@ -175,7 +175,9 @@ def test_a_turn_that_does_not_come_is_no_progress() -> None:
     long = in_turns(23, read=2_000)
     assert verdict_of(long) is Verdict.NO_PROGRESS
     assert stood_since(long, "g", interval_seconds=INTERVAL) == START
-    assert verdict_of(in_turns(16, read=15)) is Verdict.NO_PROGRESS, "the lag of both does not fall"
+    slow = in_turns(16, read=15)
+    assert verdict_of(slow) is Verdict.FALLING_BEHIND, "its reader is busy with the other's backlog, which grows"
+    assert verdict_of(slow, members=2) is Verdict.NO_PROGRESS
 
 
 def test_a_group_without_any_position_is_unknown_not_ok() -> None:
