@@ -351,6 +351,26 @@ class World:
 OK = frozenset({"ok"})
 
 
+def constant(rate: float) -> Callable[[float], float]:
+    return lambda seconds: rate
+
+
+def make_slow(world: World) -> None:
+    """Healthy groups on topics that get little: nothing is ever to be said of them but that they are well."""
+    for name, partitions, rate in (("once a minute", 1, 1 / 60), ("three a minute", 3, 1 / 20), ("one in 5 s", 1, 0.2)):
+        topic = f"slow-{name.replace(' ', '-')}"
+        places = world.topic(topic, partitions)
+        group = f"g-{topic}"
+        scene = Scene(name, group, places, OK, OK, constant(rate))
+        scene.reader = Reader(world.truth, world.bootstrap, group, [topic])
+        world.scenes.append(scene)
+    (place,) = world.topic("slow-transactions", 1)
+    scene = Scene("a transaction a minute", "g-slow-transactions", [place], OK, OK)
+    scene.reader = Reader(world.truth, world.bootstrap, scene.group, [place[0]], {"isolation.level": "read_committed"})
+    world.scenes.append(scene)
+    transactional(world, scene, "markers only", every=60.0)
+
+
 def make(world: World) -> None:
     """All scenes of issue 7, section 5."""
 
@@ -495,7 +515,7 @@ def make(world: World) -> None:
     frozen_share.event = lambda: setattr(of(frozen_share), "reads", False)
 
 
-def transactional(world: World, scene: Scene, kind: str) -> None:
+def transactional(world: World, scene: Scene, kind: str, *, every: float = 1.0) -> None:
     """Writes by transactions: each committed, each aborted, or one left open from the event on."""
     own = Producer(
         {"bootstrap.servers": world.bootstrap, "transactional.id": f"tx-{scene.group}", "linger.ms": 5,
@@ -517,7 +537,7 @@ def transactional(world: World, scene: Scene, kind: str) -> None:
     def beat() -> None:
         if time.time() < due[0]:
             return
-        due[0] = time.time() + 1.0
+        due[0] = time.time() + every
         if kind == "open transaction" and world.event_at is not None:
             if not is_open[0]:
                 own.begin_transaction()
