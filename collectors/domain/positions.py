@@ -59,8 +59,8 @@ def positions(window: Window, where: slice = slice(None), *, only_forward: Bools
     first_waiting, arrived_since_none = (np.zeros(count, dtype=np.int64) for _ in range(2))
     was_known, base_is_seen, was_none, has_waited = (np.zeros(count, dtype=np.bool_) for _ in range(4))
     before = np.zeros(count, dtype=np.int64)  # the last known commit
+    end_at_before = np.zeros(count, dtype=np.int64)  # the log end of the same sample
     end_before = window.samples[0].end.values[where]
-    end_was_known = np.zeros(count, dtype=np.bool_)
     back = _Steps(count)
     # A pass a sample, since 100 000 positions stay in the cache and twenty-four times as many would not. Masks are
     # multiplied with: that costs a fifth of choosing by them.
@@ -79,9 +79,12 @@ def positions(window: Window, where: slice = slice(None), *, only_forward: Bools
         arrived = end - end_before
         arrived_since = (arrived_since + arrived) * goes_on
         went_back = both & moved & (committed < before)
-        # a log that became shorter, or a topic made anew, took the commit with it: nobody rewound the group
-        back.take(went_back & ~(end_was_known & (arrived < 0)), both, before, committed)
-        before = committed if both.all() else np.where(both, committed, before)
+        # A log that became shorter, or a topic made anew, took the commit with it, and one past the end was put right:
+        # nobody rewound the group.
+        back.take(went_back & (before <= end_at_before) & (end >= end_at_before), both, before, committed)
+        everywhere = both.all()
+        before = committed if everywhere else np.where(both, committed, before)
+        end_at_before = end if everywhere else np.where(both, end, end_at_before)
         was_known |= both
         base_is_seen |= fine
         none = answered & no_commit
@@ -92,7 +95,7 @@ def positions(window: Window, where: slice = slice(None), *, only_forward: Bools
             first_waiting = np.maximum(first_waiting, row * begins_to_wait)
             has_waited |= begins_to_wait
             was_none |= none
-        end_before, end_was_known = end, sample.end.known[where]
+        end_before = end
     lag = np.maximum(end - committed, 0) * both
     return Positions(
         lag=lag,

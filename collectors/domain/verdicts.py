@@ -43,6 +43,8 @@ Bools = NDArray[np.bool_]
 STALL_SECONDS = 15.0
 """Three of Kafka's default commit intervals (5 s) without movement."""
 STALL_SAMPLES = 3
+JITTER_SECONDS = 0.5
+"""Samples are taken nearly at the interval: three of them may be a little less apart than three intervals."""
 TURN_SECONDS = 100.0
 """How long a partition may wait for its turn while the lag of its group falls: a reader that works off a backlog is
 given what was fetched ahead of one partition after the other (75 s were seen of librdkafka with 4 MB)."""
@@ -111,7 +113,7 @@ def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bool
     `takes_turns` (n,) or (1,): a partition may be waiting for its turn, as somebody reads several, and the lag of the
     group falls as a whole or its reader is busy with the backlog of another.
     """
-    enough = max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
+    enough = max(STALL_SECONDS, STALL_SAMPLES * interval_seconds) - JITTER_SECONDS
     patient = max(enough, min(TURN_SECONDS, TURN_SHARE * (LENGTH - 1) * interval_seconds))
     long_enough = facts.waiting_seconds >= np.where(takes_turns, patient, enough)
     return (

@@ -200,8 +200,8 @@ def _ages(world: World, watched: Watched) -> list[Line]:
     for seen in watched.settled:
         truth = world.truth.age(scene.group, scene.places, seen.at)
         before = world.truth.age(scene.group, scene.places, seen.at - INTERVAL)
-        if truth is None or before is None:
-            continue
+        if truth is None or before is None or abs(seen.at - scene.happened_at) < 1.0:
+            continue  # what happens while we look may be in the one and not in the other
         if seen.at - truth < world.watched_from:
             older += 1
             held += seen.age_low <= truth + INTERVAL and truth - INTERVAL <= seen.age_high
@@ -254,19 +254,21 @@ def _verdicts(world: World, watched: Watched) -> list[Line]:
     assert world.event_at is not None
     patience = PATIENCE_SECONDS
     wanted = "/".join(sorted(scene.after))
-    late = [seen for seen in watched.seen if seen.at > world.event_at]
-    right = next((seen.at - world.event_at for seen in late if seen.verdict in scene.after), None)
+    # three intervals from the first sample that could show it
+    happened = next((seen.at for seen in watched.seen if seen.at > scene.happened_at), world.event_at)
+    late = [seen for seen in watched.seen if seen.at >= happened]
+    right = next((seen.at - happened for seen in late if seen.verdict in scene.after), None)
     first = watched.seen[0].at if watched.seen else world.began
     wrong = [
         seen.verdict
         for seen in watched.seen
-        if (first + patience < seen.at <= world.event_at and seen.verdict not in scene.before)
-        or (seen.at > world.event_at + patience and seen.verdict not in scene.after)
-        or (world.event_at < seen.at <= world.event_at + patience and seen.verdict not in scene.before | scene.after)
+        if (first + patience < seen.at < happened and seen.verdict not in scene.before)
+        or (seen.at > happened + patience and seen.verdict not in scene.after)
+        or (happened <= seen.at <= happened + patience and seen.verdict not in scene.before | scene.after)
     ]
     built = "" if scene.after & words else ", a verdict that is not built yet"
     said = f" ({', '.join(sorted(set(wrong)))})" if wrong else ""
-    unit = "s after the event" if right is not None else "never said"
+    unit = "s after the first sample since the event" if right is not None else "never said"
     return [
         line(f"{scene.name}: verdict {wanted}{built}", right, unit,
              goal=f"<= {3 * INTERVAL:g} s", met=right is not None and right <= patience),
