@@ -254,11 +254,14 @@ class Exchange:
                 call.failure = failure
                 call.on_done(call)
 
-    def gather(self, link: Link, requests: Iterable[tuple[int, str, Request, Any]], deadline: float) -> list[Call]:
+    def gather(
+        self, link: Link, requests: Iterable[tuple[int, str, Request, Any]], deadline: float, *, aside: bool = False
+    ) -> list[Call]:
         """Ask (node, part, request, tag) all at once and wait until all are over, or until the deadline.
 
-        Calls without an answer then have a failure or are left running; brokers found hanging by somebody else
-        meanwhile are not waited for.
+        `aside` for questions that may take a broker long: what it owes there holds nothing else up. Calls without an
+        answer then have a failure or are left running; brokers found hanging by somebody else meanwhile are not
+        waited for.
         """
         over: queue.SimpleQueue[Call] = queue.SimpleQueue()
 
@@ -266,8 +269,13 @@ class Exchange:
             self._note(call)
             over.put(call)
 
-        calls = [Call(node, request, part, deadline, done, tag=tag) for node, part, request, tag in requests]
-        self.send(link, calls)
+        calls = [
+            Call(node, request, part, deadline, done, aside=aside, tag=tag) for node, part, request, tag in requests
+        ]
+        road = self._connected_aside(deadline) if aside else link
+        if road is None:
+            return calls
+        self.send(road, calls)
         waiting = set(calls)
         while waiting:
             left = deadline - time.monotonic()
@@ -284,7 +292,10 @@ class Exchange:
     def _all_hang(self, waiting: Iterable[Call]) -> bool:
         now = time.monotonic()
         with self._lock:
-            return all((state := self._nodes.get(call.node)) is None or state.is_overdue(now) for call in waiting)
+            return all(
+                (state := self._nodes.get(call.node)) is None or state.is_overdue(now, aside=call.aside)
+                for call in waiting
+            )
 
     def _look_for_new_addresses(self, link: Link) -> None:
         """When nobody has answered for a while, the bootstrap servers are asked again (KIP-899)."""

@@ -1,0 +1,102 @@
+"""The record at an offset is looked at where it lies, and no group comes to be by that."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from collectors.demo.nodes import KafkaCluster
+from collectors.domain.heads import Head, Markers
+from collectors.kafka.peek import GONE, NOTHING_WAITS, NOTHING_YET, TOPIC_GONE, HeadsAnswer, Place
+from collectors.kafka.session import Session
+from collectors.kafka.settings import ConnectionSettings
+
+pytestmark = pytest.mark.kafka
+QUIET = logging.getLogger("tests.kafka")
+
+
+def look(bootstrap: str, *places: Place, seconds: float = 10.0) -> HeadsAnswer:
+    session = Session(ConnectionSettings.from_properties({"bootstrap.servers": bootstrap}))
+    try:
+        return session.ask_heads(places, budget_seconds=seconds)
+    finally:
+        session.close()
+
+
+def test_the_first_record_at_an_offset_with_its_own_timestamp(
+    kafka: KafkaCluster, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic("heads", partitions=2)
+    long_ago = round(time.time() * 1000) - 3_600_000
+    for codec in ("none", "gzip", "zstd"):
+        producer = Producer({"bootstrap.servers": kafka.bootstrap, "compression.type": codec}, logger=QUIET)
+        for number in range(10):
+            producer.produce(topic, b"x" * 100, partition=0, timestamp=long_ago + number * 1000)
+        assert producer.flush(30) == 0
+    wanted = [(topic, 0, 4), (topic, 0, 13), (topic, 0, 29), (topic, 1, 0), (topic, 0, 99), (topic, 7, 0)]
+    answer = look(kafka.bootstrap, *wanted, ("nobody-made-this", 0, 0))
+    assert answer.errors == ()
+    assert answer.found == {
+        (topic, 0, 4): Head(4, (long_ago + 4000) / 1000, False),
+        (topic, 0, 13): Head(13, (long_ago + 3000) / 1000, False),
+        (topic, 0, 29): Head(29, (long_ago + 9000) / 1000, False),
+        (topic, 1, 0): NOTHING_WAITS,
+        (topic, 0, 99): GONE,
+        (topic, 7, 0): TOPIC_GONE,
+        ("nobody-made-this", 0, 0): TOPIC_GONE,
+    }
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap}, logger=QUIET)
+    assert not [one for one in admin.list_consumer_groups().result(10).valid if "streamgauge" in one.group_id]
+
+
+@pytest.mark.parametrize("codec", ["lz4", "snappy"])
+def test_a_batch_that_is_not_unpacked_tells_between_which_moments(
+    kafka: KafkaCluster, new_topic: Callable[..., str], codec: str
+) -> None:
+    topic = new_topic("packed")
+    long_ago = round(time.time() * 1000) - 3_600_000
+    options = {"bootstrap.servers": kafka.bootstrap, "compression.type": codec, "linger.ms": 500}
+    producer = Producer(options, logger=QUIET)
+    for number in range(10):
+        producer.produce(topic, b"x" * 1000, partition=0, timestamp=long_ago + number * 1000)
+    assert producer.flush(30) == 0
+    place = topic, 0, 4
+    assert look(kafka.bootstrap, place).found[place] == Head(
+        4, (long_ago + 9000) / 1000, False, earliest=long_ago / 1000
+    )
+
+
+def test_after_the_last_record_only_markers_are_left(kafka: KafkaCluster, new_topic: Callable[..., str]) -> None:
+    topic = new_topic("transactions")
+    producer = Producer(
+        {"bootstrap.servers": kafka.bootstrap, "transactional.id": f"heads-{uuid.uuid4().hex[:8]}"}, logger=QUIET
+    )
+    producer.init_transactions(30)
+    moment = round(time.time() * 1000) - 60_000
+    for _ in range(5):
+        producer.begin_transaction()
+        producer.produce(topic, b"x", partition=0, timestamp=moment)
+        producer.commit_transaction(30)
+    assert look(kafka.bootstrap, (topic, 0, 9), (topic, 0, 1), (topic, 0, 10)).found == {
+        (topic, 0, 9): Markers(10),
+        (topic, 0, 1): Head(2, moment / 1000, False),
+        (topic, 0, 10): NOTHING_WAITS,
+    }
+    producer.begin_transaction()
+    producer.produce(topic, b"x", partition=0, timestamp=moment)
+    producer.flush(30)
+    producer.abort_transaction(30)
+    assert look(kafka.bootstrap, (topic, 0, 9)).found == {(topic, 0, 9): Head(10, moment / 1000, False)}
+    assert look(kafka.bootstrap, (topic, 0, 11)).found == {(topic, 0, 11): Markers(12)}
+
+
+def test_nobody_answers_within_the_time() -> None:
+    answer = look("127.0.0.1:9", ("orders", 0, 3), seconds=0.3)
+    assert answer.found["orders", 0, 3] in (NOTHING_YET, "refused", "timeout")
+    assert [error.part for error in answer.errors] == ["connect"]
