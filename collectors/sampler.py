@@ -12,6 +12,7 @@ import numpy as np
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from . import storage
+from .domain.lag import gather
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from .domain.ownership import ownership
 from .domain.rebalances import Rebalances
@@ -20,10 +21,12 @@ from .domain.topology import Group, GroupType, LogDir, Metadata, Partition, Reac
 from .domain.verdicts import GroupRow, Verdict, judge_groups, severities, steadied, stood_since
 from .domain.window import LENGTH, Window
 from .domain.words import storable
+from .heads import HeadBook
 from .history import queries
 from .history.kinds import Kind
 from .kafka.answers import CommitsAnswer, OffsetsAnswer
 from .kafka.exchange import BrokerReach
+from .kafka.peek import PART as HEADS
 from .kafka.session import PartError, Session
 from .kafka.survey import Survey, SurveyState
 from .models import Cluster
@@ -90,6 +93,7 @@ class Sampler:
         self._judged: tuple[Column, Column] | None = None  # of the cycle before: as judged, and as told
         self._starts: object = None  # those that the window has
         self._rebalances = Rebalances()
+        self._heads = HeadBook()
         self._owned: tuple[Layout, object, np.ndarray[tuple[int], np.dtype[np.int8]]] | None = None
         self.waiting = Waiting(
             cluster,
@@ -244,6 +248,7 @@ class Sampler:
         self._observed = state
         if Kind.COMMITTED in seen.columns and Kind.END in seen.columns:
             seen.columns[Kind.VERDICT] = self._judge(state, seen)
+            self._look_at_heads(state, seen)
         self.waiting.push(Seen(state, seen, due_at, skipped, stepped))
         self.waiting.store()
         if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
@@ -265,6 +270,17 @@ class Sampler:
         told = steadied(told, before, judged)
         self._judged = judged, told
         return told
+
+    def _look_at_heads(self, state: SurveyState, seen: Observation) -> None:
+        """What is known of the records that wait, and where the survey is to look next."""
+        book, window, verdicts = self._heads, self._window, seen.columns[Kind.VERDICT]
+        book.follow(window.layout)
+        book.take(state.heads, now=seen.taken_at)
+        if (known := book.column(window, now=seen.taken_at)) is not None:
+            seen.columns[Kind.HEAD] = known
+        by_owner = {name: at for at, name in enumerate(verdicts.layout.owners)}
+        at = np.array([by_owner.get(name, -1) for name in window.layout.owners], dtype=np.int64)
+        self.survey.want_heads(book.where_to_look(window, gather(verdicts.numbers, at), now=seen.taken_at))
 
     def _new_starts(self, state: SurveyState) -> Column | None:
         """The log starts, where the window does not have them yet."""
@@ -299,8 +315,8 @@ class Sampler:
     def _ask(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> Observation:
         started_at = self.clock()
         budget = budget_seconds(self.interval)
-        # what this Kafka does not offer is no error; the rights say so
-        errors = [error for error in state.errors if error.reason != NOT_OFFERED]
+        # what this Kafka does not offer is no error, nor that records are not for this login; the rights say so
+        errors = [e for e in state.errors if e.reason != NOT_OFFERED and (e.part, e.reason) != (HEADS, NOT_AUTHORISED)]
         columns: dict[Kind, Column] = {}
         if state.groups is not None and (self._observed is None or state.groups is not self._observed.groups):
             self._rebalances.look(state.groups, now=started_at)

@@ -45,14 +45,16 @@ def explain(
     owners: Mapping[tuple[str, int], str] | None = None,
     reason: str = "",
     lost: int | None = None,
+    markers: int = 0,
 ) -> Finding:
     """The sentence for a verdict, with its numbers.
 
     `verdict` is the stored one, `since` when it was first given; `owners` names the member of each
     (topic, partition); `reason` says why something is unknown ("broker 2 did not answer in time"); `lost` are the
-    records between commits and log starts that the group can no longer read (None: not known).
+    records between commits and log starts that the group can no longer read (None: not known), `markers` what of its
+    lag is known to be transaction markers.
     """
-    look = Look(row, window, verdict, owners or {}, reason, lost)
+    look = Look(row, window, verdict, owners or {}, reason, lost, markers)
     if window.layout.owner_index(row.name) is None or not window.samples:
         return Finding(verdict, _without_positions(row, verdict, reason), since)
     if verdict is Verdict.NO_PROGRESS:
@@ -192,7 +194,8 @@ def _ok(look: Look) -> str:
 
 def _keeps_up(look: Look) -> str:
     if look.waiting == 0:
-        return "Caught up: every record is read"
+        left = "; what is left are transaction markers" if look.markers else ""
+        return f"Caught up: every record is read{left}"
     left = words.counted(look.waiting, "record")
     consumed, arriving = look.speeds
     if consumed is None or arriving is None:

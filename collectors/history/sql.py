@@ -42,7 +42,7 @@ _MARKS = (
 )
 _WINDOW = (
     _MARKS
-    + f"f.segment = 0 AND f.kind IN ({', '.join(repr(kind.value) for kind in EVERY_CYCLE)}) "
+    + f"f.segment = 0 AND f.kind IN ({', '.join(repr(kind.value) for kind in (*EVERY_CYCLE, Kind.HEAD))}) "
     + "AND f.cycle > %s AND f.cycle <= %s UNION ALL "
     + _MARKS
     + "f.id IN (%s, %s) ORDER BY 2"
@@ -76,7 +76,7 @@ def newest(cluster_id: int, cycle: int | None) -> tuple[float, int | None, tuple
 def marks(
     cluster_id: int, after: int, last: int, rows: tuple[int | None, int | None], head_bytes: int
 ) -> list[MarkRow]:
-    """First segments of the kinds of each cycle in `after` < cycle <= `last`, and of two rows; oldest first."""
+    """First segments of heads and the kinds of each cycle in `after` < cycle <= `last`, and two rows; oldest first."""
     parameters = [head_bytes, cluster_id, after, last, head_bytes, cluster_id, *(row or 0 for row in rows)]
     with connection.cursor() as cursor:
         cursor.execute(_WINDOW, parameters)

@@ -31,6 +31,7 @@ class Subject:
     since: float | None
     owners: Mapping[tuple[str, int], str] = field(default_factory=dict)
     lost: int | None = None  # records deleted before they were read; None: not known
+    markers: int = 0  # of its lag, what transaction markers make
 
 
 @dataclass
@@ -65,6 +66,7 @@ def findings(
             owners=subject.owners,
             reason=reason,
             lost=subject.lost,
+            markers=subject.markers,
         )
         for subject in subjects
     }

@@ -52,7 +52,7 @@ def waiting_sentence(cluster: HasCycles, taken_at: float | None, now: float) -> 
     return f"1 of 2 samples; rates in {words.duration(left)}"
 
 
-BESIDE_LAG = frozenset({"log_dirs", "quorum", "rights", "topic_configs", "broker_configs", "versions"})
+BESIDE_LAG = frozenset({"log_dirs", "quorum", "rights", "topic_configs", "broker_configs", "versions", "heads"})
 """Parts of a cycle without which lag is known all the same."""
 
 

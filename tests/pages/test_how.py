@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import time
+from collections.abc import Callable
 
 import pytest
 from django.conf import settings
 from django.test import Client
 
 from collectors import roster
-from collectors.kafka.records import Head
+from collectors.domain.heads import Head, Markers
 from collectors.kafka.settings import ConnectionSettings
 from collectors.secrets import encrypt
 from dashboard.pages import how
@@ -68,11 +69,11 @@ def test_a_record_that_nobody_hands_out_leaves_its_age_unknown(viewer: Client, m
     path = "/clusters/demo/how/?group=payment-service&topic=orders&partition=2"
     assert "Head-of-backlog age" in (before := text_of(viewer.get(path).content))
     assert "not read it is read when asked for" in before
-    assert "unknown no record came within the time" in text_of(viewer.post(path).content)
+    assert re.search("unknown (no record came within the time|refused|timeout)", text_of(viewer.post(path).content))
 
 
 def test_of_a_group_that_is_caught_up_no_record_is_read(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(how, "read_heads", None)  # called, it would fail
+    monkeypatch.setattr(how, "read_head", None)  # called, it would fail
     make_company(Company(groups={"readers": ("orders-dlt",)}))
     page = text_of(viewer.post("/clusters/demo/how/?group=readers").content)
     assert "none nothing waits to be read" in page
@@ -82,12 +83,28 @@ def test_of_a_group_that_is_caught_up_no_record_is_read(viewer: Client, monkeypa
 def test_c5_t14_a_timestamp_that_no_clock_told_makes_no_age(
     viewer: Client, monkeypatch: pytest.MonkeyPatch, timestamp: float
 ) -> None:
-    def read(settings: object, places: dict[tuple[str, int], int], *, budget_seconds: float) -> dict[Any, Head]:
-        return {place: Head(offset, timestamp, False) for place, offset in places.items()}
-
-    monkeypatch.setattr(how, "read_heads", read)
+    monkeypatch.setattr(how, "read_head", lambda settings, place: Head(place[2], timestamp, False))
     make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
     monkeypatch.setattr(roster, "connection_of", lambda cluster: None)
     answer = viewer.post("/clusters/demo/how/?group=payment-service&topic=orders&partition=2")
     assert answer.status_code == 200
     assert f"unknown the record carries {timestamp:.3f} s since 1970" in text_of(answer.content)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (lambda offset, now: Head(offset, now - 90.0, False), "1 min 30 s exact"),
+        (lambda offset, now: Head(offset + 1, now - 90.0, True), "1 min 30 s at least"),
+        (lambda offset, now: Head(offset, now - 90.0, False, now - 95.0), "1 min 30 s at least"),
+        (lambda offset, now: Markers(offset + 1), "none only transaction markers lie before"),
+    ],
+)
+def test_what_a_record_tells_is_said_with_how_sure_it_is(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch, found: Callable[[int, float], Head | Markers], said: str
+) -> None:
+    monkeypatch.setattr(how, "read_head", lambda settings, place: found(place[2], time.time()))
+    make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    monkeypatch.setattr(roster, "connection_of", lambda cluster: None)
+    page = text_of(viewer.post("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
+    assert said in page.replace("\u202f", " ").replace("\u2009", " ").replace("\xa0", " ")
