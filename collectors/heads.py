@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .domain.heads import NO_RECORDS, Markers, stored_value, unread_now, worth_reading
 from .domain.numbers import Column, Layout, Numbers
+from .domain.verdicts import Verdict
 from .domain.window import Window
 from .history.layouts import stored
 from .kafka.peek import MOST_PLACES, HeadsAnswer, Place
@@ -21,7 +22,9 @@ AGAIN_SECONDS = 60.0
 PASSED_SECONDS = 30.0
 """How long the record that a group has read past since still says that what waits is younger."""
 MOST_KEPT = 1_000
-"""With more positions known, small residues are no longer looked at: what is kept of each cycle stays small."""
+"""With more positions known, groups without members and small residues are no longer looked at, and with twice as many
+nothing is: what is kept of each cycle stays small."""
+_ACTIVE = Verdict.FALLING_BEHIND.severity
 _T = TypeVar("_T", bound=np.generic)
 
 
@@ -79,7 +82,10 @@ class HeadBook:
         unread = unread_now(window)
         same = unread.known & (self._offset == unread.values)
         settled = same & np.where(self._is_told, self._holds(window), now - self._at < AGAIN_SECONDS)
-        found = worth_reading(window, verdicts, settled, residues=int((same & self._is_told).sum()) < MOST_KEPT)
+        kept = int((same & self._is_told).sum())
+        least, most = (Verdict.NO_MEMBERS.severity, MOST_KEPT) if kept < MOST_KEPT else (_ACTIVE, 2 * MOST_KEPT)
+        found = worth_reading(window, verdicts, settled, least=least, residues=kept < MOST_KEPT)
+        found = found[: max(0, most - kept)]
         layout = self._layout
         asked: list[tuple[int, Place]] = []
         places: dict[Place, None] = {}

@@ -95,19 +95,26 @@ def unread_now(window: Window) -> Numbers:
     return first_unread(newest.committed, start)
 
 
-def worth_reading(window: Window, verdicts: Numbers, settled: Bools, *, residues: bool = True) -> Ints:
+def worth_reading(
+    window: Window,
+    verdicts: Numbers,
+    settled: Bools,
+    *,
+    least: float = Verdict.NO_MEMBERS.severity,
+    residues: bool = True,
+) -> Ints:
     """Positions whose head should be read, the most urgent first; the window holds a sample.
 
-    `verdicts` are those of the window's owners, `settled` (n,) are positions of which it is known. Of each group in
-    trouble the positions whose records wait longest, worst groups first; then (with `residues`) small residues that do
-    not move: they may be the markers of transactions.
+    `verdicts` are those of the window's owners, `settled` (n,) are positions of which it is known. Of each group whose
+    trouble is as severe as `least` the positions whose records wait longest, worst groups first; then (with `residues`)
+    small residues that do not move: they may be the markers of transactions.
     """
     newest, unread = window.samples[-1], unread_now(window)
     lag = newest.end.values - unread.values
     waits = unread.known & newest.end.known & (lag > 0)
     owners = window.layout.owner_of_position
     rank = np.where(verdicts.known, severities(verdicts.values), 0.0)
-    troubled = np.flatnonzero(waits & (rank >= Verdict.NO_MEMBERS.severity)[owners])
+    troubled = np.flatnonzero(waits & (rank >= least)[owners])
     if len(troubled):
         # how long the newest record waits behind them at the pace of the window; where nothing comes, longest
         came = np.maximum(newest.end.values - window.samples[0].end.values, 0)[troubled]

@@ -8,11 +8,17 @@ from collections.abc import Callable
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from django.test import Client
 
 from collectors import roster
-from collectors.domain.heads import Head, Markers
+from collectors.domain.heads import NO_RECORDS, Head, Markers
+from collectors.domain.numbers import Column, Layout, Numbers
+from collectors.history import queries
+from collectors.history.frames import FrameWriter
+from collectors.history.kinds import Kind
 from collectors.kafka.settings import ConnectionSettings
+from collectors.models import Cluster
 from collectors.secrets import encrypt
 from dashboard.pages import how
 
@@ -108,3 +114,38 @@ def test_what_a_record_tells_is_said_with_how_sure_it_is(
     monkeypatch.setattr(roster, "connection_of", lambda cluster: None)
     page = text_of(viewer.post("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
     assert said in page.replace("\u202f", " ").replace("\u2009", " ").replace("\xa0", " ")
+
+
+def keep_head(cluster: Cluster, value: Callable[[float], int], topic: str, partition: int) -> None:
+    """Store what the collector read for payment-service with the newest cycle."""
+    now = queries.cluster_at(cluster.pk)
+    assert now is not None
+    layout = Layout.build({"payment-service": [(topic, partition)]})
+    with transaction.atomic():
+        FrameWriter(cluster.pk).write(
+            now.cycle, now.taken_at, {Kind.HEAD: Column(layout, Numbers.of([value(now.taken_at)]))}
+        )
+
+
+@pytest.mark.parametrize(("sign", "sure"), [(1, "exact"), (-1, "at most")])
+def test_what_the_collector_read_is_told_without_asking(viewer: Client, sign: int, sure: str) -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    keep_head(cluster, lambda taken_at: sign * round((taken_at - 90) * 1000), "orders", 2)
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
+    assert f"1 min 30 s {sure}" in page.replace("\u202f", " ").replace("\u2009", " ").replace("\xa0", " ")
+    assert ("the group has read on since" in page) == (sign < 0)
+    group = text_of(viewer.get("/clusters/demo/groups/payment-service/").content)
+    how = "the timestamp of the record where it stands" if sign > 0 else "at most: it has read on since"
+    assert re.search(f"Head-of-backlog age 1.min 30.s {how}", group)
+
+
+def test_markers_are_told_from_records(viewer: Client) -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    keep_head(cluster, lambda taken_at: NO_RECORDS, "orders", 2)
+    path = "/clusters/demo/how/?group=payment-service&topic=orders&partition=2"
+    page = text_of(viewer.get(path).content)
+    assert "only transaction markers lie between the committed offset and the log end: nothing waits" in page
+    assert "what lies there are transaction markers, which nobody reads" in page
+    assert "none only transaction markers wait" in page
+    assert re.search(r"lag = .* never below 0", page)
+    assert "Head-of-backlog age not read" in text_of(viewer.get("/clusters/demo/groups/payment-service/").content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from collectors.domain.heads import NO_RECORDS, Found, Head, Markers
+from collectors.domain.heads import NO_RECORDS, OF_A_GROUP, Found, Head, Markers
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.verdicts import Verdict
 from collectors.domain.window import Window
@@ -152,3 +152,9 @@ def test_of_many_residues_only_some_are_looked_at() -> None:
         known = cluster.cycle(9, 10)
     assert len(known) == MOST_KEPT
     assert cluster.asked == []
+    cluster.verdicts["well"] = Verdict.NO_MEMBERS
+    cluster.cycle(9, 10)
+    assert cluster.asked == []
+    cluster.verdicts["well"] = Verdict.NO_PROGRESS
+    cluster.cycle(9, 11)
+    assert len(cluster.asked) == OF_A_GROUP
