@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .domain.heads import NO_RECORDS, Markers, stored_value, unread_now, worth_reading
+from .domain.lag import gather
 from .domain.numbers import Column, Layout, Numbers
 from .domain.verdicts import Verdict
 from .domain.window import Window
@@ -43,6 +44,16 @@ class HeadBook:
         self._asked: list[tuple[int, Place]] = []  # of the newest places: position, place
         self._taken: HeadsAnswer | None = None
         self._kept: tuple[Ints, Layout] | None = None
+
+    def turn(
+        self, window: Window, verdicts: Column, answer: HeadsAnswer | None, *, now: float
+    ) -> tuple[Column | None, list[Place]]:
+        """What is known at the window's newest sample, and where to look next; `verdicts` are those of its groups."""
+        self.follow(window.layout)
+        self.take(answer, now=now)
+        known = self.column(window, now=now)
+        at = stored(verdicts.layout).owners_of(stored(window.layout))
+        return known, self.where_to_look(window, gather(verdicts.numbers, at), now=now)
 
     def follow(self, layout: Layout) -> None:
         """Positions are those of another layout from now on."""

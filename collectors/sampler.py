@@ -12,7 +12,6 @@ import numpy as np
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from . import storage
-from .domain.lag import gather
 from .domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from .domain.ownership import ownership
 from .domain.rebalances import Rebalances
@@ -273,14 +272,10 @@ class Sampler:
 
     def _look_at_heads(self, state: SurveyState, seen: Observation) -> None:
         """What is known of the records that wait, and where the survey is to look next."""
-        book, window, verdicts = self._heads, self._window, seen.columns[Kind.VERDICT]
-        book.follow(window.layout)
-        book.take(state.heads, now=seen.taken_at)
-        if (known := book.column(window, now=seen.taken_at)) is not None:
+        known, places = self._heads.turn(self._window, seen.columns[Kind.VERDICT], state.heads, now=seen.taken_at)
+        if known is not None:
             seen.columns[Kind.HEAD] = known
-        by_owner = {name: at for at, name in enumerate(verdicts.layout.owners)}
-        at = np.array([by_owner.get(name, -1) for name in window.layout.owners], dtype=np.int64)
-        self.survey.want_heads(book.where_to_look(window, gather(verdicts.numbers, at), now=seen.taken_at))
+        self.survey.want_heads(places)
 
     def _new_starts(self, state: SurveyState) -> Column | None:
         """The log starts, where the window does not have them yet."""

@@ -25,6 +25,8 @@ AHEAD_SECONDS = 86_400.0
 RESIDUE = 10
 """So few records may be the markers of transactions, where nothing moves."""
 STILL_SAMPLES = 3
+SURE_SECONDS = 1.0
+"""A batch that is not unpacked tells the age of its records when they came within so long."""
 OF_A_GROUP = 2
 """Positions of one group in trouble that are asked at once: those whose records wait longest."""
 
@@ -56,10 +58,12 @@ def is_told_by_a_clock(timestamp: float, *, now: float) -> bool:
 
 
 def stored_value(found: Found, *, now: float) -> int | None:
-    """The number that is kept of an answer; None where it tells nothing."""
+    """The number that is kept of an answer; None where it tells nothing, or not to a second."""
     if isinstance(found, Markers):
         return NO_RECORDS
     if isinstance(found, str) or found.timestamp is None or not is_told_by_a_clock(found.timestamp, now=now):
+        return None
+    if found.earliest is not None and found.timestamp - found.earliest > SURE_SECONDS:
         return None
     return round(found.timestamp * 1000)
 

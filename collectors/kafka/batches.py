@@ -5,34 +5,26 @@ Layout of a batch and of its records: RecordBatch of Kafka's message format v2 (
 
 from __future__ import annotations
 
-import io
 import struct
-import zlib
 from dataclasses import dataclass
 
-import zstandard
 from kafka.record.util import calc_crc32c
 
 from ..domain.heads import Head
+from .unpack import DamagedError, unpacked
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _LENGTH = struct.Struct(">qi")
 _MAGIC_AT, _SUMMED_FROM = 16, 21
 _CODEC, _BY_BROKER, _CONTROL, _DELETE_HORIZON = 0x07, 0x08, 0x20, 0x40
-_PLAIN, _GZIP, _ZSTD = 0, 1, 4
 UNPACKED_BYTES = 1_000_000
-"""Of a batch no more is unpacked and walked: 60 kB of a stranger's zstd can be gigabytes."""
-WINDOW_BYTES = 8 << 20
+"""Of a batch no more is unpacked and walked."""
 SUMMED_BYTES = 64_000
 """The checksum of a larger batch is not computed: in Python that takes a second for a few megabytes."""
 
 DAMAGED = "the record batch there is damaged"
 OLD_FORMAT = "the records there are kept in a message format older than Kafka 0.11"
 NEW_FORMAT = "the records there are kept in a message format that is not known here"
-
-
-class _DamagedError(ValueError):
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +39,8 @@ class Looked:
 def look(raw: bytes, offset: int) -> Looked:
     """Walk over batches to the first data record at or after `offset`; markers of transactions are passed over.
 
-    A batch that is cut short at the end, as brokers do, is left out. Of a batch that cannot be unpacked here (lz4,
-    snappy, or too large) the head has the latest and the earliest moment that its header allows.
+    A batch that is cut short at the end, as brokers do, is left out. Of a batch that cannot be unpacked here, or
+    is too large, the head has the latest and the earliest moment that its header allows.
     """
     at, upto = 0, offset
     try:
@@ -65,7 +57,7 @@ def look(raw: bytes, offset: int) -> Looked:
             if head is not None:
                 return Looked(head, upto)
             upto, at = max(upto, last + 1), after
-    except (_DamagedError, struct.error):
+    except (DamagedError, struct.error):
         return Looked(None, upto, DAMAGED)
     return Looked(None, upto)
 
@@ -80,17 +72,17 @@ def _first_in(batch: bytes, offset: int) -> tuple[Head | None, int]:
     base, _, _, _, crc, flags, delta, first, newest, _, _, _, count = _HEADER.unpack_from(batch)
     last = base + delta
     if base < 0 or delta < 0 or count < 0:
-        raise _DamagedError
+        raise DamagedError("no record batch")
     if len(batch) <= SUMMED_BYTES and calc_crc32c(memoryview(batch)[_SUMMED_FROM:]) != crc:
-        raise _DamagedError
+        raise DamagedError("no record batch")
     if last < offset or flags & _CONTROL or not count:
         return None, last
     by_broker = bool(flags & _BY_BROKER)
-    body, is_whole = _unpacked(batch[_HEADER.size :], flags & _CODEC)
+    body, is_whole = unpacked(batch[_HEADER.size :], flags & _CODEC, UNPACKED_BYTES)
     found, is_over = _walk(body, count, offset - base, is_whole=is_whole)
     if found is not None:
         if found[0] > delta:
-            raise _DamagedError
+            raise DamagedError("no record batch")
         moment = newest if by_broker else first + found[1]
         return Head(base + found[0], _seconds(moment), by_broker), last
     if is_over:  # compaction took what was there
@@ -103,29 +95,6 @@ def _seconds(milliseconds: int) -> float | None:
     return milliseconds / 1000 if milliseconds >= 0 else None
 
 
-def _unpacked(packed: bytes, codec: int) -> tuple[bytes, bool]:
-    """The first UNPACKED_BYTES of the records, and whether that is all; nothing of a codec that is not there."""
-    if codec == _PLAIN:
-        return packed[:UNPACKED_BYTES], len(packed) <= UNPACKED_BYTES
-    try:
-        if codec == _GZIP:
-            body = zlib.decompressobj(wbits=31).decompress(packed, UNPACKED_BYTES)
-        elif codec == _ZSTD:
-            reader = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES).stream_reader(
-                io.BytesIO(packed), read_across_frames=True
-            )
-            body = reader.read(UNPACKED_BYTES)
-        else:
-            return b"", False
-    except zlib.error as error:
-        raise _DamagedError from error
-    except zstandard.ZstdError as error:
-        if "memory" in str(error):  # a window larger than what is allowed here
-            return b"", False
-        raise _DamagedError from error
-    return body, len(body) < UNPACKED_BYTES
-
-
 def _walk(body: bytes, count: int, wanted: int, *, is_whole: bool) -> tuple[tuple[int, int] | None, bool]:
     """(offset delta, timestamp delta) of the first record from the delta `wanted` on, and whether all were seen."""
     at = 0
@@ -136,10 +105,10 @@ def _walk(body: bytes, count: int, wanted: int, *, is_whole: bool) -> tuple[tupl
             delta, inside = _varint(body, inside)
         except IndexError:
             if is_whole:
-                raise _DamagedError from None
+                raise DamagedError("it ends early") from None
             return None, False
         if length < inside - at or (is_whole and at + length > len(body)):
-            raise _DamagedError
+            raise DamagedError("no record batch")
         if delta >= wanted:
             return (delta, moment), True
         at += length
@@ -157,4 +126,4 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
             return (value >> 1) ^ -(value & 1), at
         shift += 7
         if shift > 63:
-            raise _DamagedError
+            raise DamagedError("no record batch")

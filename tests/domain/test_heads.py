@@ -104,6 +104,8 @@ def test_a_small_residue_that_stands_may_be_markers(
         (Head(5, None, False), None),
         (Head(5, 12.0, False), None),
         (Head(5, NOW * 1000, False), None),
+        (Head(5, NOW - 3.5, False, NOW - 4.0), 1_699_999_996_500),
+        (Head(5, NOW - 3.5, False, NOW - 60.0), None),
         (Markers(6), NO_RECORDS),
         ("no record came within the time", None),
     ],
