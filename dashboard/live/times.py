@@ -53,7 +53,7 @@ def countdown_fields(found: Countdowns, at: int) -> Row:
     }
 
 
-NOT_READ = "read for groups in trouble; How we know reads it at any time"
+NOT_READ = "read only of groups in trouble"
 
 
 def head_fields(now: ClusterNow, group: int, age: Row) -> Row:
