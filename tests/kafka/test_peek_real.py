@@ -13,9 +13,11 @@ from confluent_kafka.admin import AdminClient
 
 from collectors.demo.nodes import KafkaCluster
 from collectors.domain.heads import Head, Markers
+from collectors.domain.topology import Reach
 from collectors.kafka.peek import GONE, NOTHING_WAITS, NOTHING_YET, TOPIC_GONE, HeadsAnswer, Place
 from collectors.kafka.session import Session
 from collectors.kafka.settings import ConnectionSettings
+from tests.conftest import produce
 
 pytestmark = pytest.mark.kafka
 QUIET = logging.getLogger("tests.kafka")
@@ -78,6 +80,37 @@ def test_after_the_last_record_only_markers_are_left(kafka: KafkaCluster, new_to
     producer.abort_transaction(30)
     assert look(kafka.bootstrap, (topic, 0, 9)).found == {(topic, 0, 9): Head(10, moment / 1000, False)}
     assert look(kafka.bootstrap, (topic, 0, 11)).found == {(topic, 0, 11): Markers(12)}
+
+
+def test_a_leader_that_hangs_costs_the_time_and_makes_nobody_suspect(
+    kafka: KafkaCluster, new_topic: Callable[..., str]
+) -> None:
+    topic = new_topic("hangs", partitions=len(kafka.node_ids), replication=1)
+    places = [(topic, partition, 0) for partition in range(len(kafka.node_ids))]
+    for _, partition, _ in places:
+        produce(kafka.bootstrap, topic, [b"x"], partition=partition)
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap}, logger=QUIET)
+    leaders = {p: one.leader for p, one in admin.list_topics(topic, timeout=10).topics[topic].partitions.items()}
+    session = Session(ConnectionSettings.from_properties({"bootstrap.servers": kafka.bootstrap}))
+    try:
+        assert all(isinstance(one, Head) for one in session.ask_heads(places, budget_seconds=10).found.values())
+        hung = leaders[0]
+        kafka.pause(hung)
+        time.sleep(0.5)  # a signal takes its time to reach all threads of a busy machine: till then it may answer
+        try:
+            began = time.monotonic()
+            answer = session.ask_heads(places, budget_seconds=3)
+            assert time.monotonic() - began < 4
+        finally:
+            kafka.resume(hung)
+            kafka.wait_ready()
+        for place in places:
+            is_hung = leaders[place[1]] == hung
+            assert (answer.found[place] == NOTHING_YET) == is_hung
+        assert {(error.part, error.reason, error.broker) for error in answer.errors} == {("heads", "timeout", hung)}
+        assert {node for node, one in session.reach().items() if one.state is not Reach.UP} == set()
+    finally:
+        session.close()
 
 
 def test_nobody_answers_within_the_time() -> None:
