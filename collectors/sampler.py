@@ -25,12 +25,14 @@ from .domain.verdicts import GroupRow, Verdict, judge_groups, severities, steadi
 from .domain.window import LENGTH, Window
 from .domain.words import storable
 from .expected_commits import ExpectedCommits
+from .heads import HeadBook
 from .history import queries
 from .history.kinds import Kind
 from .history.policies import losable
 from .history.recents import recent_samples
 from .kafka.answers import OffsetsAnswer
 from .kafka.exchange import BrokerReach
+from .kafka.peek import PART as HEADS
 from .kafka.session import PartError, Session
 from .kafka.survey import Survey, SurveyState
 from .models import Cluster
@@ -98,6 +100,7 @@ class Sampler:
         self._judged: tuple[Column, Column] | None = None  # of the cycle before: as judged, and as told
         self._starts: object = None  # those that the window has
         self._rebalances = Rebalances()
+        self._heads = HeadBook()
         self._owned: tuple[Layout, object, np.ndarray[tuple[int], np.dtype[np.int8]]] | None = None
         self.waiting = Waiting(
             cluster,
@@ -260,6 +263,7 @@ class Sampler:
         if Kind.COMMITTED in seen.columns and Kind.END in seen.columns:
             seen.columns[Kind.VERDICT] = self._judge(state, seen)
             seen = replace(seen, lost=lost_at_newest(self._window))
+            self._look_at_heads(state, seen)
         self.waiting.push(Seen(state, seen, due_at, skipped, stepped))
         self.waiting.store()
         if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
@@ -286,6 +290,15 @@ class Sampler:
     def _stood_since(self, group: str) -> float | None:
         is_shared = group in self._share_groups.names
         return stood_since(self._window, group, interval_seconds=self.interval, is_shared=is_shared)
+
+    def _look_at_heads(self, state: SurveyState, seen: Observation) -> None:
+        """What is known of the records that wait, and where the survey is to look next."""
+        known, places = self._heads.turn(
+            self._window, seen.columns[Kind.VERDICT], state.heads, now=seen.taken_at, without=self._share_groups.names
+        )
+        if known is not None:
+            seen.columns[Kind.HEAD] = known
+        self.survey.want_heads(places)
 
     def _new_starts(self, state: SurveyState) -> Column | None:
         """The log starts, where the window does not have them yet."""
@@ -320,8 +333,8 @@ class Sampler:
     def _ask(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> Observation:
         started_at = self.clock()
         budget = budget_seconds(self.interval)
-        # what this Kafka does not offer is no error; the rights say so
-        errors = [error for error in state.errors if error.reason != NOT_OFFERED]
+        # what this Kafka does not offer is no error, nor that records are not for this login; the rights say so
+        errors = [e for e in state.errors if e.reason != NOT_OFFERED and (e.part, e.reason) != (HEADS, NOT_AUTHORISED)]
         columns: dict[Kind, Column] = {}
         committed: Column | None = None
         if state.groups is not None and (self._observed is None or state.groups is not self._observed.groups):

@@ -307,6 +307,7 @@ class Waiting:
             groups = state.groups or ()
             # metadata and groups are refused by name, topic by topic; configurations of some topics may be
             partly = {"topic_configs"} if state.topic_configs else set()
+            partly |= {"heads"} if state.has_read else set()
             refused = {k: why for k, why in refused.items() if k not in {"metadata", "groups"} | partly}
             rights = rights_of(
                 state.sight,
@@ -317,6 +318,7 @@ class Waiting:
                 hidden_topics=len(hidden),
                 hidden_groups=len(state.hidden_groups),
                 partly=partly & {error.part for error in state.errors if error.reason == NOT_AUTHORISED},
+                has_read=state.has_read,
             )
             rows.plan_rights(changes, rights, now=now)
         if old is None or state.topic_configs is not old.topic_configs:
@@ -405,7 +407,7 @@ def _unanswered(state: SurveyState) -> set[str]:
 def _bears_on_rights(state: SurveyState) -> tuple[object, ...]:
     """What has to differ for the rights to be judged anew; metadata is another object with each answer."""
     seen = (id(state.metadata), id(state.groups), id(state.sight), state.groups_left_out, state.hidden_groups)
-    return (*seen, bool(state.topic_configs), state.asked, state.errors)
+    return (*seen, bool(state.topic_configs), state.has_read, state.asked, state.errors)
 
 
 def _as_rows(errors: Iterable[PartError]) -> list[dict[str, object]]:

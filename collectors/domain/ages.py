@@ -158,6 +158,11 @@ def waits(unread: Numbers, end: Numbers) -> Bools:
     return unread.known & end.known & (end.values > unread.values)
 
 
+def beyond_markers(unread: Numbers, end: Numbers, are_markers: Bools) -> Numbers:
+    """(n,) offset of the first record that waits where transaction markers are all that lies before the log end."""
+    return Numbers(np.where(are_markers & end.known, end.values, unread.values), unread.known)
+
+
 def bracketed(brackets: Brackets, samples: Iterable[tuple[float, int, Callable[[Ints], Numbers]]]) -> Ints:
     """Fill the brackets from samples, the newest first; those they do not reach (j,).
 

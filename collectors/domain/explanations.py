@@ -45,15 +45,17 @@ def explain(
     owners: Mapping[tuple[str, int], str] | None = None,
     reason: str = "",
     lost: int | None = None,
+    markers: int = 0,
 ) -> Finding:
     """The sentence for a verdict, with its numbers.
 
     `verdict` is the stored one, `since` when it was first given; `owners` names the member of each
     (topic, partition); `reason` says why something is unknown ("broker 2 did not answer in time"); `lost` are the
-    records between commits and log starts that the group can no longer read (None: not known).
+    records between commits and log starts that the group can no longer read (None: not known), `markers` what of its
+    lag is known to be transaction markers.
     """
     is_shared = row.type is GroupType.SHARE  # then many members may read one partition, and none of them owns it
-    look = Look(row, window, verdict, {} if is_shared else owners or {}, reason, lost)
+    look = Look(row, window, verdict, {} if is_shared else owners or {}, reason, lost, markers)
     is_there = window.layout.owner_index(row.name) is not None and window.samples
     if not is_there or (is_shared and not len(look.keys)):
         return Finding(verdict, _without_positions(row, verdict, reason), since)
@@ -197,7 +199,8 @@ def _ok(look: Look) -> str:
 
 def _keeps_up(look: Look) -> str:
     if look.waiting == 0:
-        return "Caught up: every record is read"
+        left = "; what is left are transaction markers" if look.markers else ""
+        return f"Caught up: every record is read{left}"
     left = words.counted(look.waiting, "record")
     consumed, arriving = look.speeds
     if consumed is None or arriving is None:

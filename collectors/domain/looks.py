@@ -35,6 +35,7 @@ class Look:
     owners: Mapping[tuple[str, int], str]
     reason: str
     lost: int | None
+    markers: int = 0  # of the lag, what transaction markers make
 
     @cached_property
     def where(self) -> slice:
@@ -56,7 +57,7 @@ class Look:
     @cached_property
     def waiting(self) -> int:
         """Records that wait and can still be read."""
-        return max(0, int(self.facts.lag[self.facts.known].sum()) - (self.lost or 0))
+        return max(0, int(self.facts.lag[self.facts.known].sum()) - (self.lost or 0) - self.markers)
 
     def rates(self, rows: slice = slice(None)) -> tuple[float | None, float | None]:
         """(read, arriving) records per second over these samples; None where not known."""

@@ -23,7 +23,7 @@ class Need:
 
     key: str
     shows: str
-    operation: str  # Describe or DescribeConfigs
+    operation: str  # Describe, DescribeConfigs or Read
     resource: str  # topic, group or cluster
     part: str  # of the survey: whose errors tell
 
@@ -36,7 +36,9 @@ NEEDS = (
     Need("topic_configs", "Retention and configuration of topics", "DescribeConfigs", "topic", "topic_configs"),
     Need("broker_configs", "Configuration of brokers", "DescribeConfigs", "cluster", "broker_configs"),
 )
-BY_KEY: Mapping[str, Need] = {need.key: need for need in NEEDS}
+HEADS = Need("heads", "Age of the oldest unread record", "Read", "topic", "heads")
+"""Only known once a record was asked for, which is when a group is in trouble: till then nothing is said of it."""
+BY_KEY: Mapping[str, Need] = {need.key: need for need in (*NEEDS, HEADS)}
 _CONFLUENT = {"topic": "topic", "group": "consumer-group"}
 _MSK = {
     "topics": ("DescribeTopic", "topic"),
@@ -45,6 +47,7 @@ _MSK = {
     "quorum": ("DescribeCluster", "cluster"),
     "topic_configs": ("DescribeTopicDynamicConfiguration", "topic"),
     "broker_configs": ("DescribeClusterDynamicConfiguration", "cluster"),
+    "heads": ("ReadData", "topic"),
 }
 """The action of an IAM policy (service authorization reference of Apache Kafka APIs for Amazon MSK)."""
 
@@ -111,6 +114,9 @@ class Sight:
     taken_at: float
 
 
+_SOME_TOPICS = "some topics are refused to this login"
+
+
 def rights_of(
     sight: Sight | None,
     *,
@@ -121,12 +127,14 @@ def rights_of(
     hidden_topics: int = 0,
     hidden_groups: int = 0,
     partly: Collection[str] = (),
+    has_read: bool = False,
 ) -> tuple[Right, ...]:
     """Each need with whether it is met.
 
     `asked` are the parts of the survey that were asked at least once, `refused` the reasons of those that were
     refused for lasting (a right, or an API that this Kafka does not offer). Numbers are what is visible; hidden
-    ones were seen before and are now refused by name. Parts in `partly` were refused for some subjects only.
+    ones were seen before and are now refused by name. Parts in `partly` were refused for some subjects only. `has_read`
+    says that some record was handed out to this login.
     """
     found = []
     is_open = sight is not None and sight.is_open
@@ -148,10 +156,13 @@ def rights_of(
                 why = NONE_VISIBLE
             caution = _hidden(hidden_groups, "group") or "only groups that this login may describe are listed"
         elif need.part in partly:
-            caution = "some topics are refused to this login"
+            caution = _SOME_TOPICS
         elif need.key == "topic_configs" and not topics and not why:
             why = NOT_AUTHORISED if hidden_topics else NOTHING_TO_ASK
         found.append(Right(need, why, "" if why else caution))
+    if has_read or HEADS.part in refused:
+        why = refused.get(HEADS.part, "")
+        found.append(Right(HEADS, why, _SOME_TOPICS if HEADS.part in partly and not why else ""))
     return tuple(found)
 
 

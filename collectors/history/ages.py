@@ -21,12 +21,14 @@ from collectors.domain.ages import (
     GAP_INTERVALS,
     Ages,
     Brackets,
+    beyond_markers,
     bracketed,
     first_unread,
     log_end_ages,
     oldest_by_owner,
     waits,
 )
+from collectors.domain.heads import are_markers
 from collectors.domain.lag import gather
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.models import Cluster, Frame, Span
@@ -59,7 +61,7 @@ class AgesNow:
     """Ages as of one cycle. Arrays are shared between callers and must not be written."""
 
     taken_at: float
-    unread: Numbers  # (n,) offset of the first record that waits, by position of the committed layout
+    unread: Numbers  # (n,) offset of the first record that waits, beyond markers, by position of the committed layout
     positions: Ages  # (n,)
     waiting: Ints  # (m,) positions where records wait
     brackets: Brackets  # (m,) where in time each of them was passed by the log end
@@ -120,7 +122,7 @@ def _compute(now: ClusterNow) -> AgesNow:
     layout = now.committed.layout
     own = stored(layout)
     start = gather(now.start.numbers, stored(now.start.layout).positions_by_topic(own))
-    unread = first_unread(now.committed.numbers, start)
+    unread = beyond_markers(first_unread(now.committed.numbers, start), now.end_of_committed, are_markers(now.heads))
     waiting = np.flatnonzero(waits(unread, now.end_of_committed))
     brackets = Brackets.none(unread.values[waiting])
     fresh = _reuse(now, layout, waiting, brackets)
@@ -299,11 +301,13 @@ def age_history(cluster_id: int, group: str, since: float, until: float, points:
         return AgeHistory(heads.taken_at, gap, usual, Band(low, high, seconds, known))
     ends = _spread(cluster_id, Kind.END, since - (until - since), until, HISTORY_ENDS, heads.cycles)
     starts = reading.heads_as_of(cluster_id, Kind.START, int(heads.cycles[0]), int(heads.cycles[-1]))
-    loaded = layouts.load([row for h in (heads, ends, starts) for row in h.layout_rows])
+    backlogs = reading.heads_at(cluster_id, Kind.HEAD, heads.cycles.tolist())
+    loaded = layouts.load([row for h in (heads, ends, starts, backlogs) for row in h.layout_rows])
     fetched = fetch(Kind.COMMITTED, heads, [group])
     members = members_of([loaded[row].layout for row in heads.layout_rows if row in loaded], [group], fetched)
     topics, shape = by_topic(members), (len(heads), len(members))
     committed = Selection(cluster_id, Kind.COMMITTED, heads, loaded, members, fetched).at(slice(None))
+    head = Selection(cluster_id, Kind.HEAD, backlogs, loaded, members).at_cycles(heads.cycles)
     start = Selection(cluster_id, Kind.START, starts, loaded, topics).at_cycles(heads.cycles, as_of=True)
     seen = Selection(cluster_id, Kind.END, ends, loaded, topics).at(slice(None))
     same = np.searchsorted(ends.cycles, heads.cycles)
@@ -313,6 +317,7 @@ def age_history(cluster_id: int, group: str, since: float, until: float, points:
     unread = first_unread(
         Numbers(committed.values.ravel(), committed.known.ravel()), Numbers(start.values.ravel(), start.known.ravel())
     )
+    unread = beyond_markers(unread, end, are_markers(Numbers(head.values.ravel(), head.known.ravel())))
     waiting = np.flatnonzero(waits(unread, end))
     rows, columns = np.divmod(waiting, max(1, len(members)))
     brackets = Brackets.none(unread.values[waiting])

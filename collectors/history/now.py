@@ -100,6 +100,7 @@ class ClusterNow:
     end_of_committed: Numbers  # the log end at each position of committed.layout
     arriving: Numbers  # records per second written to each position of committed.layout
     consumed: Numbers  # and committed by the group
+    heads: Numbers  # likewise: what collectors.domain.heads keeps of the first record that waits
     end_rates: Numbers  # records per second written, aligned with end.layout
     topics: TopicsNow
     groups: GroupsNow
@@ -230,12 +231,21 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
         end_of_committed=end_there,
         arriving=arriving,
         consumed=consumed,
+        heads=_heads(kept(Kind.HEAD), marks, committed.stored),
         end_rates=end_rates,
         topics=_topics(end, end_rates, size),
         groups=_groups(committed, lag, lost, arriving, consumed, end.stored, verdict),
         brokers=BrokersNow(tuple(int(owner) for owner in brokers.layout.owners), brokers.numbers),
         window_samples=len(end.times),
     )
+
+
+def _heads(heads: _Kept, marks: Mapping[Kind, list[Mark]], committed: StoredLayout) -> Numbers:
+    """By position of the committed layout; only of the cycle that commits and log ends are of."""
+    cycles = {marks[kind][-1].cycle if marks.get(kind) else None for kind in (Kind.HEAD, Kind.COMMITTED, Kind.END)}
+    if len(cycles) > 1:
+        return Numbers.unknown(len(committed.layout))
+    return gather(heads.column.numbers, heads.stored.positions_of(committed))
 
 
 def _kept(column: Column, times: Sequence[float], window: Sequence[Column]) -> _Kept:

@@ -18,6 +18,7 @@ from collectors.models import Cluster
 from . import curves, layouts, reading, spans
 from .ages import AgeHistory, AgesNow, ages_at, ages_of
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
+from .backlogs import BacklogsNow, backlogs_at
 from .blocks import Fetched
 from .countdowns import CountdownsNow, countdowns_at
 from .curves import Band
@@ -51,6 +52,7 @@ __all__ = [
     "AgesNow",
     "ArrivalHistory",
     "Arrived",
+    "BacklogsNow",
     "Band",
     "BrokersNow",
     "ClusterHistory",
@@ -75,6 +77,7 @@ __all__ = [
     "arrival_rates",
     "arrived",
     "arrived_about",
+    "backlogs_at",
     "cluster_at",
     "cluster_history",
     "cluster_sparkline",

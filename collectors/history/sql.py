@@ -22,8 +22,8 @@ _INSERT = (
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
 )
 _SLOW = (Kind.START, Kind.SIZE)
-_NEWEST_CYCLES = (*EVERY_CYCLE, Kind.STABLE)
-"""Read of the cycles that a rate looks at; last stable offsets are stored in those in which they were asked for."""
+_NEWEST_CYCLES = (*EVERY_CYCLE, Kind.STABLE, Kind.HEAD)
+"""Read of the cycles that a rate looks at; the last two are stored in those in which something was known of them."""
 
 
 def _newest(column: str, kind: Kind) -> str:
@@ -78,7 +78,7 @@ def newest(cluster_id: int, cycle: int | None) -> tuple[float, int | None, tuple
 def marks(
     cluster_id: int, after: int, last: int, rows: tuple[int | None, int | None], head_bytes: int
 ) -> list[MarkRow]:
-    """First segments of the kinds of each cycle in `after` < cycle <= `last`, and of two rows; oldest first."""
+    """First segments of heads and the kinds of each cycle in `after` < cycle <= `last`, and two rows; oldest first."""
     parameters = [head_bytes, cluster_id, after, last, head_bytes, cluster_id, *(row or 0 for row in rows)]
     with connection.cursor() as cursor:
         cursor.execute(_WINDOW, parameters)

@@ -9,7 +9,7 @@ from ..domain.numbers import Layout
 from ..domain.rights import Sight
 from ..domain.scope import ALL, Scope
 from ..domain.topology import Group, Metadata, Quorum, Topic
-from . import configs, slow, wire
+from . import configs, peek, slow, wire
 from .answers import Answered, CommitsAnswer, ConfigsAnswer, LogDirsAnswer, OffsetsAnswer, ShareLagAnswer
 from .commits import CommitBook
 from .exchange import BrokerReach, Exchange
@@ -179,6 +179,10 @@ class Session:
         if link is not None:
             found = slow.ask_versions(self._exchange, link, _nodes(metadata), deadline, tally)
         return Answered(found, asked_at, tally.errors())
+
+    def ask_heads(self, places: Iterable[peek.Place], *, budget_seconds: float) -> peek.HeadsAnswer:
+        """The first record at or after each (topic, partition, offset), a few places at once."""
+        return peek.ask_heads(self._exchange, places, _deadline(budget_seconds))
 
     def probe_suspects(self) -> None:
         """Knock at suspect brokers without waiting, so that one that is back is seen although it leads nothing."""

@@ -15,6 +15,7 @@ from ..domain.rights import NOT_AUTHORISED, Sight
 from ..domain.topology import Group, LogDir, Metadata, Quorum
 from ..domain.words import is_storable
 from .answers import ConfigsAnswer, OffsetsAnswer
+from .peek import HeadsAnswer, Place
 from .reasons import PartError
 from .session import Session
 
@@ -32,6 +33,7 @@ EVERY_SECONDS = MappingProxyType(
         "topic_configs": 600.0,
         "broker_configs": 600.0,
         "versions": 600.0,
+        "heads": 15.0,
     }
 )
 """How often each part is asked; metadata also when poked, and each second while a broker is suspect."""
@@ -47,6 +49,7 @@ BUDGET_SECONDS = MappingProxyType(
         "topic_configs": 5.0,
         "broker_configs": 5.0,
         "versions": 3.0,
+        "heads": 3.0,
     }
 )
 TOPICS_AT_ONCE = 500
@@ -92,6 +95,8 @@ class SurveyState:
     topic_configs_refused: Mapping[str, str] = field(default_factory=dict)  # why, by name, at the newest question
     broker_configs: Mapping[str, Config] = field(default_factory=dict)
     broker_configs_refused: Mapping[str, str] = field(default_factory=dict)
+    heads: HeadsAnswer | None = None  # of the places that were last asked of
+    has_read: bool = False  # some record was handed out to this login
     asked: frozenset[str] = frozenset()  # parts that were asked at least once
     versions: dict[int, str] = field(default_factory=dict)
     errors: tuple[PartError, ...] = ()
@@ -123,6 +128,7 @@ class Survey:
         self._remembered: tuple[Group, ...] = ()
         self._compacted = Layout.build({})
         self._compacted_key: tuple[object, object] | None = None
+        self._places: tuple[Place, ...] = ()  # where records are to be looked at
         self._configured: list[str] = []  # topics whose configuration is still to be asked in this round
 
     # --- for others ---------------------------------------------------------------------------------------
@@ -173,6 +179,12 @@ class Survey:
         with self._lock:
             self._due[part] = min(self._due[part], self._tried.get(part, 0.0) + SUSPECT_SECONDS)
         self._wake.set()
+
+    def want_heads(self, places: Iterable[Place]) -> None:
+        """Say where records are to be looked at from now on; the answer comes with the part "heads"."""
+        before, self._places = self._places, tuple(places)
+        if self._places and not before:
+            self.poke("heads")
 
     @property
     def is_alive(self) -> bool:
@@ -400,6 +412,15 @@ class Survey:
         self._state = replace(self._state, broker_configs=kept | answer.found, broker_configs_refused=refused)
         if answer.found:
             self._taken_at["broker_configs"] = self._clock()
+        return answer.errors
+
+    def _ask_heads(self, budget: float) -> tuple[PartError, ...]:
+        if not (places := self._places):
+            return self._errors.get("heads", ())  # nothing is to be read: what was refused was not granted by that
+        answer = self._session.ask_heads(places, budget_seconds=budget)
+        has_read = self._state.has_read or any(not isinstance(one, str) for one in answer.found.values())
+        self._state = replace(self._state, heads=answer, has_read=has_read)
+        self._taken_at["heads"] = self._clock()
         return answer.errors
 
     def _ask_versions(self, budget: float) -> tuple[PartError, ...]:

@@ -11,7 +11,7 @@ from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
 from collectors.domain.words import visible
 from collectors.history.now import ClusterNow
-from collectors.history.queries import lost_between
+from collectors.history.queries import backlogs_at, lost_between
 from collectors.models import Group, Member
 
 from .rules import Transition
@@ -91,7 +91,9 @@ def holds_its_own(scene: Scene, group: str, after: str, numbers: dict[str, Any])
     if not word and scene.looks_closer() and scene.window.samples:
         part = scene.window.only(group)  # trends are of all groups that a window has
         told = Verdict.OK if verdict is None else Verdict(int(verdict))
-        finding = explain(GroupRow(group, GroupType.UNKNOWN, None), part, verdict=told, now=scene.at)
+        markers = int(backlogs_at(scene.now).marked[scene.now.groups.index[group]])
+        row = GroupRow(group, GroupType.UNKNOWN, None)
+        finding = explain(row, part, verdict=told, now=scene.at, markers=markers)
         how = f": {finding.sentence[:1].lower()}{finding.sentence[1:]}"
     return Told(f"{visible(group)} no longer falls behind{after}{word}{how or _behind(numbers)}", numbers)
 

@@ -31,6 +31,7 @@ class Subject:
     owners: Mapping[tuple[str, int], str] = field(default_factory=dict)
     lost: int | None = None  # records deleted before they were read; None: not known
     reason: str = ""  # why something is not known of it
+    markers: int = 0  # of its lag, what transaction markers make
 
 
 @dataclass
@@ -65,6 +66,7 @@ def findings(
             owners=subject.owners,
             reason=subject.reason,
             lost=subject.lost,
+            markers=subject.markers,
         )
         for subject in subjects
     }

@@ -15,6 +15,7 @@ from collectors.domain.explanations import Finding
 from collectors.domain.numbers import Numbers
 from collectors.domain.topology import GroupType, Reach
 from collectors.domain.verdicts import Verdict, severities
+from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
 from dashboard.live import findings, leaders, times
@@ -118,6 +119,7 @@ def _sentences(
             owners_of(readers.get(group.pk, ())),
             _lost(now, group.name),
             why_shared if group.type == GroupType.SHARE else why,
+            _markers(now, group.name),
         )
         for group in groups
     ]
@@ -139,6 +141,11 @@ def _lost(now: ClusterNow, name: str) -> int | None:
     at = now.groups.index.get(name)
     lost = None if at is None else now.groups.lost.at(at)
     return None if lost is None else int(lost)
+
+
+def _markers(now: ClusterNow, name: str) -> int:
+    at = now.groups.index.get(name)
+    return 0 if at is None else int(queries.backlogs_at(now).marked[at])
 
 
 def owners_of(members: Iterable[Member]) -> dict[tuple[str, int], str]:

@@ -54,7 +54,7 @@ def waiting_sentence(cluster: HasCycles, taken_at: float | None, now: float) -> 
 
 
 SHARE_LAG = "share_lag"
-BESIDE_LAG = frozenset({"log_dirs", "quorum", "rights", "topic_configs", "broker_configs", "versions"})
+BESIDE_LAG = frozenset({"log_dirs", "quorum", "rights", "topic_configs", "broker_configs", "versions", "heads"})
 """Parts of a cycle without which lag is known all the same."""
 
 

@@ -19,6 +19,8 @@ NOTHING: Row = {
     "age_high": None,
     "age_method": Method.UNKNOWN.label,
     "age_bounds": "",
+    "head": None,
+    "head_how": "no cycle has told it yet",
     "countdown": None,
     "countdown_said": "unknown",
     "countdown_why": "no cycle has told it yet",
@@ -51,12 +53,29 @@ def countdown_fields(found: Countdowns, at: int) -> Row:
     }
 
 
+NOT_READ = "read only of groups in trouble"
+
+
+def head_fields(now: ClusterNow, group: int, age: Row) -> Row:
+    """What a row says of the head-of-backlog age of a group, `age` being its log-end age."""
+    found = queries.backlogs_at(now)
+    seconds = found.groups.at(group)
+    if seconds is not None:
+        passed = bool(found.is_at_most[found.worst[group]])
+        how = "at most: it has read on since" if passed else "the timestamp of the record where it stands"
+        return {"head": round(seconds, 1), "head_how": how}
+    if age["age_method"] == Method.EXACT.label:
+        return {"head": None, "head_how": "only transaction markers wait" if found.marked[group] else "nothing waits"}
+    return {"head": None, "head_how": NOT_READ}
+
+
 def of_group(now: ClusterNow | None, name: str) -> Row:
     """The times of one group in the newest numbers; the same arrays serve every group of a cycle."""
     at = now.groups.index.get(name) if now is not None else None
     if now is None or at is None:
         return dict(NOTHING)
-    return age_fields(queries.ages_at(now).groups, at) | countdown_fields(queries.countdowns_at(now).groups, at)
+    age = age_fields(queries.ages_at(now).groups, at)
+    return age | head_fields(now, at, age) | countdown_fields(queries.countdowns_at(now).groups, at)
 
 
 def closer(now: ClusterNow | None, name: str) -> tuple[Row, dict[tuple[str, int], Row]]:
@@ -72,7 +91,8 @@ def closer(now: ClusterNow | None, name: str) -> tuple[Row, dict[tuple[str, int]
         | countdown_fields(counted.positions, i)
         for i in range(where.start, where.stop)
     }
-    return age_fields(ages.groups, at) | countdown_fields(counted.groups, at), parts
+    age = age_fields(ages.groups, at)
+    return age | head_fields(now, at, age) | countdown_fields(counted.groups, at), parts
 
 
 def drain_said(row: Row) -> str:

@@ -14,7 +14,7 @@ from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from collectors.history.now import ClusterNow
-from collectors.history.queries import ages_at, cluster_at, countdowns_at
+from collectors.history.queries import ages_at, backlogs_at, cluster_at, countdowns_at
 
 from . import rows
 from .registry import family
@@ -140,6 +140,9 @@ class Renderer:
             ),
             "group_partition_log_end_age_seconds": self._by_group_partition(
                 "group_partition_log_end_age_seconds", layout, _tenths(ages.positions.numbers)
+            ),
+            "group_head_of_backlog_age_seconds": self._by_group(
+                "group_head_of_backlog_age_seconds", names, _tenths(backlogs_at(now).groups)
             ),
             "group_retention_countdown_seconds": self._by_group(
                 "group_retention_countdown_seconds", names, _tenths(groups.numbers)

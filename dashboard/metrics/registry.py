@@ -72,6 +72,9 @@ FAMILIES: tuple[Family, ...] = (
            "the group's oldest partition; 0 when caught up, left out unless it is known of all.", unit="seconds"),
     _gauge("group_partition_log_end_age_seconds", "cluster group topic partition", "The same of each partition; left "
            "out where it is not known.", unit="seconds"),
+    _gauge("group_head_of_backlog_age_seconds", "cluster group", "Age of the oldest record that the group has not read "
+           "by the timestamp it carries; read for groups in trouble and small lags that stand, else left out.",
+           unit="seconds"),
     _gauge("group_retention_countdown_seconds", "cluster group", "Time until retention deletes a record that the group "
            "has not read, the soonest of its partitions; left out where the state is not known.", unit="seconds"),
     _gauge("group_partition_retention_countdown_seconds", "cluster group topic partition", "The same of each "

@@ -11,15 +11,17 @@ from django.views.decorators.http import require_http_methods
 
 from collectors import roster
 from collectors.domain import words
-from collectors.domain.ages import Method, said_bounds
+from collectors.domain.ages import Method, first_unread, said_bounds
 from collectors.domain.countdown import KEPT_UP, Outcome, said
+from collectors.domain.heads import Found, Markers, is_told_by_a_clock
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.history.queries import AgesNow, CountdownsNow
-from collectors.kafka.records import read_heads
-from collectors.kafka.settings import SettingsError
+from collectors.kafka.peek import Place
+from collectors.kafka.session import Session
+from collectors.kafka.settings import ConnectionSettings, SettingsError
 from collectors.models import Cluster, Group
 from collectors.secrets import SecretUnreadableError
 from dashboard.access.roles import role
@@ -39,9 +41,6 @@ class Told:
     steps: tuple[str, ...]
 
 
-EARLIEST = 1_104_537_600.0
-"""2005: no record is older than Kafka, and a timestamp of 0, or in a unit that is not milliseconds, is none."""
-AHEAD_SECONDS = 86_400.0
 HEAD_SECONDS = 5.0
 _reading = threading.Semaphore(2)
 """Records are read for two people at a time: each reading has connections of its own."""
@@ -117,15 +116,19 @@ def lag_told(now: ClusterNow, ages: AgesNow, at: int) -> Told:
     """Records between the committed offset and the log end."""
     committed = now.committed.numbers.at(at)
     lag = now.lag.at(at)
+    first = _first_unread(now, at)
+    first_said = "not known" if first is None else words.count(first)
     steps = [
         "committed offset: "
         + ("none was ever committed" if committed == NO_COMMIT else _count(now.committed.numbers, at, "not answered")),
-        f"first record that waits, max(committed offset, log start): {_count(ages.unread, at, 'not known')}",
+        f"first record that waits, max(committed offset, log start): {first_said}",
         f"log end, asked after the commits: {_count(now.end_of_committed, at, 'not answered')}",
     ]
     if lag is not None:
-        end, first = now.end_of_committed.at(at), ages.unread.at(at)
+        end = now.end_of_committed.at(at)
         steps.append(f"lag = {words.count(end or 0)} − {words.count(first or 0)} = {words.count(lag)}, never below 0")
+    if queries.backlogs_at(now).markers[at]:
+        steps.append("what lies there are transaction markers, which nobody reads: every record before the end is read")
     value = "unknown" if lag is None else words.counted(lag, "record")
     return Told(
         "Lag",
@@ -169,6 +172,15 @@ def _shared_head() -> Told:
     return Told("Head-of-backlog age", "age of the oldest unread record", "unknown", why, ())
 
 
+def _first_unread(now: ClusterNow, at: int) -> int | None:
+    """The committed offset, or the log start where that has passed it."""
+    layout = now.committed.layout
+    place = now.start.layout.position.get((layout.topics[at], layout.topics[at], int(layout.partitions[at])))
+    start = Numbers.of([None if place is None else now.start.numbers.at(place)])
+    found = first_unread(now.committed.numbers.take(slice(at, at + 1)), start).at(0)
+    return None if found is None else int(found)
+
+
 def age_told(now: ClusterNow, ages: AgesNow, at: int, *, is_shared: bool = False) -> Told:
     """How long ago the log end stood at the committed offset."""
     found = ages.positions
@@ -194,7 +206,9 @@ def _age_steps(now: ClusterNow, ages: AgesNow, at: int, method: Method) -> list[
         return ["the log end was not answered in this cycle"]
     if method is Method.EXACT:
         return [
-            f"the log end, {words.count(end)}, is not past {words.count(unread)}: nothing waits",
+            "only transaction markers lie between the committed offset and the log end: nothing waits"
+            if queries.backlogs_at(now).markers[at]
+            else f"the log end, {words.count(end)}, is not past {words.count(unread)}: nothing waits",
             "caught up is an age of 0 by definition, however long ago the newest record came",
         ]
     own = ages.brackets.take((ages.waiting == at).nonzero()[0])
@@ -279,43 +293,72 @@ def countdown_told(now: ClusterNow, ages: AgesNow, counted: CountdownsNow, at: i
 
 
 def head_told(cluster: Cluster, now: ClusterNow, ages: AgesNow, at: int, *, is_asked: bool) -> Told:
-    """The timestamp of the first record that waits, read from Kafka when somebody asks for it."""
+    """The timestamp of the first record that waits: as it was read for this cycle, or now when somebody asks."""
     name, meaning = "Head-of-backlog age", "age of the oldest unread record, by the timestamp that it carries"
     offset = ages.unread.at(at)
     if at not in ages.waiting or offset is None:
-        why = "not known where the group stands" if offset is None else "nothing waits to be read"
-        return Told(name, meaning, "none", why, ())
+        only_markers = queries.backlogs_at(now).markers[at]
+        nothing = "only transaction markers wait" if only_markers else "nothing waits to be read"
+        return Told(name, meaning, "none", "not known where the group stands" if offset is None else nothing, ())
     if not is_asked:
-        return Told(name, meaning, "not read", "it is read when asked for, and needs the right Read on the topic", ())
-    place = now.committed.layout.topics[at], int(now.committed.layout.partitions[at])
+        return _head_kept(now, at, name, meaning)
+    place = now.committed.layout.topics[at], int(now.committed.layout.partitions[at]), int(offset)
     if not _reading.acquire(blocking=False):
         return Told(name, meaning, "not read", "others read records at this moment: try again", ())
     try:
-        settings = roster.connection_of(cluster)
-        found = read_heads(settings, {place: int(offset)}, budget_seconds=HEAD_SECONDS)[place]
+        found = read_head(roster.connection_of(cluster), place)
     except (SecretUnreadableError, SettingsError) as error:
         found = str(error)
     finally:
         _reading.release()
     if isinstance(found, str):
         return Told(name, meaning, "unknown", found, ())
+    if isinstance(found, Markers):
+        return Told(name, meaning, "none", f"only transaction markers lie before {words.count(found.end)}", ())
     if found.timestamp is None:
         return Told(name, meaning, "unknown", "the record carries no timestamp", ())
     moment = time.time()
-    if not EARLIEST <= found.timestamp <= moment + AHEAD_SECONDS:
+    if not is_told_by_a_clock(found.timestamp, now=moment):
         said = f"the record carries {found.timestamp:.3f} s since 1970, which no clock told: its producer's doing"
         return Told(name, meaning, "unknown", said, ())
     age = max(0.0, moment - found.timestamp)
+    clock = "the broker's clock when it came" if found.by_broker else "its producer's clock"
     steps = [
-        f"record {words.count(found.offset)} carries {words.moment(found.timestamp, now=moment)}, "
-        + ("the broker's clock when it came" if found.by_broker else "its producer's clock"),
+        f"record {words.count(found.offset)} carries {words.moment(found.timestamp, now=moment)}, {clock}",
         f"read at {words.moment(moment, now=moment)}",
     ]
+    if found.earliest is not None:
+        steps[0] = (
+            f"the batch of record {words.count(found.offset)} is compressed in a way that is not unpacked here: its "
+            f"records carry {words.moment(found.earliest, now=moment)} to {words.moment(found.timestamp, now=moment)}"
+        )
     if found.offset > offset:
         steps.append(
-            f"what was at {words.count(offset)} is gone (compacted, a marker or aborted): the next one is read, "
+            f"what was at {words.count(offset)} is gone (compacted, or a marker): the next one is read, "
             "so the age may be more"
         )
     if found.timestamp > moment:
         steps.append("it carries a time to come: its producer's clock is ahead, and the age is taken as 0")
-    return Told(name, meaning, words.duration(age), "exact" if found.offset == offset else "at least", tuple(steps))
+    is_exact = found.offset == offset and found.earliest is None
+    return Told(name, meaning, words.duration(age), "exact" if is_exact else "at least", tuple(steps))
+
+
+def _head_kept(now: ClusterNow, at: int, name: str, meaning: str) -> Told:
+    """What the cycle itself knows of it."""
+    kept = queries.backlogs_at(now)
+    age = kept.positions.at(at)
+    if age is None:
+        return Told(name, meaning, "not read", "it is read when asked for, and needs the right Read on the topic", ())
+    steps = [f"the record carries {words.moment(now.taken_at - age, now=now.taken_at)}, read by the collector"]
+    if kept.is_at_most[at]:
+        steps.append("the group has read on since: what waits now is younger")
+    return Told(name, meaning, words.duration(age), "at most" if kept.is_at_most[at] else "exact", tuple(steps))
+
+
+def read_head(settings: ConnectionSettings, place: Place) -> Found:
+    """The record at one place, over connections of its own."""
+    session = Session(settings)
+    try:
+        return session.ask_heads([place], budget_seconds=HEAD_SECONDS).found[place]
+    finally:
+        session.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from collectors.domain import offers
-from collectors.domain.rights import NEEDS, NONE_VISIBLE, NOT_ASKED, NOT_AUTHORISED, NOT_OFFERED, Right
+from collectors.domain.rights import HEADS, NEEDS, NONE_VISIBLE, NOT_ASKED, NOT_AUTHORISED, NOT_OFFERED, Right
 from collectors.models import Broker, Cluster
 
 
@@ -19,9 +19,10 @@ class Sight:
 
     @cached_property
     def rights(self) -> list[Right]:
-        """In the order of NEEDS; those that were never asked say so."""
+        """In the order of NEEDS; those that were never asked say so. To read records only once that was tried."""
         stored = {row.key: row.right for row in self.cluster.rights.all()}
-        return [stored.get(need.key) or Right(need, NOT_ASKED) for need in NEEDS]
+        found = [stored.get(need.key) or Right(need, NOT_ASKED) for need in NEEDS]
+        return found + ([stored[HEADS.key]] if HEADS.key in stored else [])
 
     @cached_property
     def missing(self) -> list[Right]:

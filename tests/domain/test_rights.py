@@ -30,6 +30,11 @@ CASES: list[tuple[str, dict[str, Any], dict[str, str], set[str]]] = [
     ("a part was refused for some topics only: on, with a caution", {"sight": OPEN, "partly": {"topic_configs"}}, {},
      {"topic_configs"}),
     ("a part is not offered", {"sight": OPEN, "refused": {"quorum": "not offered"}}, {"quorum": "not offered"}, set()),
+    ("records were read", {"sight": OPEN, "has_read": True}, {}, set()),
+    ("records are refused", {"sight": OPEN, "refused": {"heads": "not authorised"}},
+     {"heads": "not authorised"}, set()),
+    ("the records of some topics are refused: on, with a caution",
+     {"sight": OPEN, "has_read": True, "partly": {"heads"}}, {}, {"heads"}),
     ("a part was not asked yet", {"sight": OPEN, "asked": ASKED - {"log_dirs"}}, {"log_dirs": NOT_ASKED}, set()),
 ]  # fmt: skip
 
@@ -38,7 +43,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, str], set[str]]] = [
 def test_what_is_off_and_what_may_be_hidden(told: dict[str, Any], off: dict[str, str], cautious: set[str]) -> None:
     seen = {"asked": ASKED, "refused": {}, "topics": 5, "groups": 2, **told}
     found = rights_of(seen.pop("sight"), **seen)
-    assert [right.key for right in found] == [need.key for need in NEEDS]
+    is_tried = told.get("has_read") or "heads" in told.get("refused", {})
+    assert [right.key for right in found] == [need.key for need in NEEDS] + ["heads"] * bool(is_tried)
     assert {right.key: right.why for right in found if right.why} == off
     assert {right.key for right in found if right.caution} == cautious
 
@@ -47,10 +53,11 @@ def test_what_is_off_and_what_may_be_hidden(told: dict[str, Any], off: dict[str,
 def test_every_need_has_its_words_for_every_kind_of_kafka(key: str) -> None:
     right = Right(BY_KEY[key], "not authorised")
     assert "--allow-principal 'User:CN=a b,O=x'" in right.kafka_acls("CN=a b,O=x", "host:9092")
+    does = "Read" if key == "heads" else "Describe"
     assert right.confluent("sa-1").startswith(
-        "confluent kafka acl create --allow --service-account sa-1 --operations d"
+        f"confluent kafka acl create --allow --service-account sa-1 --operations {does.lower()}"
     )
-    assert '"Action": "kafka-cluster:Describe' in right.msk()
+    assert f'"Action": "kafka-cluster:{does}' in right.msk()
 
 
 @pytest.mark.parametrize(

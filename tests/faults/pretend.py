@@ -116,6 +116,9 @@ class Pretend:
     def poke(self, part: str) -> None:
         pass
 
+    def want_heads(self, *_: object) -> None:
+        pass
+
     def start(self) -> None:
         pass
 

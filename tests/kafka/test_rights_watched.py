@@ -15,6 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs r
     ResourceType,
 )
 
+from collectors import heads
 from collectors.demo.secured import RIGHTS, SecuredKafka
 from collectors.domain.scope import Scope
 from collectors.models import Configuration, Event
@@ -210,3 +211,22 @@ def test_an_observer_sees_lag_and_which_panels_are_off(secured: SecuredKafka, wa
         assert watch.off() == dict.fromkeys(("log_dirs", "quorum", "topic_configs", "broker_configs"), "not authorised")
         assert "only groups" in watch.cluster.rights.get(key="groups").caution
         assert watch.topic("watched")["size"] is None
+
+
+def test_without_read_the_age_of_the_oldest_record_is_off_and_nothing_else(
+    secured: SecuredKafka, waiting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "AGAIN_SECONDS", 1.0)
+    read = [("TOPIC", "READ")]
+    with watching(secured.properties("standard")) as watch:
+        watch.until_nothing(lambda: missing(watch, waiting))
+        watch.until("it is said", lambda: watch.cluster.rights.filter(key="heads", why="not authorised").exists())
+        assert watch.group("readers")["head"] is None
+        assert [one for one in watch.cluster.cycles.latest("number").errors if one["part"] == "heads"] == []
+        secured.grant("standard", read)
+        try:
+            watch.until("it is read", lambda: watch.group("readers")["head"] is not None)
+            assert watch.cluster.rights.get(key="heads").why == ""
+            assert watch.group("readers")["lag"] == waiting
+        finally:
+            secured.withdraw("standard", read)

@@ -94,6 +94,17 @@ def test_every_family_of_the_registry_is_on_the_page_and_no_other(page: MetricsP
     assert set(families(page, openmetrics=True)) == {family.name.removesuffix("_total") for family in FAMILIES}
 
 
+def test_the_age_of_a_head_is_there_where_one_was_read(page: MetricsPage) -> None:
+    cluster, now = make_cluster(), time.time()
+    columns = small_columns(commits=[20, 40], ends=[100, 50])
+    add_cycle(cluster, columns, taken_at=now - 6)
+    assert values(families(page, now=now)["streamgauge_group_head_of_backlog_age_seconds"]) == {}
+    head = Column(Layout.build({"readers": [("orders", 1)]}), Numbers.of([round((now - 91) * 1000)]))
+    add_cycle(cluster, {**columns, Kind.HEAD: head}, taken_at=now - 1)
+    found = values(families(page, now=now)["streamgauge_group_head_of_backlog_age_seconds"])
+    assert found == {("demo", "readers"): pytest.approx(90, abs=0.1)}
+
+
 def test_both_formats_say_the_same(page: MetricsPage) -> None:
     make_company(hostile_company())
     now = time.time()

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import time
+from collections.abc import Callable
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from django.test import Client
 
 from collectors import roster
-from collectors.kafka.records import Head
+from collectors.domain.heads import NO_RECORDS, Head, Markers
+from collectors.domain.numbers import Column, Layout, Numbers
+from collectors.history import queries
+from collectors.history.frames import FrameWriter
+from collectors.history.kinds import Kind
 from collectors.kafka.settings import ConnectionSettings
+from collectors.models import Cluster
 from collectors.secrets import encrypt
 from dashboard.pages import how
 
@@ -68,11 +75,11 @@ def test_a_record_that_nobody_hands_out_leaves_its_age_unknown(viewer: Client, m
     path = "/clusters/demo/how/?group=payment-service&topic=orders&partition=2"
     assert "Head-of-backlog age" in (before := text_of(viewer.get(path).content))
     assert "not read it is read when asked for" in before
-    assert "unknown no record came within the time" in text_of(viewer.post(path).content)
+    assert re.search("unknown (no record came within the time|refused|timeout)", text_of(viewer.post(path).content))
 
 
 def test_of_a_group_that_is_caught_up_no_record_is_read(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(how, "read_heads", None)  # called, it would fail
+    monkeypatch.setattr(how, "read_head", None)  # called, it would fail
     make_company(Company(groups={"readers": ("orders-dlt",)}))
     page = text_of(viewer.post("/clusters/demo/how/?group=readers").content)
     assert "none nothing waits to be read" in page
@@ -82,12 +89,63 @@ def test_of_a_group_that_is_caught_up_no_record_is_read(viewer: Client, monkeypa
 def test_c5_t14_a_timestamp_that_no_clock_told_makes_no_age(
     viewer: Client, monkeypatch: pytest.MonkeyPatch, timestamp: float
 ) -> None:
-    def read(settings: object, places: dict[tuple[str, int], int], *, budget_seconds: float) -> dict[Any, Head]:
-        return {place: Head(offset, timestamp, False) for place, offset in places.items()}
-
-    monkeypatch.setattr(how, "read_heads", read)
+    monkeypatch.setattr(how, "read_head", lambda settings, place: Head(place[2], timestamp, False))
     make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
     monkeypatch.setattr(roster, "connection_of", lambda cluster: None)
     answer = viewer.post("/clusters/demo/how/?group=payment-service&topic=orders&partition=2")
     assert answer.status_code == 200
     assert f"unknown the record carries {timestamp:.3f} s since 1970" in text_of(answer.content)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (lambda offset, now: Head(offset, now - 90.0, False), "1 min 30 s exact"),
+        (lambda offset, now: Head(offset + 1, now - 90.0, True), "1 min 30 s at least"),
+        (lambda offset, now: Head(offset, now - 90.0, False, now - 95.0), "1 min 30 s at least"),
+        (lambda offset, now: Markers(offset + 1), "none only transaction markers lie before"),
+    ],
+)
+def test_what_a_record_tells_is_said_with_how_sure_it_is(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch, found: Callable[[int, float], Head | Markers], said: str
+) -> None:
+    monkeypatch.setattr(how, "read_head", lambda settings, place: found(place[2], time.time()))
+    make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    monkeypatch.setattr(roster, "connection_of", lambda cluster: None)
+    page = text_of(viewer.post("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
+    assert said in page.replace("\u202f", " ").replace("\u2009", " ").replace("\xa0", " ")
+
+
+def keep_head(cluster: Cluster, value: Callable[[float], int], topic: str, partition: int) -> None:
+    """Store what the collector read for payment-service with the newest cycle."""
+    now = queries.cluster_at(cluster.pk)
+    assert now is not None
+    layout = Layout.build({"payment-service": [(topic, partition)]})
+    with transaction.atomic():
+        FrameWriter(cluster.pk).write(
+            now.cycle, now.taken_at, {Kind.HEAD: Column(layout, Numbers.of([value(now.taken_at)]))}
+        )
+
+
+@pytest.mark.parametrize(("sign", "sure"), [(1, "exact"), (-1, "at most")])
+def test_what_the_collector_read_is_told_without_asking(viewer: Client, sign: int, sure: str) -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    keep_head(cluster, lambda taken_at: sign * round((taken_at - 90) * 1000), "orders", 2)
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
+    assert f"1 min 30 s {sure}" in page.replace("\u202f", " ").replace("\u2009", " ").replace("\xa0", " ")
+    assert ("the group has read on since" in page) == (sign < 0)
+    group = text_of(viewer.get("/clusters/demo/groups/payment-service/").content)
+    how = "the timestamp of the record where it stands" if sign > 0 else "at most: it has read on since"
+    assert re.search(f"Head-of-backlog age 1.min 30.s {how}", group)
+
+
+def test_markers_are_told_from_records(viewer: Client) -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    keep_head(cluster, lambda taken_at: NO_RECORDS, "orders", 2)
+    path = "/clusters/demo/how/?group=payment-service&topic=orders&partition=2"
+    page = text_of(viewer.get(path).content)
+    assert "only transaction markers lie between the committed offset and the log end: nothing waits" in page
+    assert "what lies there are transaction markers, which nobody reads" in page
+    assert "none only transaction markers wait" in page
+    assert re.search(r"lag = .* never below 0", page)
+    assert "Head-of-backlog age not read" in text_of(viewer.get("/clusters/demo/groups/payment-service/").content)
