@@ -45,7 +45,8 @@ from .waiting import Announce, LeaseLostError, Observation, Seen, Waiting
 log = logging.getLogger(__name__)
 
 SHARE_OF_INTERVAL = 0.4
-"""Each of the two rounds of requests may take this share of the interval, so that a cycle ends before the next."""
+"""Each of the two rounds of requests may take this share of the interval, so that a cycle ends before the next. The
+round before them, where there are share groups, takes long only while a broker hangs that the two do not wait for."""
 LONGEST_BUDGET_SECONDS = 10.0
 EARLY_CYCLE_AFTER_SECONDS = 1.0
 """When brokers change, the next cycle comes at once, but never sooner than this after the last one."""
@@ -345,7 +346,8 @@ class Sampler:
         if state.metadata is not None and state.layout is not None:
             # commits before ends: lag can then only be overstated, by what arrives in between
             if state.groups is not None:
-                began = self.monotonic()
+                # and share groups before commits: their slow answers would put commits and ends further apart
+                errors += self._share_groups.ask(state.groups, state.layout, state.metadata, budget_seconds=budget)
                 wanted = sorted(group.name for group in state.groups if group.type is not GroupType.SHARE)
                 commits = self.session.ask_commits(wanted, budget_seconds=budget)
                 errors += commits.errors
@@ -354,8 +356,6 @@ class Sampler:
                 if self._is_abandoned_news(left_behind, state):
                     columns[Kind.ABANDONED] = self._stored_abandoned = left_behind
                 answered += int(commits.column.numbers.known.sum())
-                left = max(budget / 2, budget - (self.monotonic() - began))
-                errors += self._share_groups.ask(state.groups, state.layout, state.metadata, budget_seconds=left)
             elif "groups" not in {error.part for error in errors}:
                 errors.append(PartError("groups", NOT_LISTED, None))  # no commits in this cycle, and that is said
             taken_at = self.clock()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 from .domain.numbers import Column, Layout
@@ -11,12 +10,13 @@ from .domain.topology import Group, GroupType, Metadata
 from .kafka.reasons import PartError
 from .kafka.session import Session
 
-LEAST_SHARE = 0.5
-"""Of the budget, if looking at the ends took it up: brokers that hang were met then, and are not waited for again."""
+LAG_SHARE = 0.5
+"""Of a round's budget. A coordinator asks other brokers before it answers, and the first time takes seconds: later
+than this, the lag is not known in that cycle."""
 
 
 class ShareGroups:
-    """For the thread of one sampler: `ask` after the commits were asked, `add_to` when the log ends are there."""
+    """For the thread of one sampler: `ask` before the commits are asked, `add_to` when the log ends are there."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -35,13 +35,11 @@ class ShareGroups:
         self._lag = self._before = Column.empty()
         if not coordinators:
             return ()
-        began = time.monotonic()
         read = self._positions.topics(ends)
         if len(read):
             # its errors are those of the ends that are asked after, and told there
             self._before = self._session.ask_share_ends(read, metadata, budget_seconds=budget_seconds).column
-        left = max(LEAST_SHARE * budget_seconds, budget_seconds - (time.monotonic() - began))
-        answer = self._session.ask_share_lag(coordinators, budget_seconds=left)
+        answer = self._session.ask_share_lag(coordinators, budget_seconds=LAG_SHARE * budget_seconds)
         self._lag = answer.column
         return answer.errors
 

@@ -43,8 +43,8 @@ Bools = NDArray[np.bool_]
 STALL_SECONDS = 15.0
 """Three of Kafka's default commit intervals (5 s) without movement."""
 STALL_SAMPLES = 3
-JITTER_SECONDS = 0.5
-"""Samples are taken nearly at the interval: three of them may be a little less apart than three intervals."""
+EARLY_SHARE = 0.05
+"""Of the interval: so much earlier than due a sample may be taken, and is still the one that ends a span."""
 TURN_SECONDS = 100.0
 """How long a partition may wait for its turn while the lag of its group falls: a reader that works off a backlog is
 given what was fetched ahead of one partition after the other (75 s were seen of librdkafka with 4 MB)."""
@@ -113,12 +113,16 @@ def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bool
     `takes_turns` (n,) or (1,): a partition may be waiting for its turn, as somebody reads several, and the lag of the
     group falls as a whole or its reader is busy with the backlog of another.
     """
-    enough = max(STALL_SECONDS, STALL_SAMPLES * interval_seconds) - JITTER_SECONDS
+    enough = _stall_seconds(interval_seconds)
     patient = max(enough, min(TURN_SECONDS, TURN_SHARE * (LENGTH - 1) * interval_seconds))
     long_enough = facts.waiting_seconds >= np.where(takes_turns, patient, enough)
     return (
         facts.known & (facts.lag > 0) & long_enough & (facts.samples_since >= STALL_SAMPLES) & (facts.arrived_since > 0)
     )
+
+
+def _stall_seconds(interval_seconds: float) -> float:
+    return max(STALL_SECONDS, STALL_SAMPLES * interval_seconds) - EARLY_SHARE * interval_seconds
 
 
 def stood_since(window: Window, group: str, *, interval_seconds: float, is_shared: bool = False) -> float | None:
@@ -136,7 +140,7 @@ def is_undecided(facts: Positions, *, interval_seconds: float) -> Bools:
 
     So it is in the first seconds after a start, a step of the clock or a gap: neither "ok" nor "no progress".
     """
-    long_enough = facts.waiting_seconds >= max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
+    long_enough = facts.waiting_seconds >= _stall_seconds(interval_seconds)
     seen_enough = long_enough & (facts.samples_since >= STALL_SAMPLES)
     return facts.known & (facts.lag > 0) & ~facts.base_is_seen & ~seen_enough
 

@@ -139,7 +139,11 @@ def walk_share_lag(body: bytes) -> wire.Shape:
 def _library_share_lag(body: bytes) -> wire.Reading:
     try:
         answer: Any = DescribeShareGroupOffsetsResponse.decode(body, version=VERSION)
-    except struct.error as problem:
+        owned = [
+            (group.group_id or "", topic.topic_name or "", topic, "lag")
+            for group in answer.groups
+            for topic in group.topics
+        ]
+        return wire.read_by_library(owned, tuple((group.group_id or "", group.error_code) for group in answer.groups))
+    except (struct.error, TypeError) as problem:  # damage: it ends early, or has nothing where a list has to be
         raise ValueError(str(problem)) from problem
-    owned = [(group.group_id, topic.topic_name, topic, "lag") for group in answer.groups for topic in group.topics]
-    return wire.read_by_library(owned, tuple((group.group_id, group.error_code) for group in answer.groups))

@@ -212,6 +212,8 @@ CASES = [
          [([50, 100, 100, 100], rising(4, 50, 50))], interval=60.0),
     Case("asked every minute: stands still for four", V.NO_PROGRESS,
          [([50, 100, *still(4, 100)], rising(6, 50, 50))], interval=60.0),
+    Case("the third sample after it stopped came 0.2 s early: it stands none the less", V.NO_PROGRESS,
+         [([20, 60, *still(4, 100)], rising(6, 50, 50))], interval=4.95),
     Case("asked every second: 14 s are too short", V.OK, [([90, *still(15, 100)], rising(16, 2, 100))], interval=1.0),
     Case("asked every second: 16 s are not", V.NO_PROGRESS,
          [([90, *still(17, 100)], rising(18, 2, 100))], interval=1.0),
