@@ -15,7 +15,7 @@ from .window import Sample, Window
 Ints = NDArray[np.int64]
 
 FAR_STEPS = 3
-"""A step so many times as long as the longest other one is no reading on: the reader was sent past a hole."""
+"""A step so many times as long as the usual one is no reading on: the reader was sent past a hole."""
 NEAR_SHARE = 0.1
 """Where it lands: at the new log start, give or take this share of the step (or two usual steps)."""
 
@@ -76,7 +76,7 @@ def _jumped(
         if not len(at):
             continue
         step = b.values[at] - a.values[at]
-        usual = _longest_other_step(samples, row, where, at)
+        usual = _usual_step(samples, row, where, at)
         is_jump = (usual > 0) & (step > FAR_STEPS * usual)
         is_jump &= b.values[at] - newest.values[at] <= np.maximum(2 * usual, NEAR_SHARE * step)
         gone = newest.values[at] - np.maximum(earlier.values[at], a.values[at] + usual)
@@ -84,16 +84,19 @@ def _jumped(
     return lost
 
 
-def _longest_other_step(samples: Sequence[Sample], but: int, where: slice, at: Ints) -> Ints:
-    """(len(at),) the longest step forward of a commit between two samples, that to row `but` left out; 0 for none."""
-    longest = np.zeros(len(at), dtype=np.int64)
+def _usual_step(samples: Sequence[Sample], but: int, where: slice, at: Ints) -> Ints:
+    """(len(at),) the median of the steps forward of a commit between two samples, that to row `but` left out; 0 where
+    there is no other. (Not the longest: that may be an earlier jump.)"""
+    steps = np.full((len(samples), len(at)), np.nan)
     for row in range(1, len(samples)):
-        if row == but:
-            continue
         a, b = samples[row - 1].committed.take(where).take(at), samples[row].committed.take(where).take(at)
-        known = a.known & b.known & (a.values != NO_COMMIT)
-        longest = np.maximum(longest, (b.values - a.values) * known)
-    return longest
+        forward = a.known & b.known & (a.values != NO_COMMIT) & (b.values > a.values)
+        if row != but:
+            steps[row, forward] = (b.values - a.values)[forward]
+    usual = np.zeros(len(at), dtype=np.int64)
+    has_any = ~np.isnan(steps).all(axis=0)
+    usual[has_any] = np.nanmedian(steps[:, has_any], axis=0)
+    return usual
 
 
 def lost_at_newest(window: Window) -> dict[str, Lost]:

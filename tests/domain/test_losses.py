@@ -33,6 +33,12 @@ def reads(count: int, step: int = 50, first: int = 1_000) -> list[int | None]:
         ("set to the beginning and read on at once", [*reads(6), 3_090], {0: 0, 6: 3_000}, 3_000 - (1_250 + 50)),
         ("between two later looks", [*reads(6), 3_000, 3_050, 3_100], {0: 0, 4: 500, 8: 3_000}, 3_000 - 1_300),
         ("a part was lost and told before", [*reads(6), 3_000, 3_050], {0: 0, 5: 1_600, 7: 3_000}, 3_000 - 1_600),
+        (
+            "the third time in a row",
+            [1_000, 1_050, 1_500, 1_550, 1_600, 2_050, 2_100, 2_150, 2_600],
+            {0: 0, 3: 1_490, 5: 2_040, 8: 2_590},
+            2_590 - 2_200,
+        ),
         ("just passed by reading on", reads(8), {0: 0, 7: 1_330}, 0),
         (
             "it leapt far past the start: somebody skipped, who had lost nothing",
