@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kafka.errors import KafkaError
@@ -12,6 +12,7 @@ from kafka.protocol.consumer import FetchRequest
 from kafka.protocol.metadata import MetadataRequest
 
 from ..domain.heads import Found, Markers
+from ..domain.rights import NOT_AUTHORISED
 from .batches import look
 from .exchange import Exchange
 from .link import Answer, Link, Request
@@ -43,10 +44,41 @@ _UNREADABLE = (ValueError, IndexError, TypeError, struct.error, KafkaError)
 
 @dataclass(frozen=True, slots=True)
 class HeadsAnswer:
-    """What is at each place: an answer or a reason for every one that was asked of (MOST_PLACES at most)."""
+    """What is at each place: an answer or a reason for every one that was asked of (MOST_PLACES at most). A refusal is
+    a reason and no error."""
 
     found: Mapping[Place, Found]
     errors: tuple[PartError, ...]
+
+
+@dataclass(slots=True)
+class Readable:
+    """Topics by what came of reading them last: some records were handed out to this login, or refused."""
+
+    read: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+
+    def note(self, found: Mapping[Place, Found]) -> None:
+        for (topic, _, _), one in found.items():
+            if one == NOT_OFFERED_TO_LOGIN:
+                self.read.discard(topic)
+                self.refused.add(topic)
+            elif one == TOPIC_GONE:
+                self.read.discard(topic)
+                self.refused.discard(topic)
+            elif not isinstance(one, str):
+                self.refused.discard(topic)
+                self.read.add(topic)
+
+    def keep(self, topics: Iterable[str]) -> None:
+        """Forget the topics that are no more."""
+        there = frozenset(topics)
+        self.read &= there
+        self.refused &= there
+
+    @property
+    def errors(self) -> tuple[PartError, ...]:
+        return (PartError(PART, NOT_AUTHORISED, None, len(self.refused)),) if self.refused else ()
 
 
 def ask_heads(exchange: Exchange, places: Iterable[Place], deadline: float) -> HeadsAnswer:
@@ -88,8 +120,6 @@ def ask_heads(exchange: Exchange, places: Iterable[Place], deadline: float) -> H
                 found[place] = NOTHING_YET if isinstance(answer, int) else answer
             del upto[place]
     found |= dict.fromkeys(upto, MANY_MARKERS)
-    if refused := sum(one == NOT_OFFERED_TO_LOGIN for one in found.values()):
-        tally.add(PART, "not authorised", None, refused)
     if any(one in _MOVED for one in found.values() if isinstance(one, str)):
         exchange.attention()
     return HeadsAnswer({place: found[place] for place in wanted}, tally.errors())

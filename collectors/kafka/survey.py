@@ -15,7 +15,7 @@ from ..domain.rights import NOT_AUTHORISED, Sight
 from ..domain.topology import Group, LogDir, Metadata, Quorum
 from ..domain.words import is_storable
 from .answers import ConfigsAnswer, OffsetsAnswer
-from .peek import HeadsAnswer, Place
+from .peek import HeadsAnswer, Place, Readable
 from .reasons import PartError
 from .session import Session
 
@@ -96,7 +96,7 @@ class SurveyState:
     broker_configs: Mapping[str, Config] = field(default_factory=dict)
     broker_configs_refused: Mapping[str, str] = field(default_factory=dict)
     heads: HeadsAnswer | None = None  # of the places that were last asked of
-    has_read: bool = False  # some record was handed out to this login
+    has_read: bool = False  # records of some topic are handed out to this login
     asked: frozenset[str] = frozenset()  # parts that were asked at least once
     versions: dict[int, str] = field(default_factory=dict)
     errors: tuple[PartError, ...] = ()
@@ -129,6 +129,7 @@ class Survey:
         self._compacted = Layout.build({})
         self._compacted_key: tuple[object, object] | None = None
         self._places: tuple[Place, ...] = ()  # where records are to be looked at
+        self._readable = Readable()
         self._configured: list[str] = []  # topics whose configuration is still to be asked in this round
 
     # --- for others ---------------------------------------------------------------------------------------
@@ -415,13 +416,14 @@ class Survey:
         return answer.errors
 
     def _ask_heads(self, budget: float) -> tuple[PartError, ...]:
+        self._readable.keep(topic.name for topic in self._known_metadata().topics)
         if not (places := self._places):
-            return self._errors.get("heads", ())  # nothing is to be read: what was refused was not granted by that
+            return self._readable.errors  # what was refused is not granted by that nothing is to be read
         answer = self._session.ask_heads(places, budget_seconds=budget)
-        has_read = self._state.has_read or any(not isinstance(one, str) for one in answer.found.values())
-        self._state = replace(self._state, heads=answer, has_read=has_read)
+        self._readable.note(answer.found)
+        self._state = replace(self._state, heads=answer, has_read=bool(self._readable.read))
         self._taken_at["heads"] = self._clock()
-        return answer.errors
+        return (*answer.errors, *self._readable.errors)
 
     def _ask_versions(self, budget: float) -> tuple[PartError, ...]:
         answer = self._session.ask_versions(self._known_metadata(), budget_seconds=budget)

@@ -230,3 +230,6 @@ def test_without_read_the_age_of_the_oldest_record_is_off_and_nothing_else(
             assert watch.group("readers")["lag"] == waiting
         finally:
             secured.withdraw("standard", read)
+        known = watch.group("readers")["head"]
+        watch.step()
+        assert watch.group("readers")["head"] >= known, "what was read stays known, since records do not change"
