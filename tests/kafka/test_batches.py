@@ -6,15 +6,17 @@ import random
 import struct
 from collections.abc import Callable
 
+import cramjam
 import pytest
 from kafka.record.default_records import DefaultRecordBatchBuilder
 from kafka.record.legacy_records import LegacyRecordBatchBuilder
 from kafka.record.util import calc_crc32c
+from lz4 import frame
 
 from collectors.domain.heads import Head
 from collectors.kafka import batches
 from collectors.kafka.batches import DAMAGED, NEW_FORMAT, OLD_FORMAT, look
-from collectors.kafka.unpack import unpacked
+from collectors.kafka.unpack import BLOCK_BYTES, DamagedError, unpacked
 
 T0 = 1_700_000_000_000
 NONE, GZIP, SNAPPY, LZ4, ZSTD, UNHEARD_OF = range(6)
@@ -46,60 +48,11 @@ def batch(base: int, count: int = 1, *, codec: int = NONE, transactional: bool =
 
 
 def lz4(body: bytes) -> bytes:
-    """A frame with checksums, in two blocks, the second one not compressed; matches where bytes repeat."""
-    half = len(body) // 2
-    block = lz4_block(body[:half])
-    first = struct.pack("<I", len(block)) + block + b"sum."
-    second = struct.pack("<I", (len(body) - half) | 1 << 31) + body[half:] + b"sum."
-    return b"\x04\x22\x4d\x18" + bytes([0x74, 0x40, 0]) + first + second + bytes(4) + b"sum."
-
-
-def lz4_block(body: bytes) -> bytes:
-    out, at, plain = bytearray(), 0, 0
-
-    def length(count: int) -> bytes:
-        return b"" if count < 15 else bytes([255] * ((count - 15) // 255) + [(count - 15) % 255])
-
-    while at < len(body) - 12:
-        back = body.rfind(body[at : at + 6], max(0, at - 60_000), at + 5)
-        if back < 0 or back >= at:
-            at += 1
-            continue
-        count = 6
-        while at + count < len(body) - 5 and body[back + count] == body[at + count]:
-            count += 1
-        literals = body[plain:at]
-        out.append(min(15, len(literals)) << 4 | min(15, count - 4))
-        out += length(len(literals)) + literals + struct.pack("<H", at - back) + length(count - 4)
-        at = plain = at + count
-    out.append(min(15, len(body) - plain) << 4)
-    return bytes(out + length(len(body) - plain) + body[plain:])
+    return bytes(frame.compress(body, block_linked=False))  # as Kafka's producers make them
 
 
 def snappy(body: bytes) -> bytes:
-    """Literals of every width, and copies where a byte repeats."""
-    out, at, size = bytearray(), 0, len(body)
-    while size >= 0x80:
-        out.append(size & 0x7F | 0x80)
-        size >>= 7
-    out.append(size)
-    while at < len(body):
-        run = 1
-        while at + run < len(body) and run < 60 and body[at + run] == body[at]:
-            run += 1
-        literal = body[at : at + (1 if run > 10 else 7 if at % 2 else 70)]
-        count = len(literal) - 1
-        out += bytes([count << 2]) if count < 60 else bytes([60 << 2, count])
-        out += literal
-        at += len(literal)
-        if run > 10:
-            first = min(run - 1, 8)
-            out += bytes([(first - 4) << 2 | 1, 1])  # distance 1 in the short form
-            at += first
-            if left := run - 1 - first:
-                out += bytes([(left - 1) << 2 | 2]) + struct.pack("<H", 1)
-                at += left
-    return bytes(out)
+    return bytes(cramjam.snappy.compress_raw(body))
 
 
 def xerial(body: bytes) -> bytes:
@@ -256,6 +209,15 @@ def test_what_was_packed_comes_out_again(pack: Callable[[bytes], bytes], body: b
 
 
 def test_a_match_that_would_fill_the_memory_is_cut_off() -> None:
-    block = bytes([0x1F]) + b"x" + struct.pack("<H", 1) + bytes([255] * 100_000) + bytes([0])
-    frame = b"\x04\x22\x4d\x18" + bytes([0x60, 0x40, 0]) + struct.pack("<I", len(block)) + block + bytes(4)
-    assert unpacked(frame, LZ4, 1_000) == (b"x" * 1_000, False)
+    assert unpacked(lz4(b"x" * 50_000_000), LZ4, 1_000) == (b"x" * 1_000, False)
+    assert unpacked(snappy(b"x" * (BLOCK_BYTES + 1)), SNAPPY, 1_000) == (b"", False)
+    assert unpacked(b"\xff\xff\xff\xff\x0f" + b"z" * 9, SNAPPY, 1_000) == (b"", False), "it says 4 GB of itself"
+
+
+@pytest.mark.parametrize("codec", [LZ4, SNAPPY])
+@pytest.mark.parametrize(
+    "packed", [b"", b"\x04\x22\x4d\x18garbage", b"\x82SNAPPY\x00" + bytes(12) + b"\x7f", b"\xff" * 20]
+)
+def test_what_is_no_frame_is_damaged(codec: int, packed: bytes) -> None:
+    with pytest.raises(DamagedError):
+        unpacked(packed, codec, 10)
