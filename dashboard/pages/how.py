@@ -18,6 +18,7 @@ from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
 from collectors.history import queries
 from collectors.history.now import ClusterNow
+from collectors.history.policies import UNKNOWN, policies_of
 from collectors.history.queries import AgesNow, CountdownsNow
 from collectors.kafka.peek import Place
 from collectors.kafka.session import Session
@@ -129,14 +130,32 @@ def lag_told(now: ClusterNow, ages: AgesNow, at: int) -> Told:
         steps.append(f"lag = {words.count(end or 0)} − {words.count(first or 0)} = {words.count(lag)}, never below 0")
     if queries.backlogs_at(now).markers[at]:
         steps.append("what lies there are transaction markers, which nobody reads: every record before the end is read")
+    steps += _open_transaction(now, at)
+    is_estimate = bool(policies_of(now.cluster_id).get(now.committed.layout.topics[at], UNKNOWN).compacts)
+    if is_estimate:
+        steps.append("the topic is compacted: between these offsets there may be fewer records than their difference")
     value = "unknown" if lag is None else words.counted(lag, "record")
     return Told(
         "Lag",
         "records between the committed offset and the log end",
         value,
-        "exact" if lag is not None else "",
+        "" if lag is None else "at most" if is_estimate else "exact",
         tuple(steps),
     )
+
+
+def _open_transaction(now: ClusterNow, at: int) -> list[str]:
+    """What of the lag who reads committed records cannot have yet."""
+    held, lag = now.held.at(at), now.lag.at(at)
+    layout = now.committed.layout
+    place = now.stable.layout.position.get((layout.topics[at], layout.topics[at], int(layout.partitions[at])))
+    if not held or lag is None or place is None:
+        return []
+    stable = words.count(now.stable.numbers.at(place) or 0)
+    return [
+        f"last stable offset: {stable}; from there on {words.counted(held, 'record')} of an open transaction, not to be "
+        f"had yet by who reads committed ones: {words.count(lag - held)} of {words.count(lag)} are readable"
+    ]
 
 
 def share_lag_told(now: ClusterNow, at: int) -> Told:

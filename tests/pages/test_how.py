@@ -17,12 +17,14 @@ from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.history import queries
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
+from collectors.history.queries import cluster_at
 from collectors.kafka.settings import ConnectionSettings
-from collectors.models import Cluster
+from collectors.models import Cluster, Configuration
 from collectors.secrets import encrypt
 from dashboard.pages import how
+from tests.history.recording import column
 
-from .seed import Company, make_company
+from .seed import Company, make_company, moment
 
 pytestmark = pytest.mark.django_db
 
@@ -149,3 +151,28 @@ def test_markers_are_told_from_records(viewer: Client) -> None:
     assert "none only transaction markers wait" in page
     assert re.search(r"lag = .* never below 0", page)
     assert "Head-of-backlog age not read" in text_of(viewer.get("/clusters/demo/groups/payment-service/").content)
+
+
+def test_what_an_open_transaction_holds_back_and_what_compaction_leaves_is_told(viewer: Client) -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    now = cluster_at(cluster.pk)
+    assert now is not None
+    at = now.committed.layout.position["payment-service", "orders", 2]
+    lag, end = now.lag.at(at), now.end_of_committed.at(at)
+    assert lag is not None
+    assert end is not None
+    stable = int(end) - 5
+    with transaction.atomic():
+        FrameWriter(cluster.pk).write(
+            now.cycle, now.taken_at, {Kind.STABLE: column({"orders": {("orders", 2): stable}})}
+        )
+    Configuration.objects.create(
+        cluster=cluster, kind=Configuration.Kind.TOPIC, name="orders", changed_at=moment(now.taken_at),
+        entries={"cleanup.policy": ["compact,delete", "topic"]},
+    )  # fmt: skip
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
+    page = re.sub(r"(?<=\d) (?=\d{3})", "", page)
+    assert f"last stable offset: {stable}; from there on 5 records of an open transaction" in page
+    assert f"{lag - 5} of {lag} are readable" in page
+    assert "the topic is compacted" in page
+    assert "at most" in page
