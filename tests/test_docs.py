@@ -73,6 +73,8 @@ REAL, STAND_IN, NEVER = "run against the real thing", "against a stand-in", "nev
 TOUCHES = {
     "Apache Kafka 4.3.1, three": "mark.kafka",
     "Apache Kafka 3.7.2": "mark.brokers",
+    "Transactions left open": "mark.kafka",
+    "A broker that does not tell": "NOT_OFFERED",
     "SASL": "SecuredKafka",
     "OAUTHBEARER": "OAUTHBEARER",
     "SQLite": "django_db|db: None",
