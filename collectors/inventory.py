@@ -330,7 +330,8 @@ class Inventory:
 
     def save(self, changes: Changes, *, now: float) -> None:
         """Write the plan; call it inside the transaction of the cycle."""
-        by_model: dict[type[Any], list[Any]] = {}
+        # first what other rows belong to: a group may be new while another's members have changed
+        by_model: dict[type[Any], list[Any]] = {Broker: [], Topic: [], Group: []}
         for row in changes.create:
             by_model.setdefault(type(row), []).append(row)
         for model, rows in by_model.items():

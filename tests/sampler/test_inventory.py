@@ -145,6 +145,14 @@ def test_a_group_that_rebalances_says_who_holds_what_when_it_is_done(cluster: Cl
     ]
 
 
+def test_a_group_may_be_new_in_the_look_in_which_another_rebalanced(cluster: Cluster) -> None:
+    see_groups(cluster, group("a", "m1"))
+    see_groups(cluster, group("a", "m2"), group("b", "m3"))
+    assert {(row.group.name, row.until is None) for row in Ownership.objects.all()} == {
+        ("a", False), ("a", True), ("b", True)
+    }  # fmt: skip
+
+
 def test_a_group_that_could_not_be_described_keeps_its_members(cluster: Cluster) -> None:
     see_groups(cluster, group("g", "m1"))
     assert see_groups(cluster, group("g", error="timeout")) == []
