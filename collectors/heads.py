@@ -34,7 +34,8 @@ class HeadBook:
     """One entry a position (n,) of the newest committed layout: the newest answer for it, if any.
 
     An answer holds for the offset it was read at (records do not change), one of markers while the log end stays. Who
-    has read on within PASSED_SECONDS has a head younger than the record read.
+    has read on within PASSED_SECONDS has a head younger than the record read. Where markers were found before, a
+    residue that is no larger is taken for them until it is read, moments later.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,7 @@ class HeadBook:
         self._offset, self._value, self._end = (np.zeros(0, dtype=np.int64) for _ in range(3))
         self._is_told: Bools = np.zeros(0, dtype=np.bool_)
         self._at: NDArray[np.float64] = np.zeros(0)
+        self._residue = np.zeros(0, dtype=np.int64)  # markers that were found behind a commit here
         self._asked: list[tuple[int, Place]] = []  # of the newest places: position, place
         self._taken: HeadsAnswer | None = None
         self._kept: tuple[Ints, Layout] | None = None
@@ -81,6 +83,7 @@ class HeadBook:
 
         self._offset, self._value, self._end = moved(self._offset), moved(self._value), moved(self._end)
         self._is_told, self._at = moved(self._is_told), moved(self._at)
+        self._residue = moved(self._residue)
         back = np.full(len(self._layout), -1, dtype=np.int64)
         back[source[there]] = np.flatnonzero(there)
         self._asked = [(int(back[at]), place) for at, place in self._asked if back[at] >= 0]
@@ -100,6 +103,8 @@ class HeadBook:
             self._offset[at], self._at[at], self._is_told[at] = place[2], now, value is not None
             self._value[at] = 0 if value is None else value
             self._end[at] = found.end if isinstance(found, Markers) else 0
+            if value is not None:
+                self._residue[at] = found.end - place[2] if isinstance(found, Markers) else 0
 
     def where_to_look(self, window: Window, verdicts: Numbers, *, now: float) -> list[Place]:
         """Places of which nothing is known, the most urgent first; the layout is the window's."""
@@ -124,21 +129,24 @@ class HeadBook:
 
     def column(self, window: Window, *, now: float) -> Column | None:
         """What is known at the window's newest sample, to be stored with it; None where nothing is."""
-        if not self._is_told.any():
+        if not (self._is_told.any() or self._residue.any()):
             return None
         unread, end = unread_now(window), window.samples[-1].end
         waits = unread.known & end.known & (end.values > unread.values)
         exact = waits & self._is_told & (self._offset == unread.values) & self._holds(window)
         passed = waits & self._is_told & (self._offset < unread.values) & (self._value != NO_RECORDS)
         passed &= now - self._at <= PASSED_SECONDS
-        at = np.flatnonzero(exact | passed)
+        left = end.values - unread.values
+        presumed = waits & ~exact & (left <= self._residue) & (self._offset < unread.values)
+        passed &= ~presumed
+        at = np.flatnonzero(exact | passed | presumed)
         if not len(at):
             return None
         if self._kept is None or not np.isin(at, self._kept[0]).all() or len(self._kept[0]) > 2 * len(at) + MOST_PLACES:
             self._kept = at, self._part(at)
         places, layout = self._kept
-        values = np.where(exact, self._value, -self._value)[places]
-        return Column(layout, Numbers(values, (exact | passed)[places]))
+        values = np.where(presumed, NO_RECORDS, np.where(exact, self._value, -self._value))[places]
+        return Column(layout, Numbers(values, (exact | passed | presumed)[places]))
 
     def _holds(self, window: Window) -> Bools:
         """(n,) answers that the log end does not contradict: behind markers a record may have come."""

@@ -36,6 +36,7 @@ class Positions:
     base: Ints  # row of the last sample at which the commit moved or nothing waited; else the first
     base_is_seen: Bools  # such a sample is in the window
     waiting_seconds: NDArray[np.float64]
+    passed_by_seconds: NDArray[np.float64]  # since the sample before the first that came after the base
     samples_since: Ints  # known samples after the base
     arrived_since: Ints  # records that arrived after the base
     uncommitted: Bools  # known: assigned, and no offset was ever committed
@@ -56,8 +57,9 @@ def positions(window: Window, where: slice = slice(None), *, only_forward: Bools
     times = window.times
     count = len(range(*where.indices(len(window.layout))))
     base, samples_since, arrived_since = (np.zeros(count, dtype=np.int64) for _ in range(3))
+    last_before = np.zeros(count, dtype=np.int64)
     first_waiting, arrived_since_none = (np.zeros(count, dtype=np.int64) for _ in range(2))
-    was_known, base_is_seen, was_none, has_waited = (np.zeros(count, dtype=np.bool_) for _ in range(4))
+    was_known, base_is_seen, was_none, has_waited, has_passed = (np.zeros(count, dtype=np.bool_) for _ in range(5))
     before = np.zeros(count, dtype=np.int64)  # the last known commit
     end_at_before = np.zeros(count, dtype=np.int64)  # the log end of the same sample
     end_before = window.samples[0].end.values[where]
@@ -78,6 +80,9 @@ def positions(window: Window, where: slice = slice(None), *, only_forward: Bools
         # over the samples between, whatever an unknown end held there is added and taken away again
         arrived = end - end_before
         arrived_since = (arrived_since + arrived) * goes_on
+        passed_by = goes_on & (has_passed | (both & (arrived_since > 0)))
+        last_before = np.where(passed_by & has_passed, last_before, max(row - 1, 0))
+        has_passed = passed_by
         went_back = both & moved & (committed < before)
         # A log that became shorter, or a topic made anew, took the commit with it, and one past the end was put right:
         # nobody rewound the group.
@@ -103,6 +108,7 @@ def positions(window: Window, where: slice = slice(None), *, only_forward: Bools
         base=base,
         base_is_seen=base_is_seen,
         waiting_seconds=np.where(lag > 0, times[-1] - times[base], 0.0),
+        passed_by_seconds=np.where((lag > 0) & has_passed, times[-1] - times[last_before], 0.0),
         samples_since=samples_since,
         arrived_since=arrived_since * both,
         uncommitted=none,

@@ -153,8 +153,8 @@ def _open_transaction(now: ClusterNow, at: int) -> list[str]:
         return []
     stable = words.count(now.stable.numbers.at(place) or 0)
     return [
-        f"last stable offset: {stable}; from there on {words.counted(held, 'record')} of an open transaction, not to be "
-        f"had yet by who reads committed ones: {words.count(lag - held)} of {words.count(lag)} are readable"
+        f"last stable offset: {stable}; from there on {words.counted(held, 'record')} of an open transaction, which "
+        f"who reads committed ones cannot have yet: {words.count(lag - held)} of {words.count(lag)} are readable"
     ]
 
 

@@ -8,6 +8,7 @@ import { table } from "./twin.js";
 import { axisMoment, axisText, clock, dateTime, zoneLabel } from "./zone.js";
 
 const MOST_POINTS = 700;
+const ENDED_MS = 150000; // sizes are asked once a minute, rollups a minute later
 const charts = new Map(); // figure element -> chart
 const queue = new Set();
 let painting = false;
@@ -186,17 +187,24 @@ async function picture(library_, chart) {
   if (chart.twin) table(chart, axisFormat(chart.data.unit));
 }
 
+/* The newest value of a line, or until when there was one: what ended is not what is. */
+function newest(chart, line) {
+  const at = line.y.findLastIndex(isKnown), format = axisFormat(chart.data.unit);
+  if (at < 0) return "unknown";
+  const late = chart.data.to * 1000 - line.x[at] > Math.max(ENDED_MS, 3000 * Math.max(chart.data.interval, chart.data.step || 0));
+  return late && !line.meta.compared ? `until ${clock(line.x[at])}` : format(line.y[at]);
+}
+
 function legend(chart) {
-  const box = chart.figure.querySelector(".sg-leg"), format = axisFormat(chart.data.unit);
+  const box = chart.figure.querySelector(".sg-leg");
   const values = [];
   const buttons = chart.lines().map(line => {
     const button = document.createElement("button"), swatch = document.createElement("i"), value = document.createElement("b");
-    const last = line.y.findLast(isKnown);
     button.type = "button";
     swatch.style.background = colour(line.line.color);
     value.className = "num";
-    values.push({ line, value, newest: last });
-    value.textContent = isKnown(last) ? format(last) : "unknown";
+    values.push({ line, value });
+    value.textContent = newest(chart, line);
     button.append(swatch, line.name, " ", value);
     button.setAttribute("aria-pressed", String(!(chart.solo && chart.solo !== line.meta.key) && !chart.off.has(line.meta.key)));
     button.addEventListener("click", event => {
@@ -214,12 +222,13 @@ function legend(chart) {
 /* The legend says the newest values, or those at the crosshair. */
 function say(chart, at) {
   const format = axisFormat(chart.data.unit);
-  for (const { line, value, newest } of chart.values || []) {
-    let shown = newest;
-    if (at !== null) {
-      const i = line.x.findIndex(t => t >= at), k = i > 0 && at - line.x[i - 1] < line.x[i] - at ? i - 1 : i;
-      shown = k < 0 ? null : line.y[k];
+  for (const { line, value } of chart.values || []) {
+    if (at === null) {
+      value.textContent = newest(chart, line);
+      continue;
     }
+    const i = line.x.findIndex(t => t >= at), k = i > 0 && at - line.x[i - 1] < line.x[i] - at ? i - 1 : i;
+    const shown = k < 0 ? null : line.y[k];
     value.textContent = isKnown(shown) ? format(shown) : "unknown";
   }
 }

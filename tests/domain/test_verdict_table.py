@@ -147,6 +147,10 @@ CASES = [
          [([*rising(9, 100, 5000), *rising(15, 110, 100)], rising(24, 100, 5300))]),
     # no commits
     Case("one partition never committed, the other is read", V.NOT_COMMITTING, [READS, SILENT]),
+    Case("a marker lies there for a minute, and a record came a moment ago", V.OK,
+         [(still(12, 100), [*still(11, 101), 105])]),
+    Case("the same, and nobody reads what comes", V.NO_PROGRESS,
+         [(still(12, 100), [*still(6, 101), *rising(6, 5, 106)])]),
     Case("the first record ever came a moment ago", V.OK, [(still(12, NO_COMMIT), [*still(11, 7), 8])]),
     Case("one never committed, and nothing came to it", V.OK, [READS, (still(12, NO_COMMIT), still(12, 7))]),
     Case("commits for the first time", V.OK, [([*still(8, NO_COMMIT), *rising(4, 50, 400)], rising(12, 50))]),

@@ -158,3 +158,19 @@ def test_of_many_residues_only_some_are_looked_at() -> None:
     cluster.verdicts["well"] = Verdict.NO_PROGRESS
     cluster.cycle(9, 11)
     assert len(cluster.asked) == OF_A_GROUP
+
+
+def test_where_markers_were_found_a_residue_as_small_is_taken_for_them_until_it_is_read() -> None:
+    cluster = Cluster({"tx": 1})
+    cluster.answers = {("t", 0, 10): Markers(11)}
+    for _ in range(4):
+        cluster.cycle(10, 11)
+    assert cluster.cycle(10, 11) == {("tx", 0): NO_RECORDS}
+    assert cluster.cycle(20, 21) == {("tx", 0): NO_RECORDS}, "another transaction of ten records"
+    assert cluster.cycle(30, 32) == {}, "that is more than was found"
+    cluster.answers = {("t", 0, 40): OLD}
+    assert cluster.cycle(40, 41) == {("tx", 0): NO_RECORDS}
+    for _ in range(4):
+        found = cluster.cycle(40, 41)
+    assert found == {("tx", 0): OLD_MS}, "it was a record after all"
+    assert cluster.cycle(50, 51) != {("tx", 0): NO_RECORDS}, "and nothing is presumed any more"
