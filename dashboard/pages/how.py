@@ -13,6 +13,7 @@ from collectors import roster
 from collectors.domain import words
 from collectors.domain.ages import Method, first_unread, said_bounds
 from collectors.domain.countdown import KEPT_UP, Outcome, said
+from collectors.domain.drain import drain_estimate
 from collectors.domain.heads import Found, Markers, is_told_by_a_clock
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
@@ -75,6 +76,7 @@ def how(request: HttpRequest, slug: str) -> HttpResponse:
             "told": [
                 share_lag_told(now, by_age) if is_shared else lag_told(now, ages, by_age),
                 age_told(now, ages, by_age, is_shared=is_shared),
+                drain_told(now, name, by_age if topic else None),
                 countdown_told(now, ages, counted, by_countdown),
             ],
             "head": _shared_head()
@@ -156,6 +158,30 @@ def _open_transaction(now: ClusterNow, at: int) -> list[str]:
         f"last stable offset: {stable}; from there on {words.counted(held, 'record')} of an open transaction, which "
         f"who reads committed ones cannot have yet: {words.count(lag - held)} of {words.count(lag)} are readable"
     ]
+
+
+def drain_told(now: ClusterNow, group: str, at: int | None) -> Told:
+    """Lag over what is read beyond what arrives: of the position `at`, or of the whole group (None)."""
+    if at is None:
+        groups, where = now.groups, now.groups.index[group]
+        lag, read, comes = (
+            one.at(where) for one in (groups.lag, groups.consumed_per_second, groups.arriving_per_second)
+        )
+    else:
+        lag, read, comes = (one.at(at) for one in (now.lag, now.consumed, now.arriving))
+    found = drain_estimate(lag, read, comes)
+    steps = [
+        "of this partition" if at is not None else "of all its partitions together",
+        f"lag: {'not known' if lag is None else words.counted(lag, 'record')}",
+        f"read {'not known' if read is None else words.rate(read)}, arriving "
+        f"{'not known' if comes is None else words.rate(comes)}: over the newest half minute",
+    ]
+    if found.seconds and lag and read is not None and comes is not None:
+        steps.append(f"{words.count(lag)} / ({words.rate(read)} − {words.rate(comes)}) = {found.said}")
+    elif read is not None and comes is not None and found.seconds is None:
+        steps.append("what is read is not more than what arrives, beyond the sawtooth of commits")
+    meaning = "lag over what is read beyond what arrives"
+    return Told("Drain estimate", meaning, found.said, "rate only" if found.seconds else "", tuple(steps))
 
 
 def share_lag_told(now: ClusterNow, at: int) -> Told:

@@ -176,3 +176,13 @@ def test_what_an_open_transaction_holds_back_and_what_compaction_leaves_is_told(
     assert f"{lag - 5} of {lag} are readable" in page
     assert "the topic is compacted" in page
     assert "at most" in page
+
+
+def test_the_drain_estimate_is_told_of_the_group_and_of_a_partition(viewer: Client) -> None:
+    make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service").content)
+    assert "Drain estimate lag over what is read beyond what arrives not draining" in page
+    assert "of all its partitions together" in page
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
+    assert "of this partition" in page
+    assert re.search(r"read 0/s, arriving \d+(\.\d)?/s", page)
