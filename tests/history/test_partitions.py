@@ -79,6 +79,18 @@ def test_partitions_are_made_ahead_and_blocks_go_with_theirs_whole(cluster: Clus
     assert len(names) <= 9, "those before were dropped"
 
 
+def filled() -> set[str]:
+    """The partitions of blocks that hold some; an empty one may go."""
+    with connection.cursor() as cursor:
+        names = [part.name for part in partitions.of_blocks()]
+        found = set()
+        for name in names:
+            cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {name})")
+            if cursor.fetchone()[0]:
+                found.add(name)
+        return found
+
+
 @needs_partitions
 def test_a_kind_that_is_kept_shorter_goes_row_by_row_out_of_partitions_that_stay(
     cluster: Cluster, settings: Settings
@@ -87,11 +99,11 @@ def test_a_kind_that_is_kept_shorter_goes_row_by_row_out_of_partitions_that_stay
     partitions.create_ahead(NOW)
     for day in range(3):
         day_of(cluster, NOW + day * DAY)
-    before = len(partitions.of_blocks())
+    before = filled()
     keep.forget_old(now=NOW + 4.5 * DAY)
     assert not Span.objects.filter(kind="size").exists()
     assert Span.objects.count() == 3 * 12 * (len(Kind) - 1) == Block.objects.count()
-    assert len(partitions.of_blocks()) >= before
+    assert filled() == before
 
 
 @needs_partitions
