@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .domain.heads import NO_RECORDS, Markers, stored_value, unread_now, worth_reading
+from .domain.heads import NO_RECORDS, RESIDUE, Markers, stored_value, unread_now, worth_reading
 from .domain.lag import gather
 from .domain.numbers import Column, Layout, Numbers
 from .domain.verdicts import Verdict
@@ -23,6 +23,8 @@ AGAIN_SECONDS = 60.0
 """A place that told nothing is asked of again after this; a right that was granted shows within it."""
 PASSED_SECONDS = 30.0
 """How long the record that a group has read past since still says that what waits is younger."""
+PRESUMED_SECONDS = 600.0
+"""How long markers that were found let a residue as small be taken for markers."""
 MOST_KEPT = 1_000
 """With more positions known, groups without members and small residues are no longer looked at, and with twice as many
 nothing is: what is kept of each cycle stays small."""
@@ -48,6 +50,7 @@ class HeadBook:
         self._taken: HeadsAnswer | None = None
         self._kept: tuple[Ints, Layout] | None = None
         self._skipped: Bools = np.zeros(0, dtype=np.bool_)
+        self._without: Collection[str] = ()
 
     def turn(
         self,
@@ -70,6 +73,9 @@ class HeadBook:
 
     def follow(self, layout: Layout, *, without: Collection[str] = ()) -> None:
         """Positions are those of another layout from now on."""
+        if layout is not self._layout or without != self._without:
+            skipped = np.array([owner in without for owner in layout.owners], dtype=np.bool_)
+            self._skipped, self._without = np.repeat(skipped, np.diff(layout.starts)), without
         if layout is self._layout:
             return
         old, new = stored(self._layout), stored(layout)
@@ -88,8 +94,6 @@ class HeadBook:
         back[source[there]] = np.flatnonzero(there)
         self._asked = [(int(back[at]), place) for at, place in self._asked if back[at] >= 0]
         self._layout, self._kept = layout, None
-        skipped = np.array([owner in without for owner in layout.owners], dtype=np.bool_)
-        self._skipped = np.repeat(skipped, np.diff(layout.starts))
 
     def take(self, answer: HeadsAnswer | None, *, now: float) -> None:
         """Note what came of the places that were asked of."""
@@ -137,7 +141,8 @@ class HeadBook:
         passed = waits & self._is_told & (self._offset < unread.values) & (self._value != NO_RECORDS)
         passed &= now - self._at <= PASSED_SECONDS
         left = end.values - unread.values
-        presumed = waits & ~exact & (left <= self._residue) & (self._offset < unread.values)
+        presumed = waits & ~exact & (left <= np.minimum(self._residue, RESIDUE)) & (self._offset < unread.values)
+        presumed &= (now - self._at <= PRESUMED_SECONDS) & ~self._skipped
         passed &= ~presumed
         at = np.flatnonzero(exact | passed | presumed)
         if not len(at):

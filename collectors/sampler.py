@@ -306,7 +306,7 @@ class Sampler:
         if state.starts is None or (self._starts is state.starts and self._window.samples):
             return None
         self._starts = state.starts
-        return losable(self.cluster.pk, state.starts.column)
+        return losable(state.starts.column, state.compacted)
 
     def _ownership(self, layout: Layout, groups: tuple[Group, ...]) -> np.ndarray[tuple[int], np.dtype[np.int8]]:
         if self._owned is None or self._owned[0] is not layout or self._owned[1] is not groups:
@@ -362,10 +362,10 @@ class Sampler:
             stable = self._ask_held(state, state.layout, state.metadata, budget)
             ends = self._ask_ends(state.layout, state.metadata, budget)
             errors += ends.errors
-            columns[Kind.END], self._ends = ends.column, ends
-            if stable is not None:
-                columns[Kind.STABLE] = stable
-                self._held.settle(stable, ends.column)
+            columns[Kind.END] = ends.column
+            if stable is not None and self._ends is not None:
+                columns[Kind.STABLE] = self._held.settle(stable, self._ends.column, ends.column)
+            self._ends = ends
             if committed is not None:
                 columns[Kind.COMMITTED] = self._share_groups.add_to(committed, ends.column)
             answered += int(ends.column.numbers.known.sum())

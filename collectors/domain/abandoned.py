@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,7 @@ SETTLED_SECONDS = 20.0
 
 Ints = NDArray[np.int64]
 Pair = tuple[str, str]  # group, topic
-
-
-@dataclass(slots=True)
-class _Candidate:
-    since: float
-    commits: bytes  # as they were then
+_NEVER_SEEN = -(2**62)
 
 
 class Abandoned:
@@ -37,70 +32,82 @@ class Abandoned:
     def __init__(self, known: Iterable[Pair] = ()) -> None:
         """`known`: what was abandoned before a restart."""
         self.pairs = frozenset(known)
-        self._candidates: dict[Pair, _Candidate] = {}
-        self._commits: dict[Pair, bytes] = {}  # of abandoned ones, as last known
+        self._since: dict[Pair, float] = {}  # candidates, and since when their commits stand
         self._looked: tuple[object, object] | None = None
-        self._places: dict[Pair, Ints] = {}  # in the layout that was looked at
+        self._runs: dict[Pair, slice] = {}  # where each group has commits on each topic, in the layout looked at
+        self._watched: _Watched | None = None
         self._split: _Split | None = None
 
     def take(self, committed: Column, groups: tuple[Group, ...], *, now: float) -> tuple[Column, Column]:
         """(commits that count, abandoned ones): both owned by groups, their positions together those of `committed`."""
         layout = committed.layout
         if self._looked is None or self._looked[0] is not groups or self._looked[1] is not layout:
+            if self._looked is None or self._looked[1] is not layout:
+                self._runs = _runs(layout)
             self._looked = groups, layout
-            self._places.clear()
-            self._look(layout, groups, now)
+            self._look(groups, now)
         self._decide(committed, now)
         if not self.pairs:
             return committed, Column.empty()
         if self._split is None or self._split.layout is not layout or self._split.pairs != self.pairs:
-            self._split = _Split.of(layout, self.pairs, self._split)
+            self._split = _Split.of(layout, self.pairs, self._runs, self._split)
         return self._split.apart(committed.numbers)
 
-    def _look(self, layout: Layout, groups: tuple[Group, ...], now: float) -> None:
-        settled = {g.name: g for g in groups if is_settled(g) and layout.owner_index(g.name) is not None}
-        unread: set[Pair] = set()
-        for name, group in settled.items():
-            read = {topic for topic, _ in group.assigned}
-            if read:
-                unread |= {(name, topic) for topic in set(layout.topics[layout.slice_of(name)]) - read}
+    def _look(self, groups: tuple[Group, ...], now: float) -> None:
         there = {group.name for group in groups}
+        settled = {group.name: {topic for topic, _ in group.assigned} for group in groups if is_settled(group)}
+        unread = {pair for pair in self._runs if (read := settled.get(pair[0])) and pair[1] not in read}
         self.pairs = frozenset(
             pair for pair in self.pairs if pair in unread or (pair[0] not in settled and pair[0] in there)
         )
-        self._candidates = {
-            pair: self._candidates.get(pair, _Candidate(now, b"")) for pair in unread if pair not in self.pairs
-        }
+        self._since = {pair: self._since.get(pair, now) for pair in unread - self.pairs}
 
     def _decide(self, committed: Column, now: float) -> None:
-        found = set()
-        for pair, candidate in self._candidates.items():
-            commits = self._commits_of(pair, committed)
-            if commits is None:
-                continue
-            if commits != candidate.commits:
-                candidate.since, candidate.commits = now, commits
-            elif now - candidate.since >= SETTLED_SECONDS:
-                found.add(pair)
-                self._commits[pair] = commits
-        moved = set()
-        for pair in self.pairs - found:
-            commits = self._commits_of(pair, committed)
-            if commits is not None and self._commits.setdefault(pair, commits) != commits:
-                moved.add(pair)
-        if found or moved:
-            self.pairs = (self.pairs | found) - moved
-            self._candidates = {pair: one for pair, one in self._candidates.items() if pair not in found}
-            self._commits = {pair: commits for pair, commits in self._commits.items() if pair in self.pairs}
+        pairs = sorted(pair for pair in {*self._since, *self.pairs} if pair in self._runs)
+        if self._watched is None or self._watched.layout is not committed.layout or self._watched.pairs != pairs:
+            self._watched = _Watched.of(committed, pairs, self._runs, self._watched)
+        for pair, has_moved in self._watched.look(committed.numbers):
+            if has_moved:
+                self._since[pair] = now
+                self.pairs -= {pair}
+            elif pair in self._since and now - self._since[pair] >= SETTLED_SECONDS:
+                del self._since[pair]
+                self.pairs |= {pair}
 
-    def _commits_of(self, pair: Pair, committed: Column) -> bytes | None:
-        """The commits of a group on a topic, to be compared; None while one of them is not known."""
-        places = self._places.get(pair)
-        if places is None:
-            places = self._places[pair] = _positions(committed.layout, pair)
-        if not len(places) or not committed.numbers.known[places].all():
-            return None
-        return bytes(committed.numbers.values[places].tobytes())
+
+@dataclass(slots=True)
+class _Watched:
+    """The commits of some groups on some topics, to be compared from cycle to cycle."""
+
+    layout: Layout
+    pairs: list[Pair]
+    at: Ints  # their positions, one pair after another
+    starts: Ints  # where each pair begins in `at`
+    before: Ints  # the commits as last known
+
+    @classmethod
+    def of(cls, committed: Column, pairs: list[Pair], runs: Mapping[Pair, slice], old: _Watched | None) -> _Watched:
+        each = [np.arange(runs[pair].start, runs[pair].stop) for pair in pairs]
+        at = np.concatenate(each) if each else np.zeros(0, dtype=np.int64)
+        counts = np.array([len(one) for one in each], dtype=np.int64)
+        starts = np.cumsum(counts) - counts
+        numbers = committed.numbers
+        before = np.where(numbers.known[at], numbers.values[at], _NEVER_SEEN)
+        if old is not None and old.layout is committed.layout:
+            seen = np.full(len(committed.layout), _NEVER_SEEN, dtype=np.int64)
+            seen[old.at] = old.before
+            before = np.where(seen[at] == _NEVER_SEEN, before, seen[at])
+        return cls(committed.layout, pairs, at, starts, before)
+
+    def look(self, numbers: Numbers) -> list[tuple[Pair, bool]]:
+        """Whether the commits of each pair have moved; those of which some are not known are left out."""
+        if not self.pairs:
+            return []
+        values, known = numbers.values[self.at], numbers.known[self.at]
+        answered = np.logical_and.reduceat(known, self.starts)
+        moved = np.logical_or.reduceat(known & (self.before != _NEVER_SEEN) & (values != self.before), self.starts)
+        self.before = np.where(known, values, self.before)
+        return [(self.pairs[i], bool(moved[i])) for i in np.flatnonzero(answered).tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +122,11 @@ class _Split:
     left_at: Ints
 
     @classmethod
-    def of(cls, layout: Layout, pairs: frozenset[Pair], before: _Split | None) -> _Split:
+    def of(cls, layout: Layout, pairs: frozenset[Pair], runs: Mapping[Pair, slice], before: _Split | None) -> _Split:
         is_left = np.zeros(len(layout), dtype=np.bool_)
         for pair in pairs:
-            is_left[_positions(layout, pair)] = True
+            if pair in runs:
+                is_left[runs[pair]] = True
         kept_at, left_at = np.flatnonzero(~is_left), np.flatnonzero(is_left)
         # every group stays in what counts, though it may have nothing there
         kept, left = _part(layout, kept_at, keep_empty=True), _part(layout, left_at, keep_empty=False)
@@ -132,12 +140,17 @@ class _Split:
         return Column(self.kept, numbers.take(self.kept_at)), Column(self.left, numbers.take(self.left_at))
 
 
-def _positions(layout: Layout, pair: Pair) -> Ints:
-    group, topic = pair
-    if layout.owner_index(group) is None:
-        return np.zeros(0, dtype=np.int64)
-    where = layout.slice_of(group)
-    return np.array([i for i in range(where.start, where.stop) if layout.topics[i] == topic], dtype=np.int64)
+def _runs(layout: Layout) -> dict[Pair, slice]:
+    """Where each group has its positions on each topic: members of a group are sorted, so that they are adjacent."""
+    if not len(layout):
+        return {}
+    owners, topics = layout.owner_of_position, np.array(layout.topics, dtype=object)
+    begins = np.flatnonzero(np.append(True, (owners[1:] != owners[:-1]) | (topics[1:] != topics[:-1])))
+    ends = np.append(begins[1:], len(layout))
+    return {
+        (layout.owners[owners[begin]], layout.topics[begin]): slice(begin, end)
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
+    }
 
 
 def _part(layout: Layout, at: Ints, *, keep_empty: bool) -> Layout:

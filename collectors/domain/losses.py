@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .lag import newly_lost
-from .numbers import NO_COMMIT, Numbers
+from .numbers import NO_COMMIT
 from .window import Sample, Window
 
 Ints = NDArray[np.int64]
@@ -52,26 +52,25 @@ def lost_between(samples: Sequence[Sample], first: int, last: int, where: slice 
     earlier, newest = before.take(where), start.take(where)
     step = newly_lost(samples[last].committed.take(where), newest, earlier)
     lost: Ints = step.values * step.known
+    return lost + jumped_between(samples, first, last, where)
+
+
+def jumped_between(samples: Sequence[Sample], first: int, last: int, where: slice = slice(None)) -> Ints:
+    """(n,) of these, the records that readers were set past.
+
+    A commit that stands just at the new log start is no such reader: who is set there commits what it reads next, and
+    Kafka Streams deletes its own topics up to what it has committed.
+    """
+    before, start = samples[first].start, samples[last].start
+    assert before is not None
+    assert start is not None
+    earlier, newest = before.take(where), start.take(where)
+    lost = np.zeros(len(newest), dtype=np.int64)
     trimmed = newest.known & earlier.known & (newest.values > earlier.values)
-    if trimmed.any():
-        lost = lost + _jumped(samples, first, last, where, earlier, newest, trimmed)
-    return lost
-
-
-def _jumped(
-    samples: Sequence[Sample],
-    first: int,
-    last: int,
-    where: slice,
-    earlier: Numbers,
-    newest: Numbers,
-    trimmed: NDArray[np.bool_],
-) -> Ints:
-    lost = np.zeros(len(trimmed), dtype=np.int64)
-    for row in range(max(1, first), last + 1):
+    for row in range(max(1, first), last + 1) if trimmed.any() else ():
         a, b = samples[row - 1].committed.take(where), samples[row].committed.take(where)
         passed = trimmed & a.known & b.known & (a.values != NO_COMMIT)
-        passed &= (a.values < newest.values) & (b.values >= newest.values)
+        passed &= (a.values < newest.values) & (b.values > newest.values)
         at = np.flatnonzero(passed)
         if not len(at):
             continue

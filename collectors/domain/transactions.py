@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .lag import gather, positions_in
-from .numbers import Column, Layout
+from .numbers import Column, Layout, Numbers
 
 
 class HeldTopics:
@@ -37,16 +38,32 @@ class HeldTopics:
             self.layout = self.layout if made.digest == self.layout.digest else made
         return self.layout
 
-    def settle(self, stable: Column, end: Column) -> None:
-        """What one cycle found: topics that nothing holds back any more are let go of; not known keeps them."""
+    def settle(self, stable: Column, end_before: Column, end: Column) -> Column:
+        """What one cycle found, with the log ends of the cycle before and of this one: the last stable offsets, and the
+        log end where no transaction has been open since the cycle before.
+
+        Topics that nothing holds back any more are let go of; not known keeps them.
+        """
         unknown = {stable.layout.owners[i] for i in stable.layout.owner_of_position[~stable.numbers.known].tolist()}
-        self._topics = self._topics & (below_end(stable, end) | unknown)
+        self._topics = self._topics & (below_end(stable, end_before) | unknown)
+        is_held, ends = _is_below(stable, end_before), _ends_of(stable, end)
+        known = stable.numbers.known & (is_held | ends.known)
+        return Column(stable.layout, Numbers(np.where(is_held, stable.numbers.values, ends.values), known))
 
 
 def below_end(stable: Column, end: Column) -> frozenset[str]:
     """Topics with a partition whose last stable offset lies below its log end."""
-    ends = (
-        gather(end.numbers, positions_in(stable.layout, end.layout)) if stable.layout is not end.layout else end.numbers
-    )
-    held = stable.numbers.known & ends.known & (stable.numbers.values < ends.values)
+    held = _is_below(stable, end)
     return frozenset(stable.layout.owners[i] for i in np.unique(stable.layout.owner_of_position[held]).tolist())
+
+
+def _is_below(stable: Column, end: Column) -> NDArray[np.bool_]:
+    ends = _ends_of(stable, end)
+    held: NDArray[np.bool_] = stable.numbers.known & ends.known & (stable.numbers.values < ends.values)
+    return held
+
+
+def _ends_of(stable: Column, end: Column) -> Numbers:
+    if stable.layout is end.layout:
+        return end.numbers
+    return gather(end.numbers, positions_in(stable.layout, end.layout))

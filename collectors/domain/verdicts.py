@@ -116,7 +116,10 @@ def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bool
     enough = _stall_seconds(interval_seconds)
     patient = max(enough, min(TURN_SECONDS, TURN_SHARE * (LENGTH - 1) * interval_seconds))
     # what lay there before (a record that nobody needs yet, the marker of a transaction) is no reason: records came by
-    long_enough = facts.passed_by_seconds >= np.where(takes_turns, patient, enough)
+    long_enough = facts.passed_by_seconds >= enough
+    # for a turn that is awaited, what the window has forgotten counts, too
+    stood = np.where(facts.base_is_seen, facts.passed_by_seconds, facts.waiting_seconds)
+    long_enough &= ~np.asarray(takes_turns) | (stood >= patient)
     return (
         facts.known & (facts.lag > 0) & long_enough & (facts.samples_since >= STALL_SAMPLES) & (facts.arrived_since > 0)
     )

@@ -33,6 +33,8 @@ class Window:
         self.samples: deque[Sample] = deque(maxlen=length)
         self._end_layout: Layout | None = None
         self._end_positions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._stable_layout: Layout | None = None
+        self._stable_positions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 
     def push(
         self,
@@ -48,7 +50,7 @@ class Window:
         (n,) is of the committed layout."""
         if committed.layout is not self.layout and committed.layout.digest != self.layout.digest:
             self._move_to(committed.layout)
-            self._end_layout = None
+            self._end_layout = self._stable_layout = None
         if end.layout is not self._end_layout:
             self._end_positions = positions_in(self.layout, end.layout)
             self._end_layout = end.layout
@@ -58,7 +60,10 @@ class Window:
             starts = gather(start.numbers, self._end_positions if same else positions_in(self.layout, start.layout))
         stables = None
         if stable is not None and len(stable.layout):
-            stables = gather(stable.numbers, positions_in(self.layout, stable.layout))
+            if stable.layout is not self._stable_layout:
+                self._stable_positions = positions_in(self.layout, stable.layout)
+                self._stable_layout = stable.layout
+            stables = gather(stable.numbers, self._stable_positions)
         if self.samples and taken_at <= self.samples[-1].taken_at:
             self.samples.clear()  # the clock stepped back: no span over the step means anything
         self.samples.append(

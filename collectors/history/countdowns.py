@@ -74,7 +74,10 @@ def _compute(now: ClusterNow, ages: AgesNow) -> CountdownsNow:
         Numbers.of([one.size_bytes for one in by_topic]).take(of),
         Numbers.of([None if one.deletes is None else int(one.deletes) for one in by_topic]).take(of),
     )
-    trim = _trim(now, ages.waiting)
+    # where nothing but compaction takes records, the first one moves on and nothing unread is lost
+    keeps = retention.deletes.known & (retention.deletes.values == 0)
+    start = Numbers(start.values, start.known & ~keeps)
+    trim = _trim(now, ages.waiting[~keeps[ages.waiting]])
     found = countdowns(
         committed,
         start,

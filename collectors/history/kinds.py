@@ -10,7 +10,7 @@ class Kind(StrEnum):
 
     END = "end"  # owner = topic: log end offset of each partition
     START = "start"  # owner = topic: log start offset of each partition
-    STABLE = "stable"  # owner = topic: last stable offsets, of topics where an open transaction holds some back
+    STABLE = "stable"  # owner = topic: last stable offsets where an open transaction holds some back, else log ends
     SIZE = "size"  # owner = topic: bytes of the leader's replica of each partition
     COMMITTED = "committed"  # owner = group: committed offset, NO_COMMIT where the group is known to have none
     VERDICT = "verdict"  # owner = group, single: collectors.domain.verdicts.Verdict

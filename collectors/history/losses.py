@@ -97,16 +97,19 @@ def lost_between(cluster_id: int, group: str, since: float, until: float) -> int
         passed &= (committed.values[row - 1] < start.values) & (committed.values[row] >= start.values)
         if passed.any():
             around = _around(selected, int(heads.cycles[row - 1]), int(heads.cycles[row]), before, start)
-            total += int(domain.lost_between(around, 0, len(around) - 1).sum()) if len(around) > 1 else 0
+            samples, look = around
+            total += int(domain.jumped_between(samples, look, len(samples) - 1)[passed].sum())
     return total
 
 
-def _around(selected: Selection, first: int, last: int, before: Numbers, start: Numbers) -> list[Sample]:
-    """The commits around the cycles of two looks at log starts, as the newest samples in memory are kept."""
+def _around(selected: Selection, first: int, last: int, before: Numbers, start: Numbers) -> tuple[list[Sample], int]:
+    """The commits around the cycles of two looks at log starts, as the newest samples in memory are kept, and which of
+    them is that of the first look."""
     cycles = selected.heads.cycles
     begin, end = np.searchsorted(cycles, first), np.searchsorted(cycles, last, side="right")
     where = slice(max(0, min(int(begin), int(end) - LENGTH)), int(end))
     found, times = selected.at(where), selected.heads.taken_at[where]
     rows = [Numbers(values, known) for values, known in zip(found.values, found.known, strict=True)]
     starts = [before] * (len(rows) - 1) + [start]
-    return [Sample(at, one, one, its) for at, one, its in zip(times.tolist(), rows, starts, strict=True)]
+    samples = [Sample(at, one, one, its) for at, one, its in zip(times.tolist(), rows, starts, strict=True)]
+    return samples, min(int(begin) - where.start, len(samples) - 1)

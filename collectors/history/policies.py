@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,8 +36,7 @@ _kept: LeastRecent[tuple[int, _Version], dict[str, Policy]] = LeastRecent(100)
 
 def deletes_nothing(cluster_id: int, topics: tuple[str, ...]) -> NDArray[np.bool_]:
     """(n,) whether each topic is compacted and nothing else: what is gone from it was written anew under its key."""
-    policies = policies_of(cluster_id)
-    compacted = {name for name, one in policies.items() if one.deletes is False}
+    compacted = compacted_only(cluster_id)
     return np.array([topic in compacted for topic in topics], dtype=np.bool_)
 
 
@@ -47,13 +47,21 @@ def without_compacted(cluster_id: int, topics: tuple[str, ...], lost: Numbers) -
     return Numbers(np.where(deletes_nothing(cluster_id, topics), 0, lost.values), lost.known)
 
 
-def losable(cluster_id: int, starts: Column) -> Column:
-    """Log starts where what lies before them was deleted; not known of topics that are only compacted."""
-    numbers = starts.numbers
-    if not (numbers.values[numbers.known] > 0).any():
+def compacted_only(cluster_id: int) -> frozenset[str]:
+    """The topics from which nothing is deleted but what was written anew under its key."""
+    return frozenset(name for name, one in policies_of(cluster_id).items() if one.deletes is False)
+
+
+def losable(starts: Column, compacted: Collection[str]) -> Column:
+    """Log starts (owned by topics) where what lies before them was deleted; not known of compacted topics."""
+    layout = starts.layout
+    at = [place for name in compacted if (place := layout.owner_index(name)) is not None]
+    if not at:
         return starts
-    known = numbers.known & ~deletes_nothing(cluster_id, starts.layout.topics)
-    return Column(starts.layout, Numbers(numbers.values, known))
+    known = starts.numbers.known.copy()
+    for place in at:
+        known[layout.starts[place] : layout.starts[place + 1]] = False
+    return Column(layout, Numbers(starts.numbers.values, known))
 
 
 def _version(cluster_id: int) -> _Version:

@@ -11,7 +11,7 @@ from collectors.models import Frame
 
 from . import layouts, reading
 from .kinds import Kind
-from .policies import losable
+from .policies import compacted_only, losable
 
 _KINDS = (Kind.COMMITTED, Kind.END, Kind.START, Kind.STABLE)
 
@@ -32,7 +32,7 @@ class Recent:
 
 
 def recent_samples(cluster_id: int, since: float) -> list[Recent]:
-    """Every cycle since a moment that has commits and log ends, oldest first; eight queries at most.
+    """Every cycle since a moment that has commits and log ends, oldest first; eleven queries at most.
 
     The newest half hour, or 60 cycles, is always in frames; what was compacted is left out.
     """
@@ -49,7 +49,9 @@ def recent_samples(cluster_id: int, since: float) -> list[Recent]:
         read = zip(own, reading.columns(cluster_id, kind, own, loaded), strict=True)
         found[kind] = {mark.cycle: column for mark, column in read if column is not None}
     committed, ends, starts, stables = (found[kind] for kind in _KINDS)
-    starts = {cycle: losable(cluster_id, column) for cycle, column in starts.items()}
+    has_moved = any((column.numbers.values[column.numbers.known] > 0).any() for column in starts.values())
+    compacted = compacted_only(cluster_id) if has_moved else frozenset()
+    starts = {cycle: losable(column, compacted) for cycle, column in starts.items()}
     return [
         Recent(
             mark.cycle,

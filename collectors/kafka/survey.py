@@ -82,6 +82,7 @@ class SurveyState:
     groups: tuple[Group, ...] | None = None  # by name; the same object while nothing has changed
     groups_taken_at: float | None = None
     starts: OffsetsAnswer | None = None
+    compacted: frozenset[str] = frozenset()  # topics of which `starts` are the first records: they only compact
     stable: OffsetsAnswer | None = None  # last stable offsets
     sizes: Column | None = None  # bytes of leader replicas, in `layout` as it was then
     log_dirs: tuple[LogDir, ...] | None = None
@@ -224,8 +225,14 @@ class Survey:
             if not due:
                 return None
             self._tried[due[0]] = now
-            self._due[due[0]] = now + EVERY_SECONDS[due[0]]
+            self._due[due[0]] = now + self._every(due[0])
             return due[0]
+
+    def _every(self, part: str) -> float:
+        """Seconds between two questions of a part."""
+        layout = self._state.layout
+        is_large = part == "stable_offsets" and layout is not None and len(layout) > MANY_PARTITIONS
+        return EVERY_SECONDS["start_offsets" if is_large else part]
 
     def _ask(self, part: str) -> None:
         try:
@@ -236,7 +243,7 @@ class Survey:
             errors = (PartError(part, "failed", None),)
         if any(error.reason not in LASTING and error.part != "group_names" for error in errors):
             with self._lock:
-                again = time.monotonic() + max(AGAIN_SECONDS, AGAIN_SHARE * EVERY_SECONDS[part])
+                again = time.monotonic() + max(AGAIN_SECONDS, AGAIN_SHARE * self._every(part))
                 self._due[part] = min(self._due[part], again)
         if any(error.reason in LASTING for error in errors):
             with self._lock:
@@ -332,7 +339,7 @@ class Survey:
             firsts = self._session.ask_first_records(compacted, metadata, budget_seconds=budget)
             answer = answer.raised_by(firsts)
         if answer.column.numbers.known.any() or not len(layout):
-            self._state = replace(self._state, starts=answer)
+            self._state = replace(self._state, starts=answer, compacted=frozenset(compacted.owners))
             self._taken_at["start_offsets"] = self._clock()
         return answer.errors
 
@@ -353,9 +360,6 @@ class Survey:
         if answer.column.numbers.known.any() or not len(layout):
             self._state = replace(self._state, stable=answer)
             self._taken_at["stable_offsets"] = self._clock()
-        if len(layout) > MANY_PARTITIONS:
-            with self._lock:
-                self._due["stable_offsets"] = time.monotonic() + EVERY_SECONDS["start_offsets"]
         return answer.errors
 
     def _ask_log_dirs(self, budget: float) -> tuple[PartError, ...]:

@@ -55,6 +55,7 @@ def waiting_sentence(cluster: HasCycles, taken_at: float | None, now: float) -> 
 
 SHARE_LAG = "share_lag"
 BESIDE_LAG = frozenset({"log_dirs", "quorum", "rights", "topic_configs", "broker_configs", "versions", "heads"})
+BESIDE_LAG |= {"stable_offsets", "held_offsets", "first_records"}
 """Parts of a cycle without which lag is known all the same."""
 
 

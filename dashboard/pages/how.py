@@ -64,7 +64,7 @@ def how(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404(f"There is no group “{name}” in {here.name}.")
     context: dict[str, object] = {"section": "groups", "here": here, "group": group, "told": [], "where": None}
     now = here.now
-    if now is not None and now.committed.layout.owner_index(name) is not None:
+    if now is not None and _has_positions(now, name):
         is_shared = group.type == GroupType.SHARE
         ages = queries.ages_of(now, name)
         counted = queries.countdowns_at(now, None if ages is queries.ages_at(now) else ages)
@@ -88,6 +88,11 @@ def how(request: HttpRequest, slug: str) -> HttpResponse:
             "taken": words.moment(now.taken_at, now=now.taken_at),
         }
     return page(request, "pages/how.html", context, shell=shell)
+
+
+def _has_positions(now: ClusterNow, group: str) -> bool:
+    layout = now.committed.layout
+    return layout.owner_index(group) is not None and layout.slice_of(group).start < layout.slice_of(group).stop
 
 
 def _places(

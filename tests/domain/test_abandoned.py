@@ -119,3 +119,16 @@ def test_what_was_known_before_a_restart_is_left_out_at_once() -> None:
     kept, left = Abandoned([("g", "old")]).take(AS_BEFORE, (group("new"), OTHER), now=0.0)
     assert np.array_equal(kept.of("g").values, [5, 6])
     assert len(left.layout) == 2
+
+
+def test_commits_that_were_moved_once_are_left_behind_again_while_the_groups_stay_as_they_are() -> None:
+    seen, groups = Abandoned(), (group("new"), OTHER)
+    for now in (0.0, LATER):
+        seen.take(AS_BEFORE, groups, now=now)
+    assert seen.pairs == {("g", "old")}
+    seen.take(commits(5, 6, 40, 80, 9), groups, now=LATER + 5)
+    assert not seen.pairs
+    seen.take(commits(5, 6, 40, 80, 9), groups, now=LATER + 10)
+    assert not seen.pairs
+    seen.take(commits(5, 6, 40, 80, 9), groups, now=2 * LATER + 5)
+    assert seen.pairs == {("g", "old")}

@@ -24,11 +24,14 @@ def test_topics_below_their_log_end_are_asked_for_until_nothing_holds_them_back(
     asked = held.partitions(EVERY)
     assert asked.owners == ("a",)
     assert len(asked) == 2
-    held.settle(topics({"a": [30, 18]}), topics({"a": [30, 25], "b": [9], "c": [9]}))
+    before, end = topics({"a": [30, 22], "b": [9], "c": [9]}), topics({"a": [33, 25], "b": [9], "c": [9]})
+    found = held.settle(topics({"a": [31, 18]}), before, end)
+    assert found.numbers.values.tolist() == [33, 18], "of partition 0 what came meanwhile waits for no transaction"
     assert held.partitions(EVERY) is asked
-    held.settle(topics({"a": [30, None]}), topics({"a": [30, 25], "b": [9], "c": [9]}))
+    found = held.settle(topics({"a": [30, None]}), before, end)
+    assert found.numbers.known.tolist() == [True, False]
     assert held.partitions(EVERY) is asked, "nobody knows that it ended"
-    held.settle(topics({"a": [30, 26]}), topics({"a": [30, 26], "b": [9], "c": [9]}))
+    held.settle(topics({"a": [31, 23]}), before, end)
     assert not len(held.partitions(EVERY))
     held.look(look, before)
     assert not len(held.partitions(EVERY)), "the same look tells nothing new"

@@ -285,3 +285,16 @@ def test_random_but_healthy_groups_are_never_called_stuck(seed: int) -> None:
     for stop in range(2, len(end)):
         window = window_of([*committed[max(0, stop - 24) : stop]], [*end[max(0, stop - 24) : stop]])
         assert verdict_of(window) is not Verdict.NO_PROGRESS
+
+
+def test_a_partition_that_gets_little_and_stands_beside_a_busy_one_stays_so() -> None:
+    """A record each minute there, a backlog that its reader is busy with beside it: told, and not on and off."""
+    group, topic = Layout.build({"g": [("t", 0), ("t", 1)]}), Layout.of_topics({"t": [0, 1]})
+    window, told = Window(), []
+    for i in range(120):
+        ends = Column(topic, Numbers.of([50_000 + 200 * i, 1_010 + i // 12]))
+        window.push(START + i * INTERVAL, Column(group, Numbers.of([1_000 + 200 * i, 1_000])), ends)
+        told.append(verdict_of(window))
+    first = told.index(Verdict.NO_PROGRESS)
+    assert first * INTERVAL <= 150
+    assert set(told[first:]) == {Verdict.NO_PROGRESS}

@@ -44,11 +44,11 @@ def test_what_lies_below_the_log_start_is_lost() -> None:
 
 
 def test_what_a_reader_was_set_past_is_lost() -> None:
-    assert told(record([*READS, 3_000, 3_050], {0: 0, 9: 3_000})) == (1_600, 1_600)
+    assert told(record([*READS, 3_010, 3_050], {0: 0, 9: 3_000})) == (1_600, 1_600)
 
 
 def test_both_are_told_over_a_stretch() -> None:
-    recorder = record([*READS, 3_000, 3_050, 3_100, 3_100], {0: 0, 9: 3_000, 11: 3_200})
+    recorder = record([*READS, 3_010, 3_050, 3_100, 3_100], {0: 0, 9: 3_000, 11: 3_200})
     assert told(recorder) == (100, 1_700)
 
 
@@ -57,7 +57,7 @@ def test_who_reads_past_the_new_log_start_has_lost_nothing() -> None:
 
 
 def test_what_compaction_took_is_no_loss() -> None:
-    recorder = record([*READS, 3_000, 3_050, 3_050], {0: 0, 9: 3_000, 10: 3_100})
+    recorder = record([*READS, 3_010, 3_050, 3_050], {0: 0, 9: 3_000, 10: 3_100})
     Configuration.objects.create(
         cluster=recorder.cluster, kind=Configuration.Kind.TOPIC, name="t", changed_at=aware(recorder.now),
         entries={"cleanup.policy": ["compact", "topic"]},
@@ -67,3 +67,21 @@ def test_what_compaction_took_is_no_loss() -> None:
     assert now is not None
     assert now.lost.at(0) == 0
     assert now.lag.at(0) == 100_000 - 3_100
+
+
+def test_a_neighbour_that_reads_on_makes_no_loss_count_twice() -> None:
+    recorder = Recorder()
+    for row in range(8):
+        columns = {
+            Kind.END: topics({"t": [100_000, 100_000]}),
+            Kind.COMMITTED: column({"g": {("t", 0): 1_000, ("t", 1): 1_000 + 50 * row}}),
+        }
+        if row in (0, 7):
+            columns[Kind.START] = topics({"t": [0, 0] if not row else [1_100, 1_210]})
+        number = recorder.write(columns)
+        at = aware(recorder.now)
+        Cycle.objects.create(
+            cluster=recorder.cluster, number=number, epoch=1, due_at=at, started_at=at, taken_at=at, ended_at=at,
+            is_reachable=True, requests=1, completeness=1.0,
+        )  # fmt: skip
+    assert told(recorder) == (100, 100)

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 from django.conf import settings
 from django.db import transaction
@@ -19,7 +20,7 @@ from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
 from collectors.history.queries import cluster_at
 from collectors.kafka.settings import ConnectionSettings
-from collectors.models import Cluster, Configuration
+from collectors.models import Cluster, Configuration, Cycle
 from collectors.secrets import encrypt
 from dashboard.pages import how
 from tests.history.recording import column
@@ -186,3 +187,20 @@ def test_the_drain_estimate_is_told_of_the_group_and_of_a_partition(viewer: Clie
     page = text_of(viewer.get("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
     assert "of this partition" in page
     assert re.search(r"read 0/s, arriving \d+(\.\d)?/s", page)
+
+
+def test_a_group_that_has_nothing_left_in_the_totals_has_nothing_to_tell(viewer: Client) -> None:
+    cluster = make_company(Company())
+    now = cluster_at(cluster.pk)
+    assert now is not None
+    layout = Layout(("shipping",), np.array([0, 0]), (), np.zeros(0, dtype=np.int32))
+    with transaction.atomic():
+        frame = {Kind.COMMITTED: Column(layout, Numbers.unknown(0))}
+        FrameWriter(cluster.pk).write(now.cycle + 1, now.taken_at + 0.5, frame)
+    newest = Cycle.objects.get(cluster=cluster, number=now.cycle)
+    newest.pk, newest.number, newest.taken_at = None, now.cycle + 1, moment(now.taken_at + 0.5)
+    newest.save()
+    Cluster.objects.filter(pk=cluster.pk).update(last_cycle=now.cycle + 1)
+    response = viewer.get("/clusters/demo/how/?group=shipping")
+    assert response.status_code == 200
+    assert "Nothing to tell" in text_of(response.content)
