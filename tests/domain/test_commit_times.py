@@ -43,7 +43,7 @@ def told(one: Window, row: GroupRow = ROW) -> Finding:
 
 
 AGAIN: list[int | None] = [-3, 2, 7, 12, 17, 22, 27, 32]
-ONCE: list[int | None] = [-1] + [1] * (SAMPLES - 1)
+ONCE: list[int | None] = [-1, 1, 1, 1, 1, 1, 1, 1]
 NEVER: list[int | None] = [-2] * SAMPLES
 UNKNOWN: list[int | None] = [None] * SAMPLES
 
