@@ -40,7 +40,7 @@ class Recent:
 
 
 def recent_samples(cluster_id: int, since: float) -> list[Recent]:
-    """Every cycle since a moment that has commits and log ends, oldest first; eight queries at most.
+    """Every cycle since a moment that has commits and log ends, oldest first; nine queries at most.
 
     The newest half hour, or 60 cycles, is always in frames; what was compacted is left out.
     """
