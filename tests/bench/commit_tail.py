@@ -45,8 +45,8 @@ def run() -> list[Line]:
     assert len(book) == PLACES
     title = f"{RECORDS:,} commits of {PLACES:,} places".replace(",", " ")
     return [
-        line(f"{title}: read and decoded, a second of CPU; confluent-kafka consuming alone", RECORDS / read, "records/s",
-             baseline=RECORDS / alone),
+        line(f"{title}: read and decoded, a second of CPU; confluent-kafka consuming alone", RECORDS / read,
+             "records/s", baseline=RECORDS / alone),
         line("the same, decoding alone", RECORDS / _decoding(), "records/s", baseline=RECORDS / alone),
         line("what is known of these places, asked for a cycle, median", _asked(book), "ms CPU"),
     ]  # fmt: skip
