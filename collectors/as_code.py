@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.db import transaction
@@ -48,6 +48,7 @@ class Declared:
     notes: tuple[str, ...] = ()
     scope: Scope = ALL
     managed_by: str = MANAGED_BY
+    commit_times: bool = False
 
 
 def in_file(path: Path | None, environment: Mapping[str, str]) -> list[Declared]:
@@ -107,6 +108,7 @@ def reconcile(environment: Mapping[str, str], file: Path | None = None) -> list[
                 interval=one.interval,
                 managed_by=one.managed_by,
                 scope=one.scope,
+                commit_times=one.commit_times,
             )
             roster.announce(one.managed_by, "cluster added", slug, one.connection)
             told.append(f"{one.name}: added from {origin}")
@@ -116,7 +118,15 @@ def reconcile(environment: Mapping[str, str], file: Path | None = None) -> list[
         elif cluster.managed_by != one.managed_by:
             roster.announce(one.managed_by, "cluster taken over", slug)
         Cluster.everything.filter(pk=cluster.pk).update(managed_by=one.managed_by, deleted_at=None)
-        if roster.change(cluster, name=one.name, interval=one.interval, connection=one.connection, scope=one.scope):
+        changed = roster.change(
+            cluster,
+            name=one.name,
+            interval=one.interval,
+            connection=one.connection,
+            scope=one.scope,
+            commit_times=one.commit_times,
+        )
+        if changed:
             roster.announce(one.managed_by, "cluster changed", slug, one.connection)
             told.append(f"{one.name}: changed as {origin} says")
     for cluster in Cluster.objects.filter(managed_by__in=(MANAGED_BY, FILE)).exclude(slug__in=wanted):
@@ -143,7 +153,8 @@ def _of_entry(entry: Entry) -> Declared:
             source = read_any_file("properties_file", entry.properties_file).decode()
         except (SettingsError, UnicodeDecodeError) as error:
             raise EnvironmentRefusedError(f"{entry.where}: {error}") from None
-    return _made(f"{entry.where}", entry.name, entry.slug, entry.interval, source, scope=entry.scope, managed_by=FILE)
+    made = _made(f"{entry.where}", entry.name, entry.slug, entry.interval, source, scope=entry.scope, managed_by=FILE)
+    return replace(made, commit_times=entry.commit_times)
 
 
 def _numbered(environment: Mapping[str, str], pattern: re.Pattern[str]) -> dict[int, dict[str, str]]:
@@ -161,7 +172,7 @@ def _ours(number: int, values: dict[str, str]) -> Declared:
     properties: dict[str, str] = {}
     patterns: dict[str, str] = {}
     text = ""
-    interval, slug = 5.0, ""
+    interval, slug, commit_times = 5.0, "", False
     for short, value in values.items():
         if short == "INTERVAL":
             try:
@@ -170,6 +181,10 @@ def _ours(number: int, values: dict[str, str]) -> Declared:
                 raise EnvironmentRefusedError(f"{prefix}INTERVAL {value!r}: use seconds, 1 to 300") from None
         elif short == "SLUG":
             slug = value
+        elif short == "COMMIT_TIMES":
+            if value.lower() not in ("true", "false"):
+                raise EnvironmentRefusedError(f"{prefix}COMMIT_TIMES {value!r}: use true or false")
+            commit_times = value.lower() == "true"
         elif short.lower() in LISTS:
             patterns[short.lower()] = value
         elif short == "PROPERTIES":
@@ -187,15 +202,16 @@ def _ours(number: int, values: dict[str, str]) -> Declared:
         scope = Scope.read(patterns)
     except ScopeError as error:
         raise EnvironmentRefusedError(f"{prefix}{error.field.upper()}: {error}") from None
-    return _made(f"{prefix}…", values["NAME"], slug, interval, text or properties, scope=scope)
+    made = _made(f"{prefix}…", values["NAME"], slug, interval, text or properties, scope=scope)
+    return replace(made, commit_times=commit_times)
 
 
 def _key(short: str, prefix: str) -> str:
     if short not in _BY_VARIABLE:
         raise EnvironmentRefusedError(
             f"{prefix}{short} is unknown: use NAME, SLUG, INTERVAL, PROPERTIES, PROPERTIES_FILE, TOPICS_INCLUDE, "
-            "TOPICS_EXCLUDE, GROUPS_INCLUDE, GROUPS_EXCLUDE or a client property in capitals with '_' for '.', "
-            "like BOOTSTRAP_SERVERS"
+            "TOPICS_EXCLUDE, GROUPS_INCLUDE, GROUPS_EXCLUDE, COMMIT_TIMES or a client property in capitals with '_' "
+            "for '.', like BOOTSTRAP_SERVERS"
         )
     return _BY_VARIABLE[short]
 

@@ -14,7 +14,8 @@ from .kafka.allowed import SECRET
 
 MAX_BYTES = 1_000_000
 MAX_CLUSTERS = 500
-_KEYS = ("name", "slug", "interval", "properties", "properties_file", "topics", "groups")
+_KEYS = ("name", "slug", "interval", "properties", "properties_file", "topics", "groups", "commit_times")
+_SWITCH = {"true": True, "false": False}
 _PLACEHOLDER = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -33,6 +34,7 @@ class Entry:
     source: str | dict[str, str]
     properties_file: str
     scope: Scope
+    commit_times: bool = False
 
 
 def read_clusters(path: Path, environment: Mapping[str, str]) -> list[Entry]:
@@ -105,7 +107,14 @@ class _Reader:
             if "properties_file" in fields
             else "",
             scope=self._scope(fields),
+            commit_times=self._switch(fields["commit_times"], "commit_times") if "commit_times" in fields else False,
         )
+
+    def _switch(self, node: yaml.Node, what: str) -> bool:
+        given = self._text(node, what)
+        if given.lower() not in _SWITCH:
+            raise self._refused(node, f"{what} {given[:60]!r}: use true or false")
+        return _SWITCH[given.lower()]
 
     def _properties(self, node: yaml.Node) -> str | dict[str, str]:
         if isinstance(node, yaml.ScalarNode):

@@ -65,6 +65,7 @@ def add(
     interval: float = 5.0,
     managed_by: str = "",
     scope: Scope = ALL,
+    commit_times: bool = False,
 ) -> Cluster:
     """A new cluster, watched from now on."""
     name = check_name(name)
@@ -82,6 +83,7 @@ def add(
                 interval_seconds=interval,
                 managed_by=managed_by,
                 scope=scope.to_stored(),
+                reads_commit_times=commit_times,
             )
     except IntegrityError:
         raise RosterError("slug", f"A cluster with the address {slug!r} is there already: give another") from None
@@ -94,6 +96,7 @@ def change(
     interval: float,
     connection: ConnectionSettings | None = None,
     scope: Scope | None = None,
+    commit_times: bool | None = None,
     is_meant: bool = False,
 ) -> bool:
     """Other words or another way to the same cluster, its history kept; whether anything was written.
@@ -112,6 +115,8 @@ def change(
         fields["kafka_cluster_id"] = ""
     if scope is not None and scope != scope_of(cluster):
         fields["scope"] = scope.to_stored()
+    if commit_times is not None and commit_times != cluster.reads_commit_times:
+        fields["reads_commit_times"] = commit_times
     if fields:
         Cluster.objects.filter(pk=cluster.pk).update(**fields)
     return bool(fields)

@@ -31,6 +31,7 @@ from .history.kinds import Kind
 from .history.policies import losable
 from .history.recents import recent_samples
 from .kafka.answers import OffsetsAnswer
+from .kafka.commit_tail import CommitTail
 from .kafka.exchange import BrokerReach
 from .kafka.peek import PART as HEADS
 from .kafka.session import PartError, Session
@@ -85,12 +86,14 @@ class Sampler:
         epoch: int,
         announce: Announce,
         missed: int = 0,
+        tail: CommitTail | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.cluster = cluster
         self.session = session
         self.survey = survey
+        self.tail = tail
         self.clock = clock
         self.monotonic = monotonic
         self.name = f"sampler {cluster.slug}"
@@ -147,6 +150,8 @@ class Sampler:
         except (DatabaseError, InterfaceError) as error:
             self.waiting.note_trouble(error)
         self.survey.start()
+        if self.tail is not None:
+            self.tail.start()
         try:
             self.survey.wait_first(budget_seconds(self.interval))
             try:
@@ -156,6 +161,8 @@ class Sampler:
                 self._window = Window()
             self._loop(stop)
         finally:
+            if self.tail is not None:
+                self.tail.stop(2.0)
             self.survey.stop(2.0)
             self.session.close()
             close_old_connections()
@@ -265,6 +272,8 @@ class Sampler:
             seen.columns[Kind.VERDICT] = self._judge(state, seen)
             seen = replace(seen, lost=lost_at_newest(self._window))
             self._look_at_heads(state, seen)
+        if self.tail is not None:
+            seen = self._with_commit_times(self.tail, seen)
         self.waiting.push(Seen(state, seen, due_at, skipped, stepped))
         self.waiting.store()
         if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
@@ -300,6 +309,14 @@ class Sampler:
         if known is not None:
             seen.columns[Kind.HEAD] = known
         self.survey.want_heads(places)
+
+    def _with_commit_times(self, tail: CommitTail, seen: Observation) -> Observation:
+        """What the tail knows of the positions that this cycle has; share groups make no commits."""
+        if (committed := seen.columns.get(Kind.COMMITTED)) is not None:
+            known = tail.column(committed.layout, without=self._share_groups.names)
+            if known is not None:
+                seen.columns[Kind.COMMITTED_AT] = known
+        return replace(seen, tail=tail.state)
 
     def _new_starts(self, state: SurveyState) -> Column | None:
         """The log starts, where the window does not have them yet."""

@@ -7,7 +7,7 @@ import logging
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from django.db import connection, transaction
@@ -24,6 +24,7 @@ from .history.frames import FrameWriter
 from .history.kinds import Kind
 from .insight import Insight
 from .inventory import Changes, Inventory
+from .kafka.commit_tail import TailState
 from .kafka.session import PartError
 from .kafka.survey import LASTING, SurveyState
 from .models import Cluster, CollectorTotals, Configuration, Cycle, Event, Lease
@@ -65,6 +66,7 @@ class Observation:
     is_reachable: bool
     completeness: float
     lost: Mapping[str, Lost] = field(default_factory=dict)  # by group: records deleted before it read them
+    tail: TailState | None = None  # how the reading of commits goes; None where it is not wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ class Waiting:
         self._brokers: frozenset[int] = frozenset()
         self._insight: Insight | None = None
         self._stored: SurveyState | None = None  # of the newest cycle that was stored
+        self._stored_tail: str | None = None  # likewise: why commits are not read
 
     def push(self, one: Seen) -> None:
         self._backlog.push(one, one.weight)
@@ -170,6 +173,7 @@ class Waiting:
             self._backlog.done()
             self._backlog.dropped = 0
             self._stored = oldest.state
+            self._stored_tail = _why_not_read(oldest.observation)
             self.announce("cycle", {"cluster": self.cluster.pk, "cycle": self.number})
 
     def note_trouble(self, error: Exception) -> None:
@@ -274,7 +278,7 @@ class Waiting:
                 stood_since=self._stood_since,
             )
         rows.plan_losses(changes, seen.lost, now=now)
-        self._plan_insight(changes, state, now)
+        self._plan_insight(changes, state, _why_not_read(seen), now)
         at = aware(now)
         if skipped:
             why = "their collector had stopped" if self.missed else "the one before took longer than the interval"
@@ -298,10 +302,11 @@ class Waiting:
             )
         return changes
 
-    def _plan_insight(self, changes: Changes, state: SurveyState, now: float) -> None:
-        """What this login may see, and how things are set."""
+    def _plan_insight(self, changes: Changes, state: SurveyState, commit_times: str | None, now: float) -> None:
+        """What this login may see, and how things are set. `commit_times`: why commits are not read."""
         rows, old = self._insights(), self._stored
-        if state.metadata is not None and (old is None or _bears_on_rights(state) != _bears_on_rights(old)):
+        is_news = old is None or _bears_on_rights(state) != _bears_on_rights(old) or commit_times != self._stored_tail
+        if state.metadata is not None and is_news:
             refused = {error.part: error.reason for error in state.errors if error.reason in LASTING}
             hidden = state.metadata.hidden
             groups = state.groups or ()
@@ -319,6 +324,7 @@ class Waiting:
                 hidden_groups=len(state.hidden_groups),
                 partly=partly & {error.part for error in state.errors if error.reason == NOT_AUTHORISED},
                 has_read=state.has_read,
+                commit_times=commit_times,
             )
             rows.plan_rights(changes, rights, now=now)
         if old is None or state.topic_configs is not old.topic_configs:
@@ -379,6 +385,7 @@ class Waiting:
                 skipped=skipped,
                 errors=[(e.part, e.reason, 1) for e in self._new_errors(state, seen)],
                 succeeded_at=aware(seen.taken_at) if seen.is_reachable else None,
+                commit_tail=asdict(seen.tail) if seen.tail is not None else None,
             )
             if state.metadata is not None and state.metadata.cluster_id not in (None, self.cluster.kafka_cluster_id):
                 self.cluster.kafka_cluster_id = str(state.metadata.cluster_id)[:100]
@@ -402,6 +409,10 @@ def _unanswered(state: SurveyState) -> set[str]:
     nor that it is not. Topics and groups are judged by what is listed."""
     failed = {error.part for error in state.errors if error.reason not in LASTING} - {"metadata", "groups"}
     return {part for part in failed if state.ages.get(part, math.inf) > UNANSWERED_SECONDS}
+
+
+def _why_not_read(seen: Observation) -> str | None:
+    return None if seen.tail is None else seen.tail.why
 
 
 def _bears_on_rights(state: SurveyState) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from collectors import loop, roster, sampler, shares, storage, waiting
+from collectors.kafka.commit_tail import CommitTail
 from collectors.kafka.session import Session
 from collectors.kafka.settings import SettingsError
 from collectors.kafka.survey import Survey
@@ -173,7 +174,8 @@ class ResidentLoops:
         if epoch is None:
             return
         cluster.refresh_from_db()  # cycles stored by the former holder count
-        session = Session(connection_settings, scope=roster.scope_of(cluster))
+        scope = roster.scope_of(cluster)
+        session = Session(connection_settings, scope=scope)
         made = sampler.Sampler(
             cluster,
             session,
@@ -182,6 +184,7 @@ class ResidentLoops:
             epoch=epoch,
             announce=self._announce,
             missed=shares.missed(cluster, time.time()) if is_left else 0,
+            tail=CommitTail(connection_settings, scope=scope) if cluster.reads_commit_times else None,
         )
         self._clusters[cluster.pk] = (made, _made_with(cluster))
         self._start(made.name, made)
@@ -265,7 +268,8 @@ class ResidentLoops:
 
 def _made_with(cluster: Cluster) -> tuple[object, ...]:
     """What a running sampler was made from; a change of it makes a new one."""
-    return (cluster.slug, bytes(cluster.settings_encrypted), cluster.interval_seconds, str(cluster.scope))
+    sealed, tail = bytes(cluster.settings_encrypted), cluster.reads_commit_times
+    return (cluster.slug, sealed, cluster.interval_seconds, str(cluster.scope), tail)
 
 
 def _end_process(name: str) -> None:

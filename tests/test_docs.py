@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from collectors.demo import jars
-from collectors.domain.rights import HEADS, NEEDS
+from collectors.domain.rights import COMMIT_TIMES, HEADS, NEEDS
 from collectors.kafka.settings import MECHANISMS
 from collectors.models import Cluster
 from dashboard import __version__
@@ -66,7 +66,8 @@ def rows_of(heading: str) -> list[list[str]]:
 
 
 def test_the_rights_are_those_that_the_program_asks_for() -> None:
-    assert rows_of("Rights") == [[need.shows, need.operation, need.resource] for need in (*NEEDS, HEADS)]
+    every = (*NEEDS, HEADS, COMMIT_TIMES)
+    assert rows_of("Rights") == [[need.shows, need.operation, need.on] for need in every]
 
 
 REAL, STAND_IN, NEVER = "run against the real thing", "against a stand-in", "never run"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import words
+from .commit_times import Committing
 from .verdicts import Verdict
 
 BURST_TIMES = 2.0
@@ -50,6 +51,8 @@ class Situation:
     lost: int | None = None
     held: int = 0  # records of open transactions, where these are all that stands still
     went_to_start: bool = False  # rewound to where the log begins
+    committing: Committing | None = None  # at all that stands still; None: not known, or not the same everywhere
+    commit_said: str = ""  # "last commit 3 s ago"
     is_shared: bool = False  # a share group: many members may read one partition, and acknowledge each record
 
 
@@ -148,6 +151,14 @@ def _is_held_by_one_partition(at: Situation) -> bool:
     return not at.is_shared and at.hot is not None and at.hot.backlog >= 0.5
 
 
+def _commits_in_place(at: Situation) -> bool:
+    return at.committing is Committing.IN_PLACE
+
+
+def _commits_nothing(at: Situation) -> bool:
+    return at.committing is Committing.NOTHING
+
+
 def _had_a_burst(at: Situation) -> bool:
     before = at.arriving_before
     return at.arriving is not None and before is not None and before > 0 and at.arriving >= BURST_TIMES * before
@@ -216,6 +227,29 @@ def _stuck_members(at: Situation) -> Cause:
         "stuck members" if at.members != 1 else "stuck member",
         f"{who} is in the group and {'acknowledges' if at.is_shared else 'commits'} nothing",
         "Look what they all wait for (a database, a lock, another service); a restart helps only against a hang.",
+    )
+
+
+def _stuck_on_a_record(at: Situation) -> Cause:
+    one = at.stuck[0]
+    where = f"at offset {words.count(one.offset)} of {one.partition}"
+    return Cause(
+        "stuck on a record, or blocked downstream",
+        f"its members go on committing, always the same offset ({at.commit_said}): they run, and get nothing done",
+        f"Look at the record {where}, and at what is called for each record; a restart comes to the same record again.",
+    )
+
+
+def _dead_loop(at: Situation) -> Cause:
+    owners = _owners(at)
+    who = next(iter(owners)) if len(owners) == 1 and all(one.owner for one in at.stuck) else "its members"
+    are = "are" if who == "its members" else "is"
+    return Cause(
+        "stuck or dead member loop",
+        f"{who} {are} in the group and {'do' if are == 'are' else 'does'} not commit ({at.commit_said}): the loop that "
+        "reads and commits does not come round",
+        f"Look where {who} hang{'' if are == 'are' else 's'} (the log, a dump of its threads), then restart: another "
+        "member, or the new one, begins at the last commit.",
     )
 
 
@@ -321,6 +355,8 @@ TABLE: tuple[Row, ...] = (
     (_STANDS | _SLOW | {Verdict.REBALANCING}, _rebalances_all_the_time, _storm),
     (_STANDS, _is_held_back, _open_transaction),
     (_STANDS, _chokes_on_a_record, _poison),
+    (_STANDS, _commits_in_place, _stuck_on_a_record),
+    (_STANDS, _commits_nothing, _dead_loop),
     (_STANDS, _is_one_of_several, _stuck_member),
     (_STANDS, _always, _stuck_members),
     (frozenset({Verdict.LOSING_DATA}), _always, _retention),

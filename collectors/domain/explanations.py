@@ -9,6 +9,7 @@ import numpy as np
 
 from . import words
 from .causes import likely_cause
+from .commit_times import Committing
 from .drain import drain
 from .looks import Look, name_of
 from .topology import GroupType
@@ -95,8 +96,25 @@ def _no_progress(look: Look, now: float, began: float | None) -> str:
     lag = int(facts.lag[still].sum())
     return (
         f"No progress{when}: none of {words.counted(lag, 'waiting record')} read, "
-        f"{int(still.sum())} of {words.counted(total, 'partition')} stand still{held}"
+        f"{int(still.sum())} of {words.counted(total, 'partition')} stand still{held}{_committing(look)}"
     )
+
+
+def _committing(look: Look) -> str:
+    """Whether members commit where the group stands; "" where that is not known."""
+    commits, still = look.commits, look.still
+    if commits is None:
+        return ""
+    in_place, nothing = np.flatnonzero(still & commits.in_place), np.flatnonzero(still & commits.nothing)
+    match commits.of(still):
+        case Committing.IN_PLACE:
+            return f"; commits, but does not move ({look.commit_said(in_place)} at the same offset)"
+        case Committing.NOTHING:
+            return f"; does not commit ({look.commit_said(nothing)})"
+    if not len(in_place):
+        return ""
+    part = f"{len(in_place)} of these {words.count(int(still.sum()))}"
+    return f"; commits {part}, but does not move ({look.commit_said(in_place)} at the same offset)"
 
 
 def _unowned(look: Look) -> str:
@@ -269,7 +287,7 @@ def _evidence(look: Look) -> tuple[str, ...]:
         place = "without one acknowledged" if look.is_shared else f"at offset {words.count(int(committed[i]))}"
         lines.append(
             f"{name_of(*keys[i])}: {int(facts.samples_since[i])} samples {place} "
-            f"while {words.counted(int(facts.arrived_since[i]), 'record')} arrived{owner}"
+            f"while {words.counted(int(facts.arrived_since[i]), 'record')} arrived{owner}{_last_commit(look, i)}"
         )
     for i in np.flatnonzero(facts.held).tolist()[:NAMED]:
         records = words.counted(int(facts.held[i]), "record")
@@ -292,6 +310,13 @@ def _evidence(look: Look) -> tuple[str, ...]:
     if facts.uncommitted.any():
         lines.append(f"no commit yet: {words.counted(int(facts.uncommitted.sum()), 'partition')}")
     return tuple(lines)
+
+
+def _last_commit(look: Look, at: int) -> str:
+    """When the group last committed at a position that stands; "" where that is not known."""
+    told = look.commit_said(np.array([at]))
+    again = " at the same offset" if look.commits is not None and look.commits.in_place[at] else ""
+    return f"; {told}{again}" if told else ""
 
 
 def _wait(count: int) -> str:

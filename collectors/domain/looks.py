@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from . import words
 from .causes import Hot, Situation, Stuck
+from .commit_times import StandingCommits, newest, said, standing_commits
 from .numbers import NO_COMMIT, Numbers
 from .positions import Positions, positions
 from .rates import rate_per_second
@@ -116,6 +117,17 @@ class Look:
         return self.facts.known & (self.facts.lag > 0) & (self.facts.samples_since > 0)
 
     @cached_property
+    def commits(self) -> StandingCommits | None:
+        """What was committed where the group stands; None where commits are not read, or it makes none."""
+        return None if self.is_shared else standing_commits(self.window, self.where, self.facts.base)
+
+    def commit_said(self, at: NDArray[np.int64]) -> str:
+        """The newest of some positions' commits: "last commit 3 s ago"; "" where it is not known."""
+        if self.commits is None or not len(at):
+            return ""
+        return said(newest(self.commits.times.take(at)), now=float(self.window.times[-1]))
+
+    @cached_property
     def unowned(self) -> NDArray[np.bool_]:
         """Partitions that no member has, of topics of which members have others."""
         read = {topic for topic, _ in self.owners}
@@ -191,6 +203,8 @@ class Look:
             lost=self.lost,
             went_to_start=went_to_start,
             held=int(facts.held.sum()) if held.any() and held[self.still].all() else 0,
+            committing=self.commits.of(self.still) if self.commits is not None else None,
+            commit_said=self.commit_said(stuck),
         )
 
     @property

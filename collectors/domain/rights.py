@@ -26,6 +26,12 @@ class Need:
     operation: str  # Describe, DescribeConfigs or Read
     resource: str  # topic, group or cluster
     part: str  # of the survey: whose errors tell
+    name: str = "*"  # of the resource: all of that kind, or this one
+
+    @property
+    def on(self) -> str:
+        """What the right is on, as people say it: "topic", or "topic __consumer_offsets"."""
+        return self.resource if self.name == "*" else f"{self.resource} {self.name}"
 
 
 NEEDS = (
@@ -38,7 +44,9 @@ NEEDS = (
 )
 HEADS = Need("heads", "Age of the oldest unread record", "Read", "topic", "heads")
 """Only known once a record was asked for, which is when a group is in trouble: till then nothing is said of it."""
-BY_KEY: Mapping[str, Need] = {need.key: need for need in (*NEEDS, HEADS)}
+COMMIT_TIMES = Need("commit_times", "Commit times", "Read", "topic", "commit_times", "__consumer_offsets")
+"""Only where the cluster's setting is on: by itself nobody reads that topic."""
+BY_KEY: Mapping[str, Need] = {need.key: need for need in (*NEEDS, HEADS, COMMIT_TIMES)}
 _CONFLUENT = {"topic": "topic", "group": "consumer-group"}
 _MSK = {
     "topics": ("DescribeTopic", "topic"),
@@ -48,6 +56,7 @@ _MSK = {
     "topic_configs": ("DescribeTopicDynamicConfiguration", "topic"),
     "broker_configs": ("DescribeClusterDynamicConfiguration", "cluster"),
     "heads": ("ReadData", "topic"),
+    "commit_times": ("ReadData", "topic"),
 }
 """The action of an IAM policy (service authorization reference of Apache Kafka APIs for Amazon MSK)."""
 
@@ -80,7 +89,8 @@ class Right:
     def kafka_acls(self, principal: str, bootstrap: str) -> str:
         """The line of Kafka's own tool that grants it."""
         need = self.need
-        where = "--cluster" if need.resource == "cluster" else f"--{need.resource} '*'"
+        name = "'*'" if need.name == "*" else need.name
+        where = "--cluster" if need.resource == "cluster" else f"--{need.resource} {name}"
         return (
             f"kafka-acls --bootstrap-server {quote(bootstrap)} --add --allow-principal {quote('User:' + principal)} "
             f"--operation {need.operation} {where}"
@@ -89,7 +99,8 @@ class Right:
     def confluent(self, principal: str) -> str:
         """The same for Confluent Cloud, whose principals are service accounts (sa-…)."""
         need = self.need
-        where = "--cluster-scope" if need.resource == "cluster" else f"--{_CONFLUENT[need.resource]} '*'"
+        name = "'*'" if need.name == "*" else need.name
+        where = "--cluster-scope" if need.resource == "cluster" else f"--{_CONFLUENT[need.resource]} {name}"
         operation = re.sub(r"(?<=[a-z])(?=[A-Z])", "-", need.operation).lower()
         return (
             f"confluent kafka acl create --allow --service-account {quote(principal)} --operations {operation} {where}"
@@ -98,7 +109,7 @@ class Right:
     def msk(self) -> str:
         """The statement of an IAM policy for Amazon MSK; a SCRAM or TLS login there takes the kafka-acls line."""
         action, kind = _MSK[self.key]
-        path = "cluster/NAME/*" if kind == "cluster" else f"{kind}/NAME/*/*"
+        path = "cluster/NAME/*" if kind == "cluster" else f"{kind}/NAME/*/{self.need.name}"
         return (
             f'{{"Effect": "Allow", "Action": "kafka-cluster:{action}", '
             f'"Resource": "arn:aws:kafka:REGION:ACCOUNT:{path}"}}'
@@ -128,13 +139,15 @@ def rights_of(
     hidden_groups: int = 0,
     partly: Collection[str] = (),
     has_read: bool = False,
+    commit_times: str | None = None,
 ) -> tuple[Right, ...]:
     """Each need with whether it is met.
 
     `asked` are the parts of the survey that were asked at least once, `refused` the reasons of those that were
     refused for lasting (a right, or an API that this Kafka does not offer). Numbers are what is visible; hidden
     ones were seen before and are now refused by name. Parts in `partly` were refused for some subjects only. `has_read`
-    says that some record was handed out to this login.
+    says that some record was handed out to this login; `commit_times` why commits are not read ("": they are, None:
+    nobody wants them read).
     """
     found = []
     is_open = sight is not None and sight.is_open
@@ -163,6 +176,8 @@ def rights_of(
     if has_read or HEADS.part in refused:
         why = refused.get(HEADS.part, "")
         found.append(Right(HEADS, why, _SOME_TOPICS if HEADS.part in partly and not why else ""))
+    if commit_times is not None:
+        found.append(Right(COMMIT_TIMES, commit_times))
     return tuple(found)
 
 

@@ -23,6 +23,7 @@ class Sample:
     start: Numbers | None = None  # (n,) log start of the same positions, as last asked; None before it was
     stable: Numbers | None = None  # (n,) last stable offset, known where one lay below the log end; None: nowhere
     owned: NDArray[np.int8] | None = None  # (n,) domain.ownership.Owner; None where nobody told
+    committed_at: Numbers | None = None  # (n,) as domain.commit_times reads it; None where commits are not read
 
 
 class Window:
@@ -45,9 +46,10 @@ class Window:
         start: Column | None = None,
         stable: Column | None = None,
         owned: NDArray[np.int8] | None = None,
+        committed_at: Column | None = None,
     ) -> None:
-        """`start` is given when it was asked anew, and holds until then; `stable` holds for this sample alone; `owned`
-        (n,) is of the committed layout."""
+        """`start` is given when it was asked anew, and holds until then; `stable` and `committed_at` hold for this
+        sample alone, the latter where its layout is the committed one; `owned` (n,) is of that layout."""
         if committed.layout is not self.layout and committed.layout.digest != self.layout.digest:
             self._move_to(committed.layout)
             self._end_layout = self._stable_layout = None
@@ -64,11 +66,13 @@ class Window:
                 self._stable_positions = positions_in(self.layout, stable.layout)
                 self._stable_layout = stable.layout
             stables = gather(stable.numbers, self._stable_positions)
+        times = None
+        if committed_at is not None and committed_at.layout.digest == committed.layout.digest:
+            times = committed_at.numbers
         if self.samples and taken_at <= self.samples[-1].taken_at:
             self.samples.clear()  # the clock stepped back: no span over the step means anything
-        self.samples.append(
-            Sample(taken_at, committed.numbers, gather(end.numbers, self._end_positions), starts, stables, owned)
-        )
+        ends = gather(end.numbers, self._end_positions)
+        self.samples.append(Sample(taken_at, committed.numbers, ends, starts, stables, owned, times))
 
     def _move_to(self, layout: Layout) -> None:
         old = self.layout.position
@@ -92,6 +96,7 @@ class Window:
                 starts[id(start)] if start is not None else None,
                 gather(sample.stable, source) if sample.stable is not None else None,
                 owners[id(owned)] if owned is not None else None,
+                gather(sample.committed_at, source) if sample.committed_at is not None else None,
             )
         self.layout = layout
 
@@ -108,7 +113,9 @@ class Window:
             start = starts.setdefault(id(s.start), s.start.take(where)) if s.start is not None else None
             stable = s.stable.take(where) if s.stable is not None else None
             owned = s.owned[where] if s.owned is not None else None
-            part.samples.append(Sample(s.taken_at, s.committed.take(where), s.end.take(where), start, stable, owned))
+            times = s.committed_at.take(where) if s.committed_at is not None else None
+            commits, ends = s.committed.take(where), s.end.take(where)
+            part.samples.append(Sample(s.taken_at, commits, ends, start, stable, owned, times))
         return part
 
     @property

@@ -19,11 +19,13 @@ class Kind(StrEnum):
     ABANDONED = "abandoned"  # owner = group: commits that no member of it reads on from, as they are not in COMMITTED
     LEADERS = "leaders"  # owner = broker id as text, single: partitions that it leads
     HEAD = "head"  # owner = group, only positions that were read: collectors.domain.heads.NO_RECORDS, or a timestamp
+    # owner = group: milliseconds of the newest commit that was seen, or, negative, since when there was none
+    COMMITTED_AT = "committed_at"
 
 
 EVERY_CYCLE = (Kind.END, Kind.COMMITTED, Kind.VERDICT, Kind.BROKER)
-"""Written with each cycle; the others only when the survey has a newer answer, and HEAD with each cycle in which some
-is known: it holds for that cycle's offsets alone."""
+"""Written with each cycle; the others only when the survey has a newer answer, and HEAD and COMMITTED_AT with each
+cycle in which some is known: they hold for that cycle's offsets alone."""
 
 OF_TOPICS = (Kind.END, Kind.START, Kind.STABLE, Kind.SIZE)
 """Owned by topics: what is not said otherwise, an owner's positions are its partitions 0, 1, 2 …"""

@@ -101,6 +101,7 @@ class ClusterNow:
     arriving: Numbers  # records per second written to each position of committed.layout
     consumed: Numbers  # and committed by the group
     heads: Numbers  # likewise: what collectors.domain.heads keeps of the first record that waits
+    committed_at: Numbers  # likewise: as Kind.COMMITTED_AT; nothing of it is known where commits are not read
     end_rates: Numbers  # records per second written, aligned with end.layout
     topics: TopicsNow
     groups: GroupsNow
@@ -231,7 +232,8 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
         end_of_committed=end_there,
         arriving=arriving,
         consumed=consumed,
-        heads=_heads(kept(Kind.HEAD), marks, committed.stored),
+        heads=_of_these_offsets(Kind.HEAD, kept(Kind.HEAD), marks, committed.stored),
+        committed_at=_of_these_offsets(Kind.COMMITTED_AT, kept(Kind.COMMITTED_AT), marks, committed.stored),
         end_rates=end_rates,
         topics=_topics(end, end_rates, size),
         groups=_groups(committed, lag, lost, arriving, consumed, end.stored, verdict),
@@ -240,12 +242,12 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
     )
 
 
-def _heads(heads: _Kept, marks: Mapping[Kind, list[Mark]], committed: StoredLayout) -> Numbers:
+def _of_these_offsets(own: Kind, found: _Kept, marks: Mapping[Kind, list[Mark]], committed: StoredLayout) -> Numbers:
     """By position of the committed layout; only of the cycle that commits and log ends are of."""
-    cycles = {marks[kind][-1].cycle if marks.get(kind) else None for kind in (Kind.HEAD, Kind.COMMITTED, Kind.END)}
+    cycles = {marks[kind][-1].cycle if marks.get(kind) else None for kind in (own, Kind.COMMITTED, Kind.END)}
     if len(cycles) > 1:
         return Numbers.unknown(len(committed.layout))
-    return gather(heads.column.numbers, heads.stored.positions_of(committed))
+    return gather(found.column.numbers, found.stored.positions_of(committed))
 
 
 def _kept(column: Column, times: Sequence[float], window: Sequence[Column]) -> _Kept:

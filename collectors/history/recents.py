@@ -13,7 +13,7 @@ from . import layouts, reading
 from .kinds import Kind
 from .policies import compacted_only, losable
 
-_KINDS = (Kind.COMMITTED, Kind.END, Kind.START, Kind.STABLE)
+_KINDS = (Kind.COMMITTED, Kind.END, Kind.START, Kind.STABLE, Kind.COMMITTED_AT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,21 @@ class Recent:
     end: Column
     start: Column | None  # not known of topics that are only compacted: nothing is lost there
     stable: Column | None
+    committed_at: Column | None = None  # where commits are read
 
     def into(self, window: Window) -> None:
-        window.push(self.taken_at, self.committed, self.end, start=self.start, stable=self.stable)
+        window.push(
+            self.taken_at,
+            self.committed,
+            self.end,
+            start=self.start,
+            stable=self.stable,
+            committed_at=self.committed_at,
+        )
 
 
 def recent_samples(cluster_id: int, since: float) -> list[Recent]:
-    """Every cycle since a moment that has commits and log ends, oldest first; eleven queries at most.
+    """Every cycle since a moment that has commits and log ends, oldest first; twelve queries at most.
 
     The newest half hour, or 60 cycles, is always in frames; what was compacted is left out.
     """
@@ -48,7 +56,7 @@ def recent_samples(cluster_id: int, since: float) -> list[Recent]:
         own = marks.get(kind, [])
         read = zip(own, reading.columns(cluster_id, kind, own, loaded), strict=True)
         found[kind] = {mark.cycle: column for mark, column in read if column is not None}
-    committed, ends, starts, stables = (found[kind] for kind in _KINDS)
+    committed, ends, starts, stables, times = (found[kind] for kind in _KINDS)
     has_moved = any((column.numbers.values[column.numbers.known] > 0).any() for column in starts.values())
     compacted = compacted_only(cluster_id) if has_moved else frozenset()
     starts = {cycle: losable(column, compacted) for cycle, column in starts.items()}
@@ -60,6 +68,7 @@ def recent_samples(cluster_id: int, since: float) -> list[Recent]:
             ends[mark.cycle],
             starts.get(mark.cycle),
             stables.get(mark.cycle),
+            times.get(mark.cycle),
         )
         for mark in marks.get(Kind.COMMITTED, [])
         if mark.cycle in committed and mark.cycle in ends

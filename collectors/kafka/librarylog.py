@@ -42,3 +42,13 @@ def quieten() -> None:
             library.addHandler(OncePerKind())
             library.propagate = False
             library.setLevel(logging.WARNING)
+
+
+def of_records() -> logging.Logger:
+    """A logger for confluent-kafka's clients, behind the same limiter: without one they write to standard error."""
+    with _lock:
+        library = logging.getLogger("collectors.kafka.records")
+        if not library.handlers:
+            library.addHandler(OncePerKind())
+            library.propagate = False
+        return library

@@ -32,6 +32,8 @@ class Cluster(models.Model):
     managed_by = models.CharField(max_length=40, blank=True)
     # Globs of what is watched, as collectors.domain.scope.Scope stores them; {} for everything.
     scope = models.JSONField(default=dict, blank=True)
+    # Whether the tail of __consumer_offsets is read, for when each group last committed.
+    reads_commit_times = models.BooleanField(default=False)
     # How many the scope leaves out, by the newest survey; None before the first.
     topics_left_out = models.IntegerField(null=True)
     groups_left_out = models.IntegerField(null=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from django.db import models
 
@@ -46,11 +47,13 @@ class CollectorTotalsQuerySet(models.QuerySet["CollectorTotals"]):
         skipped: int = 0,
         errors: Iterable[tuple[str, str, int]] = (),
         succeeded_at: datetime | None = None,
+        commit_tail: dict[str, Any] | None = None,
     ) -> None:
         """Add what one cycle did; called inside the transaction that stores the cycle, by the lease's holder only.
 
         `errors` are (part, reason, count). A part keeps at most MAX_REASONS_PER_PART reasons of its own, later
         ones count as "other": reasons become labels, and a broker's text must not make them grow without end.
+        `commit_tail` is no sum: how the reading of commits goes now.
         """
         totals, _ = self.get_or_create(cluster_id=cluster_id)
         totals.requests += requests
@@ -62,6 +65,7 @@ class CollectorTotalsQuerySet(models.QuerySet["CollectorTotals"]):
             reasons[reason] = reasons.get(reason, 0) + count
         if succeeded_at is not None:
             totals.last_success_at = succeeded_at
+        totals.commit_tail = commit_tail
         totals.save()
 
 
@@ -73,6 +77,8 @@ class CollectorTotals(models.Model):
     skipped = models.BigIntegerField(default=0)
     errors = models.JSONField(default=dict)  # {part: {reason: count}}
     last_success_at = models.DateTimeField(null=True)  # taken_at of the newest cycle that reached the cluster
+
+    commit_tail = models.JSONField(null=True)  # collectors.kafka.commit_tail.TailState; None where it is not wanted
 
     objects = CollectorTotalsQuerySet.as_manager()
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from collectors.domain import commit_times
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import Verdict
@@ -43,6 +44,7 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     row["lag_said"] = sentences.lag_notes(
         _held(now, name) if now else None, is_compacted=any(part["is_estimate"] for part in parts)
     )
+    row["commit_said"] = _commit_said(now, name) if now else ""
     row["topics_total"], row["topics"] = _topics_read(now, name)
     row["readers"] = [_member(member, parts) for member in members[:MEMBERS_SHOWN]]
     row["points"] = (
@@ -92,6 +94,7 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
     where = layout.slice_of(name)
     committed, lag, held = now.committed.numbers.take(where), now.lag.take(where), now.held.take(where)
     arriving, consumed = now.arriving.take(where), now.consumed.take(where)
+    committed_at = now.committed_at.take(where)
     ends: dict[str, dict[int, int | float | None]] = {}
     policies = policies_of(now.cluster_id)
     out = []
@@ -110,6 +113,7 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
                 "end": ends[topic].get(partition),
                 "lag": lag.at(i),
                 "is_estimate": is_estimate,
+                "commit_said": commit_times.said(committed_at.at(i), now=now.taken_at),
                 "lag_said": sentences.lag_notes(held.at(i), is_compacted=is_estimate),
                 "arriving": arriving.at(i),
                 "consumed": consumed.at(i),
@@ -118,6 +122,14 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
             }
         )
     return out
+
+
+def _commit_said(now: ClusterNow, name: str) -> str:
+    """When a group last committed at any partition; "" where that is not known."""
+    if now.committed.layout.owner_index(name) is None:
+        return ""
+    times = now.committed_at.take(now.committed.layout.slice_of(name))
+    return commit_times.said(commit_times.newest(times), now=now.taken_at)
 
 
 def _held(now: ClusterNow, name: str) -> int | None:

@@ -51,11 +51,15 @@ OWN_EXPRESSIONS = {
     "collector_last_success_timestamp_seconds": (
         "time() - streamgauge_collector_last_success_timestamp_seconds{CLUSTER}"
     ),
+    "group_last_commit_timestamp_seconds": (
+        f"topk({MOST_SERIES}, time() - streamgauge_group_last_commit_timestamp_seconds{{CLUSTER}})"
+    ),
     "group_verdict": "sum by (cluster, verdict) (streamgauge_group_verdict{CLUSTER})",
     "build_info": "streamgauge_build_info",
 }
 OWN_TITLES = {
     "collector_last_success_timestamp_seconds": "Seconds since the newest cycle that reached the cluster",
+    "group_last_commit_timestamp_seconds": "Seconds since the newest commit of the group",
     "group_verdict": "Groups by verdict",
 }
 

@@ -13,6 +13,7 @@ from collectors.domain.lag import gather, positions_in
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
+from collectors.history.commit_times import last_commits
 from collectors.history.now import ClusterNow
 from collectors.history.queries import ages_at, backlogs_at, cluster_at, countdowns_at
 
@@ -122,6 +123,9 @@ class Renderer:
             "group_topic_lag_messages": self._by_group_topic("group_topic_lag_messages", now, groups.gt_lag),
             "group_lag_known": self._by_group("group_lag_known", groups.names, is_known),
             "group_verdict": self._by_verdict(groups.names, Numbers(one_hot, np.ones(len(one_hot), dtype=np.bool_))),
+            "group_last_commit_timestamp_seconds": self._by_group(
+                "group_last_commit_timestamp_seconds", groups.names, last_commits(now)
+            ),
             "group_consumed_per_second": self._by_group_topic(
                 "group_consumed_per_second", now, groups.gt_consumed_per_second
             ),

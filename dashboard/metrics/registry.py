@@ -82,6 +82,9 @@ FAMILIES: tuple[Family, ...] = (
     _gauge("group_retention_countdown_state", "cluster group state", "1 for what is said of the group's countdown, 0 "
            "for the others: known, never, unknown."),
     _gauge("group_records_at_stake", "cluster group", "Unread records of the partitions that a countdown runs for."),
+    _gauge("group_last_commit_timestamp_seconds", "cluster group", "Unix time of the group's newest commit, by the "
+           "broker's clock; only where the cluster's commits are read (off by default) and one was seen.",
+           unit="seconds"),
     _counter("group_lost_messages_total", "cluster group", "Records that retention deleted before the group read them, "
              "as far as is certain.", Section.CYCLE),
     _gauge("group_lag_known", "cluster group", "1 if the lag of every partition that the group committed is known, "

@@ -94,6 +94,11 @@ class ClusterForm(forms.Form):
             return None
         return Scope.read({name: str(self.cleaned_data[name]) for name in LISTS})
 
+    def commit_times(self) -> bool | None:
+        """Whether commits are to be read; None when that was not sent. An empty box sends nothing, so that a hidden
+        field of the same name before it says that there was one."""
+        return self.data["commit_times"] == "on" if "commit_times" in self.data else None
+
     def read_file(self) -> ReadFile:
         """Stores come with the form; files of this machine are nobody's to read by a page."""
         uploads = {
@@ -143,6 +148,7 @@ def add(request: HttpRequest) -> HttpResponse:
             connection=typed.reading.settings,
             interval=5.0 if interval is None else interval,
             scope=typed.form.scope() or ALL,
+            commit_times=bool(typed.form.commit_times()),
         )
     except (roster.RosterError, ScopeError) as error:
         return _panel(request, [], {error.field: str(error)})
@@ -181,6 +187,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             interval=cluster.interval_seconds if interval is None else interval,
             connection=typed.reading.settings,
             scope=typed.form.scope(),
+            commit_times=typed.form.commit_times(),
             is_meant=True,
         )
     except (roster.RosterError, ScopeError) as error:

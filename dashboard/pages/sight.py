@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from collectors.domain import offers
-from collectors.domain.rights import HEADS, NEEDS, NONE_VISIBLE, NOT_ASKED, NOT_AUTHORISED, NOT_OFFERED, Right
+from collectors.domain.rights import (
+    COMMIT_TIMES,
+    HEADS,
+    NEEDS,
+    NONE_VISIBLE,
+    NOT_ASKED,
+    NOT_AUTHORISED,
+    NOT_OFFERED,
+    Right,
+)
 from collectors.models import Broker, Cluster
 
 
@@ -19,10 +28,15 @@ class Sight:
 
     @cached_property
     def rights(self) -> list[Right]:
-        """In the order of NEEDS; those that were never asked say so. To read records only once that was tried."""
+        """In the order of NEEDS; those that were never asked say so. To read records only once that was tried, to read
+        commits only where that is wanted."""
         stored = {row.key: row.right for row in self.cluster.rights.all()}
         found = [stored.get(need.key) or Right(need, NOT_ASKED) for need in NEEDS]
-        return found + ([stored[HEADS.key]] if HEADS.key in stored else [])
+        if HEADS.key in stored:
+            found.append(stored[HEADS.key])
+        if self.cluster.reads_commit_times:
+            found.append(stored.get(COMMIT_TIMES.key) or Right(COMMIT_TIMES, NOT_ASKED))
+        return found
 
     @cached_property
     def missing(self) -> list[Right]:
@@ -62,5 +76,6 @@ class Sight:
             return f"not offered by Kafka {self.version}" if self.version else "not offered by this Kafka"
         if right.why in (NOT_AUTHORISED, NONE_VISIBLE):
             resource = {"topic": "topics", "group": "groups"}.get(right.need.resource, "the cluster")
+            resource = resource if right.need.name == "*" else right.need.name
             return f"this login lacks the right {right.need.operation} on {resource}"
         return right.why

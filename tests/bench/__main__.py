@@ -14,6 +14,7 @@ BENCHES = {
     "metrics_page": ("metrics_page", ()),
     "pages": ("pages", ()),
     "decide": ("decide", ()),
+    "commit-tail": ("commit_tail", ()),
     "cycle-demo": ("cycle", ("demo",)),
     "cycle-large": ("cycle", ("large",)),
     "served-demo": ("served", ("demo",)),

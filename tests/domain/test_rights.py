@@ -35,6 +35,9 @@ CASES: list[tuple[str, dict[str, Any], dict[str, str], set[str]]] = [
      {"heads": "not authorised"}, set()),
     ("the records of some topics are refused: on, with a caution",
      {"sight": OPEN, "has_read": True, "partly": {"heads"}}, {}, {"heads"}),
+    ("commits are read", {"sight": OPEN, "commit_times": ""}, {}, set()),
+    ("commits are refused", {"sight": OPEN, "commit_times": "not authorised"},
+     {"commit_times": "not authorised"}, set()),
     ("a part was not asked yet", {"sight": OPEN, "asked": ASKED - {"log_dirs"}}, {"log_dirs": NOT_ASKED}, set()),
 ]  # fmt: skip
 
@@ -44,7 +47,9 @@ def test_what_is_off_and_what_may_be_hidden(told: dict[str, Any], off: dict[str,
     seen = {"asked": ASKED, "refused": {}, "topics": 5, "groups": 2, **told}
     found = rights_of(seen.pop("sight"), **seen)
     is_tried = told.get("has_read") or "heads" in told.get("refused", {})
-    assert [right.key for right in found] == [need.key for need in NEEDS] + ["heads"] * bool(is_tried)
+    is_wanted = "commit_times" in told
+    more = ["heads"] * bool(is_tried) + ["commit_times"] * is_wanted
+    assert [right.key for right in found] == [need.key for need in NEEDS] + more
     assert {right.key: right.why for right in found if right.why} == off
     assert {right.key for right in found if right.caution} == cautious
 
@@ -53,7 +58,7 @@ def test_what_is_off_and_what_may_be_hidden(told: dict[str, Any], off: dict[str,
 def test_every_need_has_its_words_for_every_kind_of_kafka(key: str) -> None:
     right = Right(BY_KEY[key], "not authorised")
     assert "--allow-principal 'User:CN=a b,O=x'" in right.kafka_acls("CN=a b,O=x", "host:9092")
-    does = "Read" if key == "heads" else "Describe"
+    does = "Read" if key in ("heads", "commit_times") else "Describe"
     assert right.confluent("sa-1").startswith(
         f"confluent kafka acl create --allow --service-account sa-1 --operations {does.lower()}"
     )
@@ -94,3 +99,10 @@ def test_a_pattern_that_cannot_be_used_names_its_field(bad: str) -> None:
     with pytest.raises(ScopeError) as caught:
         Scope.read({"groups_exclude": bad})
     assert caught.value.field == "groups_exclude"
+
+
+def test_the_right_to_read_commits_is_on_one_topic_alone() -> None:
+    right = Right(BY_KEY["commit_times"], "not authorised")
+    assert right.kafka_acls("observer", "host:9092").endswith("--operation Read --topic __consumer_offsets")
+    assert right.confluent("sa-1").endswith("--operations read --topic __consumer_offsets")
+    assert "topic/NAME/*/__consumer_offsets" in right.msk()

@@ -11,6 +11,7 @@ from collectors import roster
 from collectors.domain.scope import ALL, Scope
 from collectors.history.cache import clear_caches
 from collectors.history.now import ClusterNow
+from collectors.kafka.commit_tail import CommitTail
 from collectors.kafka.session import Session
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import EVERY_SECONDS, Survey
@@ -86,23 +87,35 @@ class Watch:
 
 @contextmanager
 def watching(
-    properties: Mapping[str, Any], *, slug: str = "watched", scope: Scope = ALL, cluster: Cluster | None = None
+    properties: Mapping[str, Any],
+    *,
+    slug: str = "watched",
+    scope: Scope = ALL,
+    cluster: Cluster | None = None,
+    commit_times: bool = False,
 ) -> Iterator[Watch]:
     """The cluster of these properties, sampled from now on; `cluster` goes on with one that is there."""
     settings = ConnectionSettings.from_properties(properties)
     clear_caches()
-    one = cluster or roster.add(name=slug, slug=slug, connection=settings, interval=5.0, scope=scope)
+    one = cluster or roster.add(
+        name=slug, slug=slug, connection=settings, interval=5.0, scope=scope, commit_times=commit_times
+    )
     epoch = Lease.objects.acquire(f"cluster:{one.pk}", holder=HOLDER, seconds=600)
     assert epoch is not None
     session = Session(settings, scope=scope)
     survey = Survey(session)
-    sampler = Sampler(one, session, survey, holder=HOLDER, epoch=epoch, announce=lambda kind, data: None)
+    tail = CommitTail(settings, scope=scope) if one.reads_commit_times else None
+    sampler = Sampler(one, session, survey, holder=HOLDER, epoch=epoch, announce=lambda kind, data: None, tail=tail)
     try:
+        if tail is not None:
+            tail.start()
         sampler.remember()
         survey.start()
         assert survey.wait_first(15)
         yield Watch(one, sampler)
     finally:
+        if tail is not None:
+            tail.stop(10)
         survey.stop(5)
         session.close()
         release(f"cluster:{one.pk}", holder=HOLDER, epoch=epoch)

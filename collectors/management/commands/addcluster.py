@@ -42,6 +42,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--test", action="store_true", help="connect first, and add it only when that works")
         parser.add_argument("--interval", type=float, default=5.0, help="seconds between cycles, 1 to 300 (default 5)")
+        parser.add_argument(
+            "--commit-times",
+            action="store_true",
+            help="read when groups commit, from __consumer_offsets (needs Read on it; off by default)",
+        )
         for field in LISTS:
             what, which = field.split("_")
             help_text = f"globs of {what} to {which}, separated by commas"
@@ -64,6 +69,7 @@ class Command(BaseCommand):
                     connection=reading.settings,
                     interval=options["interval"],
                     scope=scope,
+                    commit_times=bool(options.get("commit_times")),
                 )
                 roster.announce("command line", "cluster added", cluster.slug, reading.settings)
         except (SettingsError, ScopeError, roster.RosterError) as error:
