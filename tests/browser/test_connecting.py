@@ -78,7 +78,10 @@ def test_a_person_with_few_rights_gets_from_paste_to_lag_within_a_minute(
         took = time.monotonic() - began
         assert took < PROMISED_SECONDS, f"{took:.0f} s"
         person.get_by_role("link", name="Rights", exact=True).first.click()
-        expect(person.locator("h1")).to_contain_text("4 things of 6 are off", timeout=20_000)
+        # Read on topics is one more, once it was tried
+        expect(person.locator("h1")).to_contain_text(
+            re.compile("(4 things of 6|5 things of 7) are off"), timeout=20_000
+        )
         assert person.locator("tr", has_text="Sizes on disk").inner_text().count("Describe on the cluster") == 2
         assert person.locator("pre", has_text="kafka-acls").inner_text().count("--operation") == 3
         assert findings(person) == []

@@ -19,7 +19,7 @@ def test_a_group_is_found_and_opened_without_a_mouse(page: Page, served: Served,
     expect(field).to_have_attribute("aria-expanded", "true")  # pages and clusters before anything is typed
     page.keyboard.type(life.group.removesuffix("</b>"))  # it holds markup, which stays text
     option = page.get_by_role("option").first
-    expect(option).to_contain_text(life.group)
+    expect(option).to_contain_text(life.group, timeout=20_000)
     expect(option).to_have_attribute("aria-selected", "true")
     assert field.get_attribute("aria-activedescendant") == option.get_attribute("id")
     page.keyboard.press("Enter")

@@ -86,10 +86,9 @@ def test_the_head_of_a_stuck_group_is_as_old_as_the_record_says(
         assert row["head"] == pytest.approx(now.taken_at - (born + 12_000) / 1000, abs=0.1)
         assert row["head_how"] == "the timestamp of the record where it stands"
         assert _seconds(watch, group) == pytest.approx(row["head"], abs=0.1)
-        requests = watch.sampler.session.requests
         watch.step("heads")
         assert watch.group(group)["head"] > row["head"]
-        assert watch.sampler.session.requests - requests < 20, "what was read once is not read again"
+        assert (topic, 0, 12) not in watch.sampler.survey._places, "what was read once is not read again"
         assert watch.sampler.survey.newest().errors == ()
         assert watch.cluster.rights.get(key="heads").why == ""
 

@@ -249,7 +249,7 @@ def test_the_survey_knows_members_of_every_type(kafka: KafkaCluster, new_topic: 
                 return None
 
             groups = eventually(members, 40)
-            state = eventually(lambda: set((s := survey.newest()).ages) == PARTS and s.sizes is not None and s, 20)
+            state = eventually(lambda: set((s := survey.newest()).ages) == PARTS and s.sizes is not None and s, 60)
         finally:
             share.close()
     for kind in ("classic", "consumer", "share"):
@@ -393,7 +393,7 @@ def test_a_dead_bootstrap_is_an_answer_and_costs_no_threads_and_no_descriptors()
             gc.collect()  # the library leaves the socket of a refused connection in a cycle
             return open_files() <= files + 1  # the connection being tried just now
 
-        wait_for("what fifty refusals opened is closed", is_closed, seconds=5)
+        wait_for("what fifty refusals opened is closed", is_closed, seconds=20)
     assert not [t for t in threading.enumerate() if t.name.startswith("kafka-io")]
 
 
