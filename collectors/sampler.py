@@ -266,6 +266,8 @@ class Sampler:
         # in this order: a broker that is let go of between the two is told by the cluster's list already
         met = self.session.reach()
         state = self._of_this_cluster(self.survey.newest())
+        if self.tail is not None:
+            self.tail.mark()
         seen = self._ask(state, met)
         self._observed = state
         if Kind.COMMITTED in seen.columns and Kind.END in seen.columns:

@@ -32,6 +32,7 @@ class CommitBook:
         self._slots: dict[bytes, int] = {}  # by the raw key, so that its names are read once; _LEFT_OUT: not watched
         self._places: list[Place] = []
         self._at_ms: array[int] = array("q")  # 0: deleted
+        self._marked: array[int] | None = None  # the times as they were at the newest `mark`
         self._dropped_ms = 0  # the newest commit that was let go of: who is not in the book did not commit since
         self._layout: Layout | None = None
         self._without: frozenset[str] = frozenset()
@@ -46,7 +47,11 @@ class CommitBook:
         """Forget all commits: what came between them and the next record is not known."""
         self._slots, self._places = {}, []
         self._at_ms, self._positions, self._layout = array("q"), array("q"), None
-        self._dropped_ms = 0
+        self._dropped_ms, self._marked = 0, None
+
+    def mark(self) -> None:
+        """Columns are of this moment from now on, until the next mark."""
+        self._marked = self._at_ms[:]
 
     def take(self, key: bytes | None, value: bytes | None) -> None:
         """One record, in the order of its partition; None as a value is a tombstone."""
@@ -81,7 +86,8 @@ class CommitBook:
         since = np.append(since_ms, 0)[self._partitions]  # the last one is for -1
         known = np.repeat(since > 0, np.diff(layout.starts))
         values = np.repeat(-np.maximum(since, self._dropped_ms), np.diff(layout.starts))
-        positions, at_ms = np.array(self._positions, dtype=np.int64), np.array(self._at_ms, dtype=np.int64)
+        at_ms = np.array(self._at_ms if self._marked is None else self._marked, dtype=np.int64)
+        positions = np.array(self._positions, dtype=np.int64)[: len(at_ms)]
         seen = (positions >= 0) & (at_ms > 0)
         values[positions[seen]] = at_ms[seen]
         return Column(layout, Numbers(np.where(known, values, 0), known))
@@ -108,7 +114,7 @@ class CommitBook:
         self._places = [self._places[slot] for _, slot in slots]
         self._at_ms = array("q", (self._at_ms[slot] for _, slot in slots))
         self._slots = {key: i for i, (key, _) in enumerate(slots)}
-        self._positions, self._layout = array("q"), None
+        self._positions, self._layout, self._marked = array("q"), None, None
 
     def _follow(self, layout: Layout, partitions: int, without: frozenset[str]) -> None:
         """Know where in the layout each slot is; the names are looked up once a layout."""

@@ -97,9 +97,14 @@ class CommitTail:
         with self._lock:
             return self._state
 
+    def mark(self) -> None:
+        """Call before a cycle asks for offsets: what is committed while it asks might have moved them."""
+        with self._lock:
+            self._book.mark()
+
     def column(self, layout: Layout, *, without: Collection[str] = ()) -> Column | None:
-        """What is known now of each position of the groups' layout, as `CommitBook.column` tells it; None where nothing
-        is."""
+        """What was known at the newest mark of each position of the groups' layout, as `CommitBook.column` tells it;
+        None where nothing was."""
         with self._lock:
             if not self._read:
                 return None

@@ -150,6 +150,17 @@ def test_what_is_not_read_up_to_now_is_unknown() -> None:
     assert told(book) == [-1_000, -1_000, -1_000]
 
 
+def test_what_comes_after_a_mark_waits_for_the_next_one() -> None:
+    book = CommitBook(ALL)
+    book.take(key("g", "t", 1), value(5_000))
+    book.mark()
+    book.take(key("g", "t", 1), value(9_000))
+    book.take(key("h", "t", 0), value(9_000))
+    assert told(book) == [-1_000, 5_000, -1_000]
+    book.mark()
+    assert told(book) == [-1_000, 9_000, 9_000]
+
+
 def test_only_what_is_in_the_scope_is_kept() -> None:
     book = CommitBook(Scope(topics_exclude=("u*",), groups_exclude=("h",)))
     for one in (key("g", "t", 0), key("h", "t", 0), key("g", "u1", 0)):

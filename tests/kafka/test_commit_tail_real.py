@@ -68,8 +68,12 @@ def watch_until_it_stands(watch: Watch, groups: tuple[str, str]) -> None:
     def stand() -> bool:
         return all(watch.group(group)["verdict"] == "no_progress" for group in groups)
 
-    # slowly: a window of samples that lie closer than a second holds too little time to call it that
-    watch.until("no progress", stand, seconds=60, each=lambda: time.sleep(0.8))
+    slowly(watch, "no progress", stand)
+
+
+def slowly(watch: Watch, what: str, look: Callable[[], object]) -> None:
+    """A window of samples that lie closer than a second holds too little time to call a group stuck or silent."""
+    watch.until(what, look, seconds=60, each=lambda: time.sleep(0.8))
 
 
 def test_who_commits_without_moving_is_told_from_who_does_not_commit(
@@ -79,7 +83,7 @@ def test_who_commits_without_moving_is_told_from_who_does_not_commit(
     with watching({"bootstrap.servers": kafka.bootstrap}, commit_times=True) as watch:
         watch.step()
         watch_until_it_stands(watch, standing)
-        watch.until("it is told", lambda: "does not commit (" in watch.group(dead)["sentence"])
+        slowly(watch, "it is told", lambda: "does not commit (" in watch.group(dead)["sentence"])
         row = watch.group(busy)
         assert "; commits, but does not move (last commit " in row["sentence"]
         assert row["sentence"].endswith(" ago at the same offset)")

@@ -38,6 +38,9 @@ class Tail:
     def stop(self, timeout: float) -> None:
         self.calls.append("stop")
 
+    def mark(self) -> None:
+        self.calls.append("mark")
+
     def column(self, layout: Layout, *, without: Collection[str] = ()) -> Column | None:
         if self.state.why:
             return None
@@ -63,6 +66,7 @@ def test_what_it_knows_is_stored_with_the_cycle_and_how_it_goes_with_the_totals(
     clock = Clock()
     cluster, sampler, tail = with_tail(clock)
     cycles(sampler, clock, 2)
+    assert tail.calls == ["mark", "mark"], "times are of the moment before offsets are asked for"
     now = queries.cluster_at(cluster.pk)
     assert now is not None
     assert len(now.committed_at) > 0
