@@ -60,7 +60,7 @@ OTHER_CLUSTER = "cluster"
 """The part of a cycle's errors that says that the address leads to another cluster."""
 NOT_LISTED = "not listed yet"
 """Why a first cycle has no commits: the groups were asked for, and no answer has come so far."""
-UNREAD_STARTS_SECONDS = 12.0
+UNREAD_STARTS_SECONDS = 8.0
 """Log starts are asked again after this, not each minute, while a group does not read or falls behind: records that
 retention deletes before they are read are told within three cycles."""
 CLOCK_STEP_SECONDS = 1.0

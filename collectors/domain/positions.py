@@ -23,7 +23,7 @@ those of healthy producers end within moments."""
 MARKERS = 1
 """A reader that commits the offset behind its last record stands before the marker that ended its transaction."""
 LOST_SECONDS, LOST_SAMPLES = 60.0, 3
-"""A loss is said to go on for so long, or so many samples. Log starts are asked each 12 s while a group is in trouble,
+"""A loss is said to go on for so long, or so many samples. Log starts are asked each 10 s while a group is in trouble,
 and a group that came back and reads loses nothing any more, whatever it lost before."""
 
 

@@ -25,7 +25,7 @@ from .policies import UNKNOWN, policies_of
 Ints = NDArray[np.int64]
 
 TRIM_SAMPLES = 30
-"""Log starts looked at: half an hour of those asked for each minute, six minutes of those asked for every 12 s."""
+"""Log starts looked at: half an hour of those asked for each minute, five minutes of those asked for every 10 s."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
