@@ -366,9 +366,10 @@ class Sampler:
             # commits before ends: lag can then only be overstated, by what arrives in between
             if state.groups is not None:
                 # and share groups before commits: their slow answers would put commits and ends further apart
+                began = self.monotonic()
                 errors += self._share_groups.ask(state.groups, state.layout, state.metadata, budget_seconds=budget)
                 wanted = sorted(group.name for group in state.groups if group.type is not GroupType.SHARE)
-                commits = self.session.ask_commits(wanted, budget_seconds=budget)
+                commits = self.session.ask_commits(wanted, budget_seconds=self._left(budget, began))
                 errors += commits.errors
                 expected = self._expected_groups.add_to(commits, state.groups, state.metadata)
                 committed, left_behind = self._abandoned.take(expected, state.groups, now=started_at)
@@ -378,8 +379,9 @@ class Sampler:
             elif "groups" not in {error.part for error in errors}:
                 errors.append(PartError("groups", NOT_LISTED, None))  # no commits in this cycle, and that is said
             taken_at = self.clock()
+            began = self.monotonic()
             stable = self._ask_held(state, state.layout, state.metadata, budget)
-            ends = self._ask_ends(state.layout, state.metadata, budget)
+            ends = self._ask_ends(state.layout, state.metadata, self._left(budget, began))
             errors += ends.errors
             columns[Kind.END] = ends.column
             if stable is not None and self._ends is not None:
@@ -413,6 +415,10 @@ class Sampler:
             is_reachable=_is_reached(answered, total, reach, errors),
             completeness=sum(int(known.sum()) for known in asked) / total if total else 0.0,
         )
+
+    def _left(self, budget: float, began: float) -> float:
+        """Of a round's budget, for the last question of the round: half of it at least."""
+        return max(budget / 2, budget - (self.monotonic() - began))
 
     def _ask_held(self, state: SurveyState, layout: Layout, metadata: Metadata, budget: float) -> Column | None:
         """Last stable offsets where an open transaction holds records back, before log ends; None where none does."""

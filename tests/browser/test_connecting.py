@@ -83,7 +83,7 @@ def test_a_person_with_few_rights_gets_from_paste_to_lag_within_a_minute(
             re.compile("(4 things of 6|5 things of 7) are off"), timeout=20_000
         )
         assert person.locator("tr", has_text="Sizes on disk").inner_text().count("Describe on the cluster") == 2
-        assert person.locator("pre", has_text="kafka-acls").inner_text().count("--operation") == 3
+        assert person.locator("pre", has_text="kafka-acls").inner_text().count("--operation") in (3, 4)
         assert findings(person) == []
         person.goto(f"{alone.base}/clusters/orders/topics/shown/")
         expect(person.locator("#configuration")).to_contain_text("lacks the right DescribeConfigs on topics")
