@@ -24,6 +24,8 @@ from tests.servers import Postgres, Redis, ServerMissingError
 
 _LOG = logging.getLogger("tests.kafka")
 SQLITE = "django.db.backends.sqlite3"
+COORDINATOR_NOT_READY = (14, 15, 16)
+"""COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR."""
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
@@ -125,7 +127,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
         create_topic(node.bootstrap, "watched", partitions=3, replication=1)
         produce(node.bootstrap, "watched", (b"%d" % i for i in range(30)))
         consumer = Consumer({"bootstrap.servers": node.bootstrap, "group.id": "readers"}, logger=_LOG)
-        consumer.commit(offsets=[TopicPartition("watched", 0, 3)], asynchronous=False)
+        commit(consumer, TopicPartition("watched", 0, 3))
         consumer.close()
         yield node
 
@@ -183,6 +185,20 @@ def create_topic(
     admin = AdminClient({"bootstrap.servers": bootstrap}, logger=logging.getLogger("tests.kafka"))
     made = admin.create_topics([NewTopic(name, partitions, replication, config=config or {})], operation_timeout=10)
     made[name].result(20)
+
+
+def commit(consumer: Consumer, *offsets: TopicPartition) -> None:
+    """Commits, again for as long as the group's coordinator is being found or loads what it keeps."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            consumer.commit(offsets=list(offsets), asynchronous=False)
+        except KafkaException as problem:
+            if problem.args[0].code() not in COORDINATOR_NOT_READY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def produce(

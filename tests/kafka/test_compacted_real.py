@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from collectors.demo.nodes import KafkaCluster
 from dashboard.live.details import group_detail
+from tests.conftest import commit as commit_now
 from tests.conftest import produce
 from tests.kafka.test_session_real import SILENT
 from tests.kafka.watching import watching
@@ -30,7 +31,7 @@ def test_lag_is_bounded_by_the_first_record_that_exists(kafka: KafkaCluster, new
     group = f"{topic}-readers"
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": group}, logger=SILENT)
     produce(kafka.bootstrap, topic, [b"x"] * 300, key=b"k")
-    consumer.commit(offsets=[TopicPartition(topic, 0, 10)], asynchronous=False)
+    commit_now(consumer, TopicPartition(topic, 0, 10))
     with watching({"bootstrap.servers": kafka.bootstrap}) as watch:
         watch.step()
         at = watch.now.committed.layout.position[group, topic, 0]

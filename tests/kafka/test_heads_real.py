@@ -13,6 +13,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from collectors.demo.nodes import KafkaCluster
 from collectors.domain.verdicts import Verdict
 from collectors.history import queries
+from tests.conftest import commit as commit_now
 from tests.kafka.watching import Watch, watching
 
 pytestmark = [pytest.mark.kafka, pytest.mark.django_db(transaction=True)]
@@ -43,7 +44,7 @@ def member(kafka: KafkaCluster, group: str, topic: str, commit: int) -> Consumer
     while not consumer.assignment():
         assert time.monotonic() < deadline, "no partition was assigned"
         consumer.poll(0.2)
-    consumer.commit(offsets=[TopicPartition(topic, 0, commit)], asynchronous=False)
+    commit_now(consumer, TopicPartition(topic, 0, commit))
     return consumer
 
 
@@ -54,7 +55,7 @@ def test_where_only_transaction_markers_wait_the_group_is_caught_up(kafka: Kafka
         with watching({"bootstrap.servers": kafka.bootstrap}) as watch:
             watch.step()
             # the last record is 8: record + 1, as Kafka's own guide does
-            consumer.commit(offsets=[TopicPartition(in_transactions, 0, 9)], asynchronous=False)
+            commit_now(consumer, TopicPartition(in_transactions, 0, 9))
             watch.until("markers", lambda: watch.group(group)["head_how"] == "only transaction markers wait")
             row = watch.group(group)
             assert (row["lag"], row["age"], row["age_method"], row["head"]) == (1, 0.0, "exact", None)
@@ -76,7 +77,7 @@ def test_the_head_of_a_stuck_group_is_as_old_as_the_record_says(
         producer.produce(topic, b"x", partition=0, timestamp=born + number * 1000)
     assert producer.flush(30) == 0
     gone = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": group}, logger=QUIET)
-    gone.commit(offsets=[TopicPartition(topic, 0, 12)], asynchronous=False)
+    commit_now(gone, TopicPartition(topic, 0, 12))
     gone.close()
     with watching({"bootstrap.servers": kafka.bootstrap}) as watch:
         watch.step()

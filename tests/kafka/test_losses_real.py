@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from collectors.demo.nodes import KafkaCluster
 from collectors.models import Event, Group
+from tests.conftest import commit as commit_now
 from tests.conftest import produce
 from tests.kafka.test_session_real import SILENT
 from tests.kafka.watching import watching
@@ -26,7 +27,7 @@ def test_records_that_a_reader_was_set_past_are_counted_once(
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": group}, logger=SILENT)
 
     def commit(offset: int) -> None:
-        consumer.commit(offsets=[TopicPartition(topic, 0, offset)], asynchronous=False)
+        commit_now(consumer, TopicPartition(topic, 0, offset))
 
     with watching({"bootstrap.servers": kafka.bootstrap}) as watch:
         for offset in (10, 20, 30, 40):

@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from collectors.demo.nodes import KafkaCluster
 from dashboard.live.details import group_detail, topic_detail
+from tests.conftest import commit as commit_now
 from tests.kafka.test_session_real import SILENT
 from tests.kafka.watching import watching
 
@@ -30,7 +31,7 @@ def test_records_of_an_open_transaction_are_held_until_it_ends(
         producer.produce(topic, b"x", partition=0)
     producer.commit_transaction(30)
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": group}, logger=SILENT)
-    consumer.commit(offsets=[TopicPartition(topic, 0, 6)], asynchronous=False)
+    commit_now(consumer, TopicPartition(topic, 0, 6))
     consumer.close()
     with watching({"bootstrap.servers": kafka.bootstrap}) as watch:
         watch.step()

@@ -12,6 +12,7 @@ from django.core.management import call_command
 
 from collectors.demo.nodes import KafkaCluster
 from dashboard.metrics.page import MetricsPage
+from tests.conftest import commit as commit_now
 from tests.conftest import produce
 
 from .test_page import families, values
@@ -28,7 +29,7 @@ def test_what_the_sampler_stores_is_on_the_page(
     consumer = Consumer(
         {"bootstrap.servers": kafka.bootstrap, "group.id": group}, logger=logging.getLogger("tests.kafka")
     )
-    consumer.commit(offsets=[TopicPartition(topic, 0, 10)], asynchronous=False)
+    commit_now(consumer, TopicPartition(topic, 0, 10))
     consumer.close()
     call_command("addcluster", "Real", slug="real", bootstrap=kafka.bootstrap)
     call_command("sample", "real", cycles=3)
