@@ -5,97 +5,61 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("collectors", "0001_initial"),
+        ('collectors', '0001_initial'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="cluster",
-            name="groups_left_out",
+            model_name='cluster',
+            name='groups_left_out',
             field=models.IntegerField(null=True),
         ),
         migrations.AddField(
-            model_name="cluster",
-            name="scope",
+            model_name='cluster',
+            name='scope',
             field=models.JSONField(blank=True, default=dict),
         ),
         migrations.AddField(
-            model_name="cluster",
-            name="topics_left_out",
+            model_name='cluster',
+            name='topics_left_out',
             field=models.IntegerField(null=True),
         ),
         migrations.AlterField(
-            model_name="event",
-            name="kind",
-            field=models.CharField(
-                choices=[
-                    ("broker_suspect", "Broker Suspect"),
-                    ("broker_down", "Broker Down"),
-                    ("broker_up", "Broker Up"),
-                    ("controller_moved", "Controller Moved"),
-                    ("leaders_moved", "Leaders Moved"),
-                    ("topic_created", "Topic Created"),
-                    ("topic_deleted", "Topic Deleted"),
-                    ("topic_recreated", "Topic Recreated"),
-                    ("topic_grown", "Topic Grown"),
-                    ("config_changed", "Config Changed"),
-                    ("rights_changed", "Rights Changed"),
-                    ("group_new", "Group New"),
-                    ("group_gone", "Group Gone"),
-                    ("members_changed", "Members Changed"),
-                    ("verdict_changed", "Verdict Changed"),
-                    ("cycles_skipped", "Cycles Skipped"),
-                    ("clock_stepped", "Clock Stepped"),
-                    ("collector_took_over", "Collector Took Over"),
-                    ("act", "Act"),
-                ],
-                max_length=30,
-            ),
+            model_name='event',
+            name='kind',
+            field=models.CharField(choices=[('broker_suspect', 'Broker Suspect'), ('broker_down', 'Broker Down'), ('broker_up', 'Broker Up'), ('controller_moved', 'Controller Moved'), ('leaders_moved', 'Leaders Moved'), ('topic_created', 'Topic Created'), ('topic_deleted', 'Topic Deleted'), ('topic_recreated', 'Topic Recreated'), ('topic_grown', 'Topic Grown'), ('config_changed', 'Config Changed'), ('rights_changed', 'Rights Changed'), ('group_new', 'Group New'), ('group_gone', 'Group Gone'), ('members_changed', 'Members Changed'), ('verdict_changed', 'Verdict Changed'), ('cycles_skipped', 'Cycles Skipped'), ('clock_stepped', 'Clock Stepped'), ('collector_took_over', 'Collector Took Over'), ('act', 'Act')], max_length=30),
         ),
         migrations.CreateModel(
-            name="ClusterRight",
+            name='ClusterRight',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("key", models.CharField(max_length=40)),
-                ("why", models.CharField(blank=True, max_length=300)),
-                ("caution", models.CharField(blank=True, max_length=300)),
-                ("since", models.DateTimeField()),
-                (
-                    "cluster",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="rights", to="collectors.cluster"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('key', models.CharField(max_length=40)),
+                ('why', models.CharField(blank=True, max_length=300)),
+                ('caution', models.CharField(blank=True, max_length=300)),
+                ('since', models.DateTimeField()),
+                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='rights', to='collectors.cluster')),
             ],
             options={
-                "ordering": ["cluster", "key"],
-                "constraints": [models.UniqueConstraint(fields=("cluster", "key"), name="one_row_per_right")],
+                'ordering': ['cluster', 'key'],
+                'constraints': [models.UniqueConstraint(fields=('cluster', 'key'), name='one_row_per_right')],
             },
         ),
         migrations.CreateModel(
-            name="Configuration",
+            name='Configuration',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("kind", models.CharField(choices=[("topic", "Topic"), ("broker", "Broker")], max_length=10)),
-                ("name", models.CharField(max_length=249)),
-                ("entries", models.JSONField(default=dict)),
-                ("set_count", models.IntegerField(default=0)),
-                ("changed_at", models.DateTimeField()),
-                (
-                    "cluster",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="configurations",
-                        to="collectors.cluster",
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('topic', 'Topic'), ('broker', 'Broker')], max_length=10)),
+                ('name', models.CharField(max_length=249)),
+                ('entries', models.JSONField(default=dict)),
+                ('set_count', models.IntegerField(default=0)),
+                ('changed_at', models.DateTimeField()),
+                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='configurations', to='collectors.cluster')),
             ],
             options={
-                "ordering": ["cluster", "kind", "name"],
-                "constraints": [
-                    models.UniqueConstraint(fields=("cluster", "kind", "name"), name="one_row_per_configuration")
-                ],
+                'ordering': ['cluster', 'kind', 'name'],
+                'constraints': [models.UniqueConstraint(fields=('cluster', 'kind', 'name'), name='one_row_per_configuration')],
             },
         ),
     ]

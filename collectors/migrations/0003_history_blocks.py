@@ -5,51 +5,47 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("collectors", "0002_connect_rights_and_scope"),
+        ('collectors', '0002_connect_rights_and_scope'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Span",
+            name='Span',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("kind", models.CharField(max_length=12)),
-                ("first_cycle", models.BigIntegerField()),
-                ("last_cycle", models.BigIntegerField()),
-                ("since", models.FloatField()),
-                ("until", models.FloatField()),
-                ("axis", models.BinaryField()),
-                ("is_ready", models.BooleanField(default=False)),
-                ("cluster", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="collectors.cluster")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(max_length=12)),
+                ('first_cycle', models.BigIntegerField()),
+                ('last_cycle', models.BigIntegerField()),
+                ('since', models.FloatField()),
+                ('until', models.FloatField()),
+                ('axis', models.BinaryField()),
+                ('is_ready', models.BooleanField(default=False)),
+                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='collectors.cluster')),
             ],
         ),
         migrations.CreateModel(
-            name="Block",
+            name='Block',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("owner_key", models.BigIntegerField()),
-                ("part", models.IntegerField(default=0)),
-                ("owner", models.TextField()),
-                ("body", models.BinaryField()),
-                (
-                    "span",
-                    models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="collectors.span"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('owner_key', models.BigIntegerField()),
+                ('part', models.IntegerField(default=0)),
+                ('owner', models.TextField()),
+                ('body', models.BinaryField()),
+                ('span', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='collectors.span')),
             ],
         ),
         migrations.AddIndex(
-            model_name="span",
-            index=models.Index(fields=["cluster", "kind", "until"], name="span_by_end"),
+            model_name='span',
+            index=models.Index(fields=['cluster', 'kind', 'until'], name='span_by_end'),
         ),
         migrations.AddConstraint(
-            model_name="span",
-            constraint=models.UniqueConstraint(fields=("cluster", "kind", "first_cycle"), name="one_span_per_cycle"),
+            model_name='span',
+            constraint=models.UniqueConstraint(fields=('cluster', 'kind', 'first_cycle'), name='one_span_per_cycle'),
         ),
         migrations.AddConstraint(
-            model_name="block",
-            constraint=models.UniqueConstraint(fields=("span", "owner_key", "part"), name="one_block_per_owner"),
+            model_name='block',
+            constraint=models.UniqueConstraint(fields=('span', 'owner_key', 'part'), name='one_block_per_owner'),
         ),
     ]

@@ -5,69 +5,50 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("collectors", "0003_history_blocks"),
+        ('collectors', '0003_history_blocks'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="RollupState",
+            name='RollupState',
             fields=[
-                (
-                    "cluster",
-                    models.OneToOneField(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        primary_key=True,
-                        related_name="rolled",
-                        serialize=False,
-                        to="collectors.cluster",
-                    ),
-                ),
-                ("cycle", models.BigIntegerField(default=0)),
-                ("minute", models.BigIntegerField(default=0)),
-                ("coarsened", models.BigIntegerField(default=0)),
+                ('cluster', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='rolled', serialize=False, to='collectors.cluster')),
+                ('cycle', models.BigIntegerField(default=0)),
+                ('minute', models.BigIntegerField(default=0)),
+                ('coarsened', models.BigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name="Rollup",
+            name='Rollup',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("family", models.CharField(max_length=8)),
-                ("owner_key", models.BigIntegerField()),
-                ("resolution", models.IntegerField()),
-                ("start", models.BigIntegerField()),
-                ("owner", models.TextField()),
-                ("body", models.BinaryField()),
-                (
-                    "cluster",
-                    models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.CASCADE, to="collectors.cluster"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('family', models.CharField(max_length=8)),
+                ('owner_key', models.BigIntegerField()),
+                ('resolution', models.IntegerField()),
+                ('start', models.BigIntegerField()),
+                ('owner', models.TextField()),
+                ('body', models.BinaryField()),
+                ('cluster', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='collectors.cluster')),
             ],
             options={
-                "indexes": [models.Index(fields=["cluster", "resolution", "start"], name="rollup_by_start")],
-                "constraints": [
-                    models.UniqueConstraint(
-                        fields=("cluster", "family", "owner_key", "resolution", "start"), name="one_rollup_per_owner"
-                    )
-                ],
+                'indexes': [models.Index(fields=['cluster', 'resolution', 'start'], name='rollup_by_start')],
+                'constraints': [models.UniqueConstraint(fields=('cluster', 'family', 'owner_key', 'resolution', 'start'), name='one_rollup_per_owner')],
             },
         ),
         migrations.CreateModel(
-            name="RollupFrame",
+            name='RollupFrame',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("family", models.CharField(max_length=8)),
-                ("minute", models.BigIntegerField()),
-                ("body", models.BinaryField()),
-                ("cluster", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="collectors.cluster")),
-                ("layout", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="collectors.layout")),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('family', models.CharField(max_length=8)),
+                ('minute', models.BigIntegerField()),
+                ('body', models.BinaryField()),
+                ('cluster', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='collectors.cluster')),
+                ('layout', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='collectors.layout')),
             ],
             options={
-                "constraints": [
-                    models.UniqueConstraint(fields=("cluster", "family", "minute"), name="one_frame_per_minute")
-                ],
+                'constraints': [models.UniqueConstraint(fields=('cluster', 'family', 'minute'), name='one_frame_per_minute')],
             },
         ),
     ]

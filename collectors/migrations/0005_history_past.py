@@ -4,19 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("collectors", "0004_history_rollups"),
+        ('collectors', '0004_history_rollups'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="rollupstate",
-            name="measured_since",
+            model_name='rollupstate',
+            name='measured_since',
             field=models.BigIntegerField(default=0),
         ),
         migrations.AddField(
-            model_name="rollupstate",
-            name="past_done",
+            model_name='rollupstate',
+            name='past_done',
             field=models.BooleanField(default=False),
         ),
     ]

@@ -5,29 +5,25 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("collectors", "0005_history_past"),
+        ('collectors', '0005_history_past'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Ownership",
+            name='Ownership',
             fields=[
-                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("since", models.DateTimeField()),
-                ("until", models.DateTimeField(null=True)),
-                ("epoch", models.IntegerField(null=True)),
-                ("members", models.JSONField(default=list)),
-                (
-                    "group",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="ownerships", to="collectors.group"
-                    ),
-                ),
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('since', models.DateTimeField()),
+                ('until', models.DateTimeField(null=True)),
+                ('epoch', models.IntegerField(null=True)),
+                ('members', models.JSONField(default=list)),
+                ('group', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='ownerships', to='collectors.group')),
             ],
             options={
-                "ordering": ["group", "since", "id"],
-                "indexes": [models.Index(fields=["group", "until"], name="collectors__group_i_6b55c2_idx")],
+                'ordering': ['group', 'since', 'id'],
+                'indexes': [models.Index(fields=['group', 'until'], name='collectors__group_i_6b55c2_idx')],
             },
         ),
     ]

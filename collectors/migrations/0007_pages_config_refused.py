@@ -4,19 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("collectors", "0006_pages_ownership"),
+        ('collectors', '0006_pages_ownership'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="configuration",
-            name="refused_at",
+            model_name='configuration',
+            name='refused_at',
             field=models.DateTimeField(null=True),
         ),
         migrations.AddField(
-            model_name="configuration",
-            name="refused_why",
+            model_name='configuration',
+            name='refused_why',
             field=models.CharField(blank=True, max_length=300),
         ),
     ]

@@ -4,43 +4,20 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("collectors", "0008_hist_partitions"),
+        ('collectors', '0008_hist_partitions'),
     ]
 
     operations = [
         migrations.AddField(
-            model_name="group",
-            name="lost_records",
+            model_name='group',
+            name='lost_records',
             field=models.BigIntegerField(default=0),
         ),
         migrations.AlterField(
-            model_name="event",
-            name="kind",
-            field=models.CharField(
-                choices=[
-                    ("broker_suspect", "Broker Suspect"),
-                    ("broker_down", "Broker Down"),
-                    ("broker_up", "Broker Up"),
-                    ("controller_moved", "Controller Moved"),
-                    ("leaders_moved", "Leaders Moved"),
-                    ("topic_created", "Topic Created"),
-                    ("topic_deleted", "Topic Deleted"),
-                    ("topic_recreated", "Topic Recreated"),
-                    ("topic_grown", "Topic Grown"),
-                    ("config_changed", "Config Changed"),
-                    ("rights_changed", "Rights Changed"),
-                    ("group_new", "Group New"),
-                    ("group_gone", "Group Gone"),
-                    ("members_changed", "Members Changed"),
-                    ("records_lost", "Records Lost"),
-                    ("verdict_changed", "Verdict Changed"),
-                    ("cycles_skipped", "Cycles Skipped"),
-                    ("clock_stepped", "Clock Stepped"),
-                    ("collector_took_over", "Collector Took Over"),
-                    ("act", "Act"),
-                ],
-                max_length=30,
-            ),
+            model_name='event',
+            name='kind',
+            field=models.CharField(choices=[('broker_suspect', 'Broker Suspect'), ('broker_down', 'Broker Down'), ('broker_up', 'Broker Up'), ('controller_moved', 'Controller Moved'), ('leaders_moved', 'Leaders Moved'), ('topic_created', 'Topic Created'), ('topic_deleted', 'Topic Deleted'), ('topic_recreated', 'Topic Recreated'), ('topic_grown', 'Topic Grown'), ('config_changed', 'Config Changed'), ('rights_changed', 'Rights Changed'), ('group_new', 'Group New'), ('group_gone', 'Group Gone'), ('members_changed', 'Members Changed'), ('records_lost', 'Records Lost'), ('verdict_changed', 'Verdict Changed'), ('cycles_skipped', 'Cycles Skipped'), ('clock_stepped', 'Clock Stepped'), ('collector_took_over', 'Collector Took Over'), ('act', 'Act')], max_length=30),
         ),
     ]
