@@ -148,7 +148,7 @@ class HeadBook:
         if not len(at):
             return None
         if self._kept is None or not np.isin(at, self._kept[0]).all() or len(self._kept[0]) > 2 * len(at) + MOST_PLACES:
-            self._kept = at, self._part(at)
+            self._kept = at, self._layout.part(at)
         places, layout = self._kept
         values = np.where(presumed, NO_RECORDS, np.where(exact, self._value, -self._value))[places]
         return Column(layout, Numbers(values, (exact | passed | presumed)[places]))
@@ -158,14 +158,3 @@ class HeadBook:
         end = window.samples[-1].end
         holds: Bools = (self._value != NO_RECORDS) | (end.known & (end.values == self._end))
         return holds
-
-    def _part(self, at: Ints) -> Layout:
-        """The layout of some positions, in the order in which they are."""
-        layout = self._layout
-        owners, counts = np.unique(layout.owner_of_position[at], return_counts=True)
-        return Layout(
-            tuple(layout.owners[owner] for owner in owners.tolist()),
-            np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-            tuple(layout.topics[i] for i in at.tolist()),
-            layout.partitions[at],
-        )

@@ -129,7 +129,7 @@ class _Split:
                 is_left[runs[pair]] = True
         kept_at, left_at = np.flatnonzero(~is_left), np.flatnonzero(is_left)
         # every group stays in what counts, though it may have nothing there
-        kept, left = _part(layout, kept_at, keep_empty=True), _part(layout, left_at, keep_empty=False)
+        kept, left = layout.part(kept_at, keep_empty=True), layout.part(left_at)
         if before is not None and before.kept.digest == kept.digest:
             kept = before.kept
         if before is not None and before.left.digest == left.digest:
@@ -151,15 +151,3 @@ def _runs(layout: Layout) -> dict[Pair, slice]:
         (layout.owners[owners[begin]], layout.topics[begin]): slice(begin, end)
         for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
     }
-
-
-def _part(layout: Layout, at: Ints, *, keep_empty: bool) -> Layout:
-    counts = np.bincount(layout.owner_of_position[at], minlength=len(layout.owners))
-    stay = np.flatnonzero(counts > 0) if not keep_empty else np.arange(len(layout.owners))
-    starts = np.concatenate([[0], np.cumsum(counts[stay], dtype=np.int64)]).astype(np.int64)
-    return Layout(
-        tuple(layout.owners[i] for i in stay.tolist()),
-        starts,
-        tuple(layout.topics[i] for i in at.tolist()),
-        layout.partitions[at],
-    )

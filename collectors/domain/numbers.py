@@ -100,6 +100,17 @@ class Layout:
         index = self._index[owner]
         return slice(int(self.starts[index]), int(self.starts[index + 1]))
 
+    def part(self, at: NDArray[np.int64], *, keep_empty: bool = False) -> Layout:
+        """The layout of the positions `at`, which ascend; with `keep_empty` owners stay that have none of them."""
+        counts = np.bincount(self.owner_of_position[at], minlength=len(self.owners))
+        stay = np.arange(len(self.owners)) if keep_empty else np.flatnonzero(counts > 0)
+        return Layout(
+            tuple(self.owners[i] for i in stay.tolist()),
+            np.concatenate(([0], np.cumsum(counts[stay]))).astype(np.int64),
+            tuple(self.topics[i] for i in at.tolist()),
+            self.partitions[at],
+        )
+
     def owner_index(self, owner: str) -> int | None:
         return self._index.get(owner)
 

@@ -162,15 +162,19 @@ def is_unowned(facts: Positions, *, interval_seconds: float) -> Bools:
     return waits & long_enough
 
 
-def works_on_backlog(facts: Positions, window: Window, where: slice = slice(None)) -> Bools:
+def _beats(window: Window) -> NDArray[np.float64]:
+    """Records that come to each position while a group that is never behind lets them wait between two commits."""
+    first, newest = window.samples[0], window.samples[-1]
+    came = np.maximum(newest.end.values - first.end.values, 0) * (newest.end.known & first.end.known)
+    beats: NDArray[np.float64] = came / max(newest.taken_at - first.taken_at, 1e-9) * BEAT_SECONDS
+    return beats
+
+
+def works_on_backlog(facts: Positions, window: Window) -> Bools:
     """Positions whose commit has just moved, and where more waits than ever lies between two commits: a reader that is
     busy there may leave others waiting for their turn, also while more comes to the group than it reads."""
-    first, newest = window.samples[0], window.samples[-1]
-    end, begun = newest.end.take(where), first.end.take(where)
-    came = np.maximum(end.values - begun.values, 0) * (end.known & begun.known)
-    seconds = max(newest.taken_at - first.taken_at, 1e-9)
     moved = facts.base_is_seen & (facts.base >= len(window.samples) - JUST_SAMPLES)
-    works: Bools = facts.known & moved & (facts.lag > came / seconds * BEAT_SECONDS) & (facts.lag > 0)
+    works: Bools = facts.known & moved & (facts.lag > _beats(window)) & (facts.lag > 0)
     return works
 
 
@@ -185,11 +189,8 @@ def was_rewound(facts: Positions, window: Window) -> Bools:
     went = facts.known & (back > 0)
     if not went.any():
         return went
-    first, newest = window.samples[0], window.samples[-1]
-    came = (newest.end.values - first.end.values) * (first.end.known & newest.end.known)
-    seconds = max(newest.taken_at - first.taken_at, 1e-9)
-    far: Bools = back > np.maximum(came, 0) / seconds * BEAT_SECONDS
-    return went & far
+    far: Bools = went & (back > _beats(window))
+    return far
 
 
 def catches_up(curves: Curves, falls: Bools) -> Bools:

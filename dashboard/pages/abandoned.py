@@ -17,7 +17,7 @@ class AbandonedOffsets:
     command: str
 
 
-def abandoned(now: ClusterNow | None, group: str, *, bootstrap: str = BROKERS) -> AbandonedOffsets | None:
+def abandoned(now: ClusterNow | None, group: str) -> AbandonedOffsets | None:
     """None where nothing is abandoned. Kafka takes the command while the group reads other topics."""
     topics = left_behind(now, group) if now is not None else []
     if not topics:
@@ -25,5 +25,5 @@ def abandoned(now: ClusterNow | None, group: str, *, bootstrap: str = BROKERS) -
     named = " ".join(f"--topic {quote(one.topic)}" for one in topics)
     return AbandonedOffsets(
         topics,
-        f"kafka-consumer-groups --bootstrap-server {quote(bootstrap)} --delete-offsets --group {quote(group)} {named}",
+        f"kafka-consumer-groups --bootstrap-server {BROKERS} --delete-offsets --group {quote(group)} {named}",
     )
