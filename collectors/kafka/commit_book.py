@@ -20,7 +20,7 @@ MOST_KEYS = 300_000
 _LEFT_OUT = -1
 
 
-class CommitBook:
+class CommitTimesBook:
     """One entry a key that was seen. For one thread at a time: who has several holds a lock around each call."""
 
     def __init__(self, scope: Scope, *, most: int = MOST_KEYS) -> None:

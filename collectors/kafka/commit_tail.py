@@ -19,7 +19,7 @@ from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Me
 from ..domain.numbers import Column, Layout
 from ..domain.rights import NOT_ASKED, NOT_AUTHORISED
 from ..domain.scope import Scope
-from .commit_book import CommitBook
+from .commit_book import CommitTimesBook
 from .commit_records import TOPIC
 from .librarylog import of_records
 from .settings import ConnectionSettings
@@ -73,7 +73,7 @@ class CommitTail:
         self._settings = settings
         self._make = make
         self._clock = clock
-        self._book = CommitBook(scope)
+        self._book = CommitTimesBook(scope)
         self._lock = threading.Lock()  # the book and all below
         self._state = TailState()
         self._read: dict[int, _Partition] = {}
@@ -103,8 +103,8 @@ class CommitTail:
             self._book.mark()
 
     def column(self, layout: Layout, *, without: Collection[str] = ()) -> Column | None:
-        """What was known at the newest mark of each position of the groups' layout, as `CommitBook.column` tells it;
-        None where nothing was."""
+        """What was known at the newest mark of each position of the groups' layout, as the book's own `column` tells
+        it; None where nothing was."""
         with self._lock:
             if not self._read:
                 return None

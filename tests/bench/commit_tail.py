@@ -16,7 +16,7 @@ from django.conf import settings
 from collectors.demo.nodes import KafkaCluster
 from collectors.domain.numbers import Layout
 from collectors.domain.scope import ALL
-from collectors.kafka.commit_book import CommitBook
+from collectors.kafka.commit_book import CommitTimesBook
 from collectors.kafka.commit_tail import BATCH, options
 from collectors.kafka.settings import ConnectionSettings
 
@@ -40,7 +40,7 @@ def run() -> list[Line]:
         _write(nodes.bootstrap)
         _consume(nodes.bootstrap, lambda message: None)  # what is in no cache is not measured
         alone = _consume(nodes.bootstrap, lambda message: None)
-        book = CommitBook(ALL)
+        book = CommitTimesBook(ALL)
         read = _consume(nodes.bootstrap, lambda message: book.take(message.key(), message.value()))
     assert len(book) == PLACES
     title = f"{RECORDS:,} commits of {PLACES:,} places".replace(",", " ")
@@ -100,7 +100,7 @@ def _consume(bootstrap: str, take: Callable[[Message], None]) -> float:
 
 def _decoding() -> float:
     """Seconds of CPU that the records take once they are here."""
-    keys, book = _places(), CommitBook(ALL)
+    keys, book = _places(), CommitTimesBook(ALL)
     records = [(keys[number % PLACES], _value(number)) for number in range(RECORDS)]
     began = time.thread_time()
     for key, value in records:
@@ -108,7 +108,7 @@ def _decoding() -> float:
     return time.thread_time() - began
 
 
-def _asked(book: CommitBook) -> float:
+def _asked(book: CommitTimesBook) -> float:
     layout = Layout.build(
         {f"group-{g:05d}": [(f"orders-{g % 50:02d}", p) for p in range(PER_GROUP)] for g in range(GROUPS)}
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from collectors.domain.numbers import Column
 from collectors.history.kinds import Kind
 from collectors.history.losses import lost_between, lost_since
 from collectors.history.queries import cluster_at
@@ -15,18 +16,21 @@ from .recording import Recorder, column, topics
 pytestmark = pytest.mark.django_db
 
 
+def write(recorder: Recorder, columns: dict[Kind, Column]) -> None:
+    number, at = recorder.write(columns), aware(recorder.now)
+    Cycle.objects.create(
+        cluster=recorder.cluster, number=number, epoch=1, due_at=at, started_at=at, taken_at=at, ended_at=at,
+        is_reachable=True, requests=1, completeness=1.0,
+    )  # fmt: skip
+
+
 def record(commits: list[int], starts: dict[int, int]) -> Recorder:
     recorder = Recorder()
     for row, commit in enumerate(commits):
         columns = {Kind.END: topics({"t": [100_000]}), Kind.COMMITTED: column({"g": {("t", 0): commit}})}
         if row in starts:
             columns[Kind.START] = topics({"t": [starts[row]]})
-        number = recorder.write(columns)
-        at = aware(recorder.now)
-        Cycle.objects.create(
-            cluster=recorder.cluster, number=number, epoch=1, due_at=at, started_at=at, taken_at=at, ended_at=at,
-            is_reachable=True, requests=1, completeness=1.0,
-        )  # fmt: skip
+        write(recorder, columns)
     return recorder
 
 
@@ -78,10 +82,5 @@ def test_a_neighbour_that_reads_on_makes_no_loss_count_twice() -> None:
         }
         if row in (0, 7):
             columns[Kind.START] = topics({"t": [0, 0] if not row else [1_100, 1_210]})
-        number = recorder.write(columns)
-        at = aware(recorder.now)
-        Cycle.objects.create(
-            cluster=recorder.cluster, number=number, epoch=1, due_at=at, started_at=at, taken_at=at, ended_at=at,
-            is_reachable=True, requests=1, completeness=1.0,
-        )  # fmt: skip
+        write(recorder, columns)
     assert told(recorder) == (100, 100)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from collectors.domain.numbers import Layout
 from collectors.domain.scope import ALL, Scope
-from collectors.kafka.commit_book import CommitBook
+from collectors.kafka.commit_book import CommitTimesBook
 from collectors.kafka.commit_records import Commit, Passed, Place, commit_of, offsets_partition, place_of
 
 KEY = bytes.fromhex("0001 0001 67 0001 74 00000003")
@@ -88,7 +88,7 @@ def test_a_value_that_is_none_is_named_and_passed(text: str, why: Passed) -> Non
 def test_no_bytes_make_it_fail(key: bytes, value: bytes) -> None:
     place_of(b"\0\1" + key)
     commit_of(b"\0\4" + value)
-    book = CommitBook(ALL)
+    book = CommitTimesBook(ALL)
     book.take(b"\0\1" + key, value)
     book.take(key, None)
 
@@ -120,13 +120,15 @@ def value(at_ms: int, offset: int = 7) -> bytes:
     return b"\0\3" + offset.to_bytes(8, "big") + b"\0\0\0\0" + b"\xff\xff" + at_ms.to_bytes(8, "big")
 
 
-def told(book: CommitBook, layout: Layout = LAYOUT, since: np.ndarray = ALL_READ, **given: object) -> list[int | None]:
+def told(
+    book: CommitTimesBook, layout: Layout = LAYOUT, since: np.ndarray = ALL_READ, **given: object
+) -> list[int | None]:
     numbers = book.column(layout, since, **given).numbers  # type: ignore[arg-type]
     return [None if (found := numbers.at(i)) is None else int(found) for i in range(len(numbers))]
 
 
 def test_the_newest_commit_counts_and_what_was_never_seen_says_since_when() -> None:
-    book = CommitBook(ALL)
+    book = CommitTimesBook(ALL)
     book.take(key("g", "t", 1), value(5_000))
     book.take(key("g", "t", 1), value(9_000))
     book.take(key("unknown", "t", 0), value(9_000))
@@ -139,7 +141,7 @@ def test_the_newest_commit_counts_and_what_was_never_seen_says_since_when() -> N
 
 
 def test_what_is_not_read_up_to_now_is_unknown() -> None:
-    book = CommitBook(ALL)
+    book = CommitTimesBook(ALL)
     book.take(key("g", "t", 1), value(9_000))
     since = ALL_READ.copy()
     since[offsets_partition("g", 50)] = 0
@@ -151,7 +153,7 @@ def test_what_is_not_read_up_to_now_is_unknown() -> None:
 
 
 def test_what_comes_after_a_mark_waits_for_the_next_one() -> None:
-    book = CommitBook(ALL)
+    book = CommitTimesBook(ALL)
     book.take(key("g", "t", 1), value(5_000))
     book.mark()
     book.take(key("g", "t", 1), value(9_000))
@@ -162,7 +164,7 @@ def test_what_comes_after_a_mark_waits_for_the_next_one() -> None:
 
 
 def test_only_what_is_in_the_scope_is_kept() -> None:
-    book = CommitBook(Scope(topics_exclude=("u*",), groups_exclude=("h",)))
+    book = CommitTimesBook(Scope(topics_exclude=("u*",), groups_exclude=("h",)))
     for one in (key("g", "t", 0), key("h", "t", 0), key("g", "u1", 0)):
         book.take(one, value(9_000))
         book.take(one, value(9_100))
@@ -172,7 +174,7 @@ def test_only_what_is_in_the_scope_is_kept() -> None:
 
 
 def test_other_records_are_counted_by_why() -> None:
-    book = CommitBook(ALL)
+    book = CommitTimesBook(ALL)
     book.take(bytes.fromhex("0002 0001 67"), b"")
     book.take(key("g", "t", 0)[:-1], value(1))
     book.take(key("g", "t", 0), b"\0\x09")
@@ -181,7 +183,7 @@ def test_other_records_are_counted_by_why() -> None:
 
 
 def test_memory_is_bounded_and_the_longest_silent_go_first() -> None:
-    book = CommitBook(Scope(groups_exclude=("h",)), most=10)
+    book = CommitTimesBook(Scope(groups_exclude=("h",)), most=10)
     for partition in range(25):
         book.take(key("g", "t", partition), value(1_000_000 + partition))
         book.take(key("h", "t", partition), value(1))
