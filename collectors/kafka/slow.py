@@ -20,6 +20,7 @@ from ..domain.topology import BrokerNode, LogDir, Metadata, Partition, Quorum, T
 from . import wire
 from .answers import LogDirsAnswer
 from .exchange import Exchange, ping
+from .flexible import IrregularError
 from .link import Answer, Link, Request
 from .offsets import positions_of
 from .reasons import Tally, reason_of_code
@@ -260,7 +261,7 @@ def ask_log_dirs(
 def _read_log_dirs(answer: Answer) -> tuple[int, tuple[wire.DirectoryAnswer, ...]]:
     try:
         return wire.read_log_dirs(answer.body, answer.version)
-    except wire.IrregularError:
+    except IrregularError:
         decoded = answer.decode()
     found = []
     for one in decoded.results:

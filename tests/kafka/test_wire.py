@@ -15,6 +15,7 @@ from kafka.protocol.consumer import (
 )
 
 from collectors.kafka import wire
+from collectors.kafka.flexible import IrregularError
 
 offsets = st.integers(min_value=-1, max_value=2**62)
 names = st.text(alphabet="abc.-_ü", min_size=1, max_size=20)
@@ -199,7 +200,7 @@ def test_damaged_bytes_raise_a_value_error_or_read_but_never_anything_else(noise
         for walk in (wire.walk_list_offsets, wire.walk_offset_fetch):
             try:
                 walk(damaged)
-            except wire.IrregularError:
+            except IrregularError:
                 continue
 
 
