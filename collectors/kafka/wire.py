@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,6 @@ _LISTED = np.dtype(
 _FETCHED = np.dtype(
     [("partition", ">i4"), ("offset", ">i8"), ("epoch", ">i4"), ("metadata", "u1"), ("error", ">i2"), ("tags", "u1")]
 )
-_REPLICA = np.dtype([("partition", ">i4"), ("size", ">i8"), ("lag", ">i8"), ("future", "u1"), ("tags", "u1")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,77 +187,6 @@ def walk_offset_fetch(body: bytes) -> Shape:
     partitions, codes = numbers_at(body, ">i4", at - 4), numbers_at(body, ">i2", joined(errors))
     moving = [(at, 12), *texts]
     return shape_of(body, (tuple(owners), topics, bounds), partitions, codes, tuple(owner_errors), at, moving)
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaSizes:
-    topic: str
-    partitions: NDArray[np.int64]
-    sizes: NDArray[np.int64]  # bytes
-    future: NDArray[np.bool_]  # a copy that is being moved here from another directory
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryAnswer:
-    error: int
-    path: str
-    total: int | None
-    usable: int | None
-    replicas: tuple[ReplicaSizes, ...] = field(default=())
-
-
-def read_log_dirs(body: bytes, version: int) -> tuple[int, tuple[DirectoryAnswer, ...]]:
-    """(error code, directories) of a DescribeLogDirs v2 to v5 body; IrregularError where it is not plain."""
-    if not 2 <= version <= 5:
-        raise IrregularError(f"DescribeLogDirs version {version}")
-    cursor = Cursor(body, 4)
-    error = cursor.int16() if version >= 3 else 0
-    found = []
-    for _ in range(cursor.count()):
-        code, path, replicas = cursor.int16(), cursor.text(), []
-        for _ in range(cursor.count()):
-            topic = cursor.text()
-            _, entries = cursor.entries(_REPLICA)
-            cursor.end_tags()
-            replicas.append(
-                ReplicaSizes(
-                    topic,
-                    entries["partition"].astype(np.int64),
-                    entries["size"].astype(np.int64),
-                    entries["future"] != 0,
-                )
-            )
-        total, usable = (cursor.int64(), cursor.int64()) if version >= 4 else (-1, -1)
-        if version >= 5:
-            cursor.skip(1)
-        cursor.end_tags()
-        found.append(
-            DirectoryAnswer(code, path, total if total >= 0 else None, usable if usable >= 0 else None, tuple(replicas))
-        )
-    cursor.finish()
-    return error, tuple(found)
-
-
-def metadata_tail(body: bytes, version: int) -> int | None:
-    """Where the topics of a Metadata v9 to v13 body begin: equal bytes from there mean equal topics.
-
-    None where the head is not plain. (The order of brokers and the controller id are random at each call.)
-    """
-    if not 9 <= version <= 13:
-        return None
-    cursor = Cursor(body, 4)
-    try:
-        for _ in range(cursor.count()):
-            cursor.skip(4)
-            cursor.text()
-            cursor.skip(4)
-            cursor.text()
-            cursor.end_tags()
-        cursor.text()
-        cursor.skip(4)
-    except IrregularError:
-        return None
-    return cursor.at
 
 
 def _fetched_partitions(
