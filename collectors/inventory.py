@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from .changes import Changes
 from .domain import topology
 from .domain.deadletters import dead_letters_of
 from .domain.losses import Lost
@@ -22,40 +22,6 @@ from .ownership import Ownerships
 SETTLING_SECONDS = 60.0
 """After a collector's start, or a group's first sight, samples must come together: that "unknown" ends is no news."""
 NAMED_LOST = 3
-EVENTS_OF_A_KIND_AT_ONCE = 50
-"""A cluster that gets 10 000 topics in one survey is one sentence, not 10 000."""
-
-
-@dataclass
-class Changes:
-    """What one cycle changes, written in its transaction."""
-
-    create: list[Any] = field(default_factory=list)
-    update: list[tuple[Any, tuple[str, ...]]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    members: dict[str, tuple[topology.Member, ...]] = field(default_factory=dict)  # group name -> present members
-    log_dirs: tuple[topology.LogDir, ...] | None = None
-
-    def note(
-        self, cluster_id: int, now: float, kind: Event.Kind, subject: tuple[str, str], text: str, data: dict[str, Any]
-    ) -> None:
-        """An event; from the EVENTS_OF_A_KIND_AT_ONCE-th of its kind on, one stands for all."""
-        same = sum(1 for event in self.events if event.kind == kind)
-        if same == EVENTS_OF_A_KIND_AT_ONCE:
-            text, subject, data = f"more than {same} events like this one at once: {text}", ("", ""), {}
-        elif same > EVENTS_OF_A_KIND_AT_ONCE:
-            return
-        self.events.append(
-            Event(
-                cluster_id=cluster_id,
-                at=aware(now),
-                kind=kind,
-                subject_kind=subject[0],
-                subject=storable(subject[1], 500),
-                text=storable(text, 5000),
-                data=data,
-            )
-        )
 
 
 class Inventory:

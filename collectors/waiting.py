@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from django.db import connection, transaction
 
 from . import storage
+from .changes import Changes
 from .domain.losses import Lost
 from .domain.numbers import Column
 from .domain.rights import NOT_AUTHORISED, rights_of
@@ -23,7 +24,7 @@ from .domain.words import counted, duration
 from .history.frames import FrameWriter
 from .history.kinds import Kind
 from .insight import Insight
-from .inventory import Changes, Inventory
+from .inventory import Inventory
 from .kafka.commit_tail import TailState
 from .kafka.session import PartError
 from .kafka.survey import LASTING, SurveyState

@@ -10,11 +10,12 @@ from datetime import UTC, datetime
 import pytest
 from django.db import OperationalError, connection
 
+from collectors.changes import EVENTS_OF_A_KIND_AT_ONCE, Changes
 from collectors.domain import topology
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from collectors.domain.words import is_storable
-from collectors.inventory import EVENTS_OF_A_KIND_AT_ONCE, Changes, Inventory
+from collectors.inventory import Inventory
 from collectors.kafka.exchange import BrokerReach
 from collectors.kafka.session import PartError, Session
 from collectors.kafka.settings import ConnectionSettings
