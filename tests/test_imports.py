@@ -29,6 +29,7 @@ FLOORS = {
     "collectors.heads": 4,
     "collectors.insight": 4,
     "collectors.inventory": 4,
+    "collectors.membership": 4,
     "collectors.ownership": 4,
     "collectors.past": 4,
     "collectors.sampler": 4,

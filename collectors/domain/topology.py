@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
+Assignment = tuple[tuple[str, tuple[int, ...]], ...]
+"""((topic, (partition, ...)), ...), sorted"""
+
 
 class Reach(IntEnum):
     """Whether a broker answers. The numbers are stored in frames of kind `broker`: never renumber."""
@@ -104,7 +107,7 @@ class Member:
     client_id: str
     host: str
     instance_id: str | None
-    assignment: tuple[tuple[str, tuple[int, ...]], ...]  # ((topic, (partition, ...)), ...), sorted
+    assignment: Assignment
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from kafka.protocol.api_message import ApiMessage
 
 from ..domain.rights import NOT_AUTHORISED
 from ..domain.scope import Scope
-from ..domain.topology import Group, GroupType, Member
+from ..domain.topology import Assignment, Group, GroupType, Member
 from . import schemas
 from .answers import Answered
 from .exchange import Exchange
@@ -26,8 +26,6 @@ _GROUP_NOT_FOUND = 69
 _NONE: frozenset[str] = frozenset()
 MAX_ASSIGNED = 1_000_000
 """More partitions than a cluster has: an assignment that claims them is damaged."""
-
-Assignment = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 class ConsumerGroupDescribeRequest(ApiMessage, load_json=schemas):  # type: ignore[call-arg,misc]  # a metaclass argument
