@@ -16,7 +16,8 @@ from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.models import Cluster
 
 from . import curves, layouts, reading, spans
-from .ages import AgeHistory, AgesNow, ages_at, ages_of
+from .age_histories import AgeHistory
+from .ages import AgesNow, ages_at, ages_of
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
 from .backlogs import BacklogsNow, backlogs_at
 from .blocks import Fetched
