@@ -32,7 +32,7 @@ from collectors.domain.lag import gather
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.models import Frame, Span
 
-from . import layouts, reading
+from . import decoded, layouts, reading
 from .cache import LeastRecent
 from .kinds import Kind
 from .layouts import stored
@@ -190,13 +190,13 @@ def _samples(now: ClusterNow, positions: Ints) -> Iterator[tuple[float, int, Cal
     """Log ends at some positions of the committed layout, the newest sample first."""
     rows = reading.first_segments(now.cluster_id, Kind.END)
     wanted = Q(cycle__gt=now.cycle - DENSE_CYCLES, cycle__lte=now.cycle) | Q(cycle__in=_ladder(now.cycle))
-    marks = reading.marks(rows.filter(wanted)).get(Kind.END, [])
+    marks = decoded.marks(rows.filter(wanted)).get(Kind.END, [])
     marks = [mark for mark in marks if mark.taken_at <= now.taken_at]
     loaded = layouts.load_named({mark.layout: mark.digest for mark in marks})
     own = stored(now.committed.layout)
     # in two goes: most positions are settled by the newest samples, and then the older ones are not even read
     for part in (marks[-DENSE_CYCLES:], marks[:-DENSE_CYCLES]):
-        columns = reading.columns(now.cluster_id, Kind.END, part, loaded)
+        columns = decoded.columns(now.cluster_id, Kind.END, part, loaded)
         for mark, column in zip(reversed(part), reversed(columns), strict=True):
             if column is not None:
                 yield mark.taken_at, mark.cycle, _reader(column, own, positions)

@@ -14,13 +14,14 @@ from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.models import Cluster, RollupFrame, RollupState
 from collectors.models import Layout as LayoutRow
 
-from . import codec, curves, layouts, matrix, reading
+from . import codec, curves, decoded, layouts, matrix, reading
 from .ages import ages_at
+from .decoded import Mark
 from .families import MILLI, QUANTITIES, TOTAL, VERDICTS, Family, Five, Rolled
 from .kinds import EVERY_CYCLE, Kind
 from .layouts import StoredLayout, stored
 from .now import WINDOW_SECONDS, WINDOW_STEPS, ClusterNow, cluster_at
-from .reading import Heads, Mark, first_segments
+from .reading import Heads, first_segments
 from .slices import GoOn, always, ask
 
 MINUTE = 60
@@ -161,9 +162,9 @@ class _Span:
         at, size = 0, 64
         while at < len(cycles):
             some = cycles[at : at + size].tolist()
-            marks = reading.marks(first_segments(self.cluster_id, kind).filter(cycle__in=some)).get(kind, [])
+            marks = decoded.marks(first_segments(self.cluster_id, kind).filter(cycle__in=some)).get(kind, [])
             loaded = layouts.load_named({mark.layout: mark.digest for mark in marks})
-            found = _by_cycle(marks, reading.columns(self.cluster_id, kind, marks, loaded, keep=False))
+            found = _by_cycle(marks, decoded.columns(self.cluster_id, kind, marks, loaded, keep=False))
             for cycle in some:
                 yield cycle, found.get(cycle)
             longest = max((len(column.layout) for column in found.values() if column is not None), default=1)
