@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from collectors.domain.ages import Method
 from collectors.domain.numbers import NO_COMMIT
-from collectors.history import age_histories, ages, compaction, ranges, rolling
+from collectors.history import age_histories, ages, compaction, minutes, ranges
 from collectors.history.cache import clear_caches
 from collectors.history.kinds import Kind
 from collectors.history.now import ClusterNow, cluster_at
@@ -197,7 +197,7 @@ def test_rollups_of_before_they_held_ages_leave_the_curve_to_the_samples(
 ) -> None:
     while recorder.now < recording.BEGIN + 3 * 3600:
         write(recorder, {"froze": recorder.cycle // 360 * 360 * RATE})
-    monkeypatch.setattr(rolling, "_add_ages", lambda series, now: rolling._add_nothing(series, "age"))
+    monkeypatch.setattr(minutes, "_add_ages", lambda series, now: minutes._add_nothing(series, "age"))
     compaction.run(before_cycles={})
     forget()
     curve = ranges.age_history(recorder.id, "froze", recording.BEGIN + 60, recorder.now + 30, points=100)
