@@ -19,6 +19,7 @@ FLOORS = {
     "collectors.secrets": 0,
     "collectors.loop": 0,
     "collectors.storage": 0,
+    "collectors.backlog": 0,
     "collectors.conductor": 0,
     "collectors.domain": 0,
     "collectors.kafka": 1,
