@@ -13,7 +13,7 @@ from kafka.protocol.admin import DescribeGroupsResponse
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment
 
 from collectors.domain.topology import Group, GroupType
-from collectors.kafka import groups
+from collectors.kafka import described, groups
 from collectors.kafka.reasons import Tally
 from collectors.kafka.versions import version_of, version_of_level
 
@@ -34,13 +34,15 @@ def assignment_bytes(found: dict[str, set[int]], version: int = 3) -> bytes:
 @settings(deadline=None)
 def test_an_assignment_is_read_in_every_version(found: dict[str, set[int]], version: int) -> None:
     expected = tuple((topic, tuple(sorted(found[topic]))) for topic in sorted(found))
-    assert groups.decode_assignment(assignment_bytes(found, version)) == expected
+    assert described.decode_assignment(assignment_bytes(found, version)) == expected
 
 
 def test_an_assignment_is_read_as_the_library_reads_it() -> None:
     raw = assignment_bytes({"a": {1, 2}, "b": {0}}, 1)
     library = ConsumerProtocolAssignment.decode(raw)
-    assert groups.decode_assignment(raw) == tuple((t.topic, tuple(t.partitions)) for t in library.assigned_partitions)
+    assert described.decode_assignment(raw) == tuple(
+        (t.topic, tuple(t.partitions)) for t in library.assigned_partitions
+    )
 
 
 @given(st.binary(max_size=60), st.integers(0, 60))
@@ -49,7 +51,7 @@ def test_damaged_assignments_raise_a_value_error_and_take_no_memory(noise: bytes
     whole = assignment_bytes({"topic": {1, 2, 3}})
     for damaged in (noise, whole[:cut], whole[:cut] + noise, b"\0\1\x7f\xff\xff\xff" + noise):
         try:
-            groups.decode_assignment(damaged)
+            described.decode_assignment(damaged)
         except ValueError:
             continue
 
@@ -74,7 +76,7 @@ def test_a_classic_member_has_what_its_bytes_say(
     why: str, assignment: bytes, protocol_type: str, assigned: set[tuple[str, int]], error: str | None
 ) -> None:
     listed = Group("g", GroupType.CLASSIC, "Stable", coordinator=1)
-    found = groups.described_group(listed, GroupType.CLASSIC, described_classic(assignment, protocol_type))
+    found = described.described_group(listed, GroupType.CLASSIC, described_classic(assignment, protocol_type))
     assert found.assigned == assigned
     assert found.error == error
     assert found.coordinator == 1
@@ -111,7 +113,7 @@ def test_a_streams_member_reads_the_source_topics_of_its_active_tasks() -> None:
         ],
     ).encode(version=0)  # fmt: skip
     one = response.decode(bytes(body), version=0).groups[0]
-    found = groups.described_group(Group("g", GroupType.STREAMS, "Stable"), GroupType.STREAMS, one)
+    found = described.described_group(Group("g", GroupType.STREAMS, "Stable"), GroupType.STREAMS, one)
     assert found.members[0].assignment == (("app-repartition", (0, 1)), ("in", (0, 1, 2)))
     assert found.epoch == 4
 
