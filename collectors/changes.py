@@ -22,6 +22,7 @@ class Changes:
     update: list[tuple[Any, tuple[str, ...]]] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     members: dict[str, tuple[topology.Member, ...]] = field(default_factory=dict)  # group name -> present members
+    progress: dict[str, tuple[topology.Member, ...]] = field(default_factory=dict)  # those with other targets or tasks
     log_dirs: tuple[topology.LogDir, ...] | None = None
 
     def note(

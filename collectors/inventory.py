@@ -13,7 +13,7 @@ from .domain.losses import Lost
 from .domain.scope import ALL, Scope
 from .domain.verdicts import Verdict
 from .domain.words import counted, storable
-from .membership import Memberships, save_members
+from .membership import Memberships, save_members, save_progress
 from .models import Broker, Event, Group, LogDir, Topic
 from .models.moments import aware
 from .models.updates import update_each
@@ -201,7 +201,9 @@ class Inventory:
             elif not group.is_rebalancing:
                 is_same = self.memberships.is_same(group)
                 self.ownerships.hold(changes, self.groups[group.name], group, is_same=is_same, now=now)
-                if not is_same:
+                if is_same:
+                    self.memberships.take_progress(changes, group)
+                else:
                     self.memberships.take(changes, group, first_look=self._first_groups, now=now)
         if is_complete:
             for name, row in self.groups.items():
@@ -278,6 +280,7 @@ class Inventory:
         for (_, fields), rows in updates.items():
             update_each(rows, fields)
         save_members(changes.members, self.groups, now=now)
+        save_progress(changes.progress, self.groups)
         if changes.log_dirs is not None:
             self._save_log_dirs(changes.log_dirs, now)
         Event.objects.bulk_create(changes.events, batch_size=500)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
-Assignment = tuple[tuple[str, tuple[int, ...]], ...]
-"""((topic, (partition, ...)), ...), sorted"""
+from .assignments import AT_REST, Assignment, Moving
+from .tasks import Tasks
 
 
 class Reach(IntEnum):
@@ -108,6 +108,13 @@ class Member:
     host: str
     instance_id: str | None
     assignment: Assignment
+    moving: Moving = AT_REST
+    tasks: Tasks | None = None  # of a streams group
+
+    @property
+    def held(self) -> tuple[str, str, str, str | None, Assignment]:
+        """Who it is and what it reads: what a rebalance changes. The rest changes by itself."""
+        return self.member_id, self.client_id, self.host, self.instance_id, self.assignment
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ..domain.topology import Assignment, Group, GroupType, Member
+from ..domain.assignments import AT_REST, Assignment, joined, moving
+from ..domain.tasks import Role, Tasks, tasks_of
+from ..domain.topology import Group, GroupType, Member
 
+Sources = Mapping[str, tuple[tuple[str, int | None], ...]]
+"""{subtopology: ((topic, partition count if told), ...)}"""
 MAX_ASSIGNED = 1_000_000
 """More partitions than a cluster has: an assignment that claims them is damaged."""
 
@@ -25,8 +29,8 @@ def described_group(group: Group, kind: GroupType, one: Any) -> Group:
                 assignor=one.protocol_data or "",
                 members=_sorted(members),
             )
-        tasks = _source_topics(one) if kind is GroupType.STREAMS else {}
-        members = tuple(_member(m, kind, tasks) for m in one.members)
+        sources = _source_topics(one) if kind is GroupType.STREAMS else {}
+        members = tuple(_member(m, kind, sources, one.assignment_epoch) for m in one.members)
     except (ValueError, IndexError, struct.error) as problem:
         return replace(group, error=f"assignment cannot be read: {problem}")
     return replace(
@@ -55,27 +59,48 @@ def _classic_member(member: Any, protocol_type: str) -> Member:
     )
 
 
-def _member(member: Any, kind: GroupType, tasks: Mapping[str, tuple[tuple[str, int | None], ...]]) -> Member:
-    found: dict[str, set[int]] = {}
-    if kind is GroupType.STREAMS:
-        for task in member.assignment.active_tasks:
-            for topic, count in tasks.get(task.subtopology_id, ()):
-                found.setdefault(topic, set()).update(p for p in task.partitions if count is None or p < count)
-    else:
-        for one in member.assignment.topic_partitions:
-            found.setdefault(one.topic_name, set()).update(one.partitions)
-    assignment = tuple((topic, tuple(sorted(found[topic]))) for topic in sorted(found) if found[topic])
+def _member(member: Any, kind: GroupType, sources: Sources, newest: int) -> Member:
+    """A member of a group of the newer protocols; `newest` is the epoch of the group's assignment."""
+    holds = _reads(member.assignment, kind, sources)
+    at = AT_REST  # a share group tells no target
+    if kind is not GroupType.SHARE:
+        at = moving(holds, _reads(member.target_assignment, kind, sources), epoch=member.member_epoch, newest=newest)
     return Member(
         member.member_id,
         member.client_id,
         member.client_host.removeprefix("/"),
         getattr(member, "instance_id", None) or None,
-        assignment,
+        holds,
+        at,
+        _tasks(member) if kind is GroupType.STREAMS else None,
     )
 
 
-def _source_topics(group: Any) -> dict[str, tuple[tuple[str, int | None], ...]]:
-    """Which topics the tasks of a subtopology read: {subtopology: ((topic, partition count if told), ...)}."""
+def _reads(assignment: Any, kind: GroupType, sources: Sources) -> Assignment:
+    """The partitions of an assignment; a streams member reads those of its active tasks."""
+    found: dict[str, set[int]] = {}
+    if kind is GroupType.STREAMS:
+        for task in assignment.active_tasks:
+            for topic, count in sources.get(task.subtopology_id, ()):
+                found.setdefault(topic, set()).update(p for p in task.partitions if count is None or p < count)
+    else:
+        for one in assignment.topic_partitions:
+            found.setdefault(one.topic_name, set()).update(one.partitions)
+    return joined(found)
+
+
+def _tasks(member: Any) -> Tasks:
+    own = member.assignment
+    assigned = {Role.ACTIVE: own.active_tasks, Role.STANDBY: own.standby_tasks, Role.WARMUP: own.warmup_tasks}
+    return tasks_of(
+        {role: [(one.subtopology_id, p) for one in some for p in one.partitions] for role, some in assigned.items()},
+        {(one.subtopology_id, one.partition): one.offset for one in member.task_offsets},
+        {(one.subtopology_id, one.partition): one.offset for one in member.task_end_offsets},
+    )
+
+
+def _source_topics(group: Any) -> Sources:
+    """Which topics the tasks of a subtopology read."""
     if group.topology is None:
         return {}
     return {
@@ -124,4 +149,4 @@ def decode_assignment(raw: bytes) -> Assignment:
         if any(p < 0 for p in partitions):
             raise ValueError("a negative partition")
         found.setdefault(name, set()).update(partitions)
-    return tuple((topic, tuple(sorted(found[topic]))) for topic in sorted(found) if found[topic])
+    return joined(found)

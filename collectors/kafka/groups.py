@@ -11,6 +11,7 @@ from typing import Any
 from kafka.protocol.admin import DescribeGroupsRequest, ListGroupsRequest
 from kafka.protocol.api_message import ApiMessage
 
+from ..domain.assignments import Assignment
 from ..domain.rights import NOT_AUTHORISED
 from ..domain.scope import Scope
 from ..domain.topology import Group, GroupType
@@ -142,10 +143,19 @@ def _within(group: Group, scope: Scope) -> Group:
     """The group without what its members read of topics that are left out."""
     if not (scope.topics_include or scope.topics_exclude) or not group.members:
         return group
+
+    def within(assignment: Assignment) -> Assignment:
+        return tuple(one for one in assignment if scope.takes_topic(one[0]))
+
     members = tuple(
-        replace(m, assignment=tuple(one for one in m.assignment if scope.takes_topic(one[0]))) for m in group.members
+        replace(
+            m,
+            assignment=within(m.assignment),
+            moving=replace(m.moving, gets=within(m.moving.gets), gives=within(m.moving.gives)),
+        )
+        for m in group.members
     )
-    return group if members == group.members else replace(group, members=members)
+    return replace(group, members=members)
 
 
 def _list(
