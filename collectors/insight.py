@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from .changes import Changes
 from .domain.configuration import BROKER_KEYS, TOPIC_KEYS, Config, Source, changes
 from .domain.rights import NO_NEWS, NOT_ASKED, NOT_AUTHORISED, Right
-from .inventory import Changes
 from .models import Cluster, ClusterRight, Configuration, Event
 from .models.moments import aware
 

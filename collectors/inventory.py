@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
+from .changes import Changes
 from .domain import topology
 from .domain.deadletters import dead_letters_of
 from .domain.losses import Lost
 from .domain.scope import ALL, Scope
 from .domain.verdicts import Verdict
 from .domain.words import counted, storable
-from .models import Broker, Event, Group, LogDir, Member, Topic
+from .membership import Memberships, save_members, save_progress
+from .models import Broker, Event, Group, LogDir, Topic
 from .models.moments import aware
 from .models.updates import update_each
 from .ownership import Ownerships
@@ -22,40 +22,6 @@ from .ownership import Ownerships
 SETTLING_SECONDS = 60.0
 """After a collector's start, or a group's first sight, samples must come together: that "unknown" ends is no news."""
 NAMED_LOST = 3
-EVENTS_OF_A_KIND_AT_ONCE = 50
-"""A cluster that gets 10 000 topics in one survey is one sentence, not 10 000."""
-
-
-@dataclass
-class Changes:
-    """What one cycle changes, written in its transaction."""
-
-    create: list[Any] = field(default_factory=list)
-    update: list[tuple[Any, tuple[str, ...]]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    members: dict[str, tuple[topology.Member, ...]] = field(default_factory=dict)  # group name -> present members
-    log_dirs: tuple[topology.LogDir, ...] | None = None
-
-    def note(
-        self, cluster_id: int, now: float, kind: Event.Kind, subject: tuple[str, str], text: str, data: dict[str, Any]
-    ) -> None:
-        """An event; from the EVENTS_OF_A_KIND_AT_ONCE-th of its kind on, one stands for all."""
-        same = sum(1 for event in self.events if event.kind == kind)
-        if same == EVENTS_OF_A_KIND_AT_ONCE:
-            text, subject, data = f"more than {same} events like this one at once: {text}", ("", ""), {}
-        elif same > EVENTS_OF_A_KIND_AT_ONCE:
-            return
-        self.events.append(
-            Event(
-                cluster_id=cluster_id,
-                at=aware(now),
-                kind=kind,
-                subject_kind=subject[0],
-                subject=storable(subject[1], 500),
-                text=storable(text, 5000),
-                data=data,
-            )
-        )
 
 
 class Inventory:
@@ -73,15 +39,7 @@ class Inventory:
         self.brokers = {row.node_id: row for row in Broker.objects.filter(cluster_id=cluster_id)}
         self.topics = {row.name: row for row in Topic.objects.filter(cluster_id=cluster_id)}
         self.groups = {row.name: row for row in Group.objects.filter(cluster_id=cluster_id)}
-        self.members: dict[str, tuple[topology.Member, ...]] = {}
-        members: dict[str, list[topology.Member]] = {}
-        found = Member.objects.filter(group__cluster_id=cluster_id).values_list(
-            "group__name", "member_id", "client_id", "host", "instance_id", "assignment"
-        )
-        for group, member_id, client_id, host, instance_id, assignment in found:
-            known = topology.Member(member_id, client_id, host, instance_id or None, _as_assignment(assignment))
-            members.setdefault(group, []).append(known)
-        self.members = {group: tuple(present) for group, present in members.items()}
+        self.memberships = Memberships(cluster_id)
         self.ownerships = Ownerships(cluster_id)
         # everything is new in the first survey: that is no news
         self._first_topics = not self.topics
@@ -241,13 +199,12 @@ class Inventory:
             if not described:
                 self.ownerships.lose(changes, [group.name], now=now)
             elif not group.is_rebalancing:
-                is_same = set(group.members) == set(self.members.get(group.name, ()))
+                is_same = self.memberships.is_same(group)
                 self.ownerships.hold(changes, self.groups[group.name], group, is_same=is_same, now=now)
                 if is_same:
-                    continue
-                self._members_event(changes, group, now)
-                self.members[group.name] = group.members
-                changes.members[group.name] = group.members
+                    self.memberships.take_progress(changes, group)
+                else:
+                    self.memberships.take(changes, group, first_look=self._first_groups, now=now)
         if is_complete:
             for name, row in self.groups.items():
                 if name not in present and row.gone_at is None:
@@ -258,26 +215,6 @@ class Inventory:
                         continue
                     self._event(changes, now, Event.Kind.GROUP_GONE, ("group", name), f"Group {name} is gone", {})
         self._first_groups = False
-
-    def _members_event(self, changes: Changes, group: topology.Group, now: float) -> None:
-        old = {m.member_id: m for m in self.members.get(group.name, ())}
-        new = {m.member_id: m for m in group.members}
-        if not old and (self._first_groups or group.name not in self.members):
-            return
-        joined = sorted(storable(new[i].client_id or i, 500) for i in new.keys() - old.keys())
-        left = sorted(storable(old[i].client_id or i, 500) for i in old.keys() - new.keys())
-        unowned = {held for m in old.values() for held in _holds(m)} - group.assigned
-        owned = f"{counted(len(unowned), 'partition')} unowned" if unowned else "no partition unowned"
-        if joined or left:
-            parts = [f"{', '.join(names[:3])} {verb}" for names, verb in ((left, "left"), (joined, "joined")) if names]
-            more = len(new) - len(old)
-            change = f"{abs(more)} {'more' if more > 0 else 'fewer'}" if more else "as many as before"
-            has = f"rebalanced: {counted(len(new), 'member')}, {change}" if new else "has no members any more"
-            text = f"Group {group.name} {has} ({'; '.join(parts)}); {owned}"
-        else:
-            text = f"Group {group.name} moved partitions between its {counted(len(new), 'member')}; {owned}"
-        data = {"old": len(old), "new": len(new), "unowned": len(unowned), "joined": joined[:20], "left": left[:20]}
-        self._event(changes, now, Event.Kind.MEMBERS_CHANGED, ("group", group.name), text, data)
 
     def plan_verdicts(
         self, changes: Changes, verdicts: Mapping[str, int], *, now: float, stood_since: Callable[[str], float | None]
@@ -342,38 +279,11 @@ class Inventory:
                 updates.setdefault((type(row), fields), []).append(row)
         for (_, fields), rows in updates.items():
             update_each(rows, fields)
-        self._save_members(changes.members, now)
+        save_members(changes.members, self.groups, now=now)
+        save_progress(changes.progress, self.groups)
         if changes.log_dirs is not None:
             self._save_log_dirs(changes.log_dirs, now)
         Event.objects.bulk_create(changes.events, batch_size=500)
-
-    def _save_members(self, members: Mapping[str, tuple[topology.Member, ...]], now: float) -> None:
-        if not members:
-            return
-        group_ids = {name: self.groups[name].pk for name in members}
-        joined: dict[tuple[int, str], datetime] = {}
-        for ids in _slices(list(group_ids.values()), 500):
-            for group_id, member_id, at in Member.objects.filter(group_id__in=ids).values_list(
-                "group_id", "member_id", "joined_at"
-            ):
-                joined[group_id, member_id] = at
-            Member.objects.filter(group_id__in=ids).delete()
-        Member.objects.bulk_create(
-            [
-                Member(
-                    group_id=group_ids[name],
-                    member_id=storable(m.member_id, 500),
-                    client_id=storable(m.client_id, 500),
-                    host=storable(m.host, 255),
-                    instance_id=storable(m.instance_id or "", 500),
-                    assignment=[[storable(topic, 500), list(partitions)] for topic, partitions in m.assignment],
-                    joined_at=joined.get((group_ids[name], storable(m.member_id, 500)), aware(now)),
-                )
-                for name, present in members.items()
-                for m in present
-            ],
-            batch_size=500,
-        )
 
     def _save_log_dirs(self, log_dirs: tuple[topology.LogDir, ...], now: float) -> None:
         rows = [
@@ -393,18 +303,6 @@ class Inventory:
         LogDir.objects.bulk_create(
             rows, update_conflicts=True, unique_fields=["broker", "path"], update_fields=fields, batch_size=500
         )
-
-
-def _slices(items: list[int], size: int) -> Iterable[list[int]]:
-    return (items[i : i + size] for i in range(0, len(items), size))
-
-
-def _as_assignment(stored: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    return tuple((topic, tuple(partitions)) for topic, partitions in stored)
-
-
-def _holds(member: topology.Member) -> Iterable[tuple[str, int]]:
-    return ((topic, partition) for topic, held in member.assignment for partition in held)
 
 
 def _assign(row: Any, wanted: Mapping[str, Any]) -> tuple[str, ...]:

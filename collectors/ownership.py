@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
+from .changes import Changes
 from .domain import topology
 from .domain.words import storable
 from .models import Cycle, Group, Ownership
@@ -13,13 +14,6 @@ from .models.moments import aware
 
 AWAY_SECONDS = 60.0
 """Groups are described every 15 s: after more than this without it, nobody can say who held what meanwhile."""
-
-
-class Plan(Protocol):
-    """Of collectors.inventory.Changes, what is needed here."""
-
-    create: list[Any]
-    update: list[tuple[Any, tuple[str, ...]]]
 
 
 class Ownerships:
@@ -30,7 +24,7 @@ class Ownerships:
         self._open = {row.group.name: row for row in found.select_related("group")}
         self._looked_at = last_reached(cluster_id) if self._open else None
 
-    def look(self, into: Plan, *, now: float) -> None:
+    def look(self, into: Changes, *, now: float) -> None:
         """Begin a look at all groups. After a time without one, what was open ended when it was last seen."""
         at = aware(now)
         if self._looked_at is not None and (at - self._looked_at).total_seconds() > AWAY_SECONDS:
@@ -38,7 +32,7 @@ class Ownerships:
                 self._close(into, name, max(self._looked_at, self._open[name].since))
         self._looked_at = at
 
-    def hold(self, into: Plan, row: Group, group: topology.Group, *, is_same: bool, now: float) -> None:
+    def hold(self, into: Changes, row: Group, group: topology.Group, *, is_same: bool, now: float) -> None:
         """What a described group holds; `is_same`: as at the last look."""
         if is_same and group.name in self._open:
             return
@@ -48,12 +42,12 @@ class Ownerships:
         self._open[group.name] = opened
         into.create.append(opened)
 
-    def lose(self, into: Plan, names: Iterable[str], *, now: float) -> None:
+    def lose(self, into: Changes, names: Iterable[str], *, now: float) -> None:
         """From now on nobody knows, or the group is gone."""
         for name in names:
             self._close(into, name, aware(now))
 
-    def _close(self, into: Plan, name: str, at: datetime) -> None:
+    def _close(self, into: Changes, name: str, at: datetime) -> None:
         row = self._open.pop(name, None)
         if row is not None:
             row.until = at

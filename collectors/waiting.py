@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from django.db import connection, transaction
 
 from . import storage
+from .backlog import Backlog
+from .changes import Changes
 from .domain.losses import Lost
 from .domain.numbers import Column
 from .domain.rights import NOT_AUTHORISED, rights_of
@@ -23,7 +25,7 @@ from .domain.words import counted, duration
 from .history.frames import FrameWriter
 from .history.kinds import Kind
 from .insight import Insight
-from .inventory import Changes, Inventory
+from .inventory import Inventory
 from .kafka.commit_tail import TailState
 from .kafka.session import PartError
 from .kafka.survey import LASTING, SurveyState
@@ -32,7 +34,6 @@ from .models.moments import aware
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 
 UNANSWERED_SECONDS = 30.0
 WAITING_CYCLES = 720
@@ -82,36 +83,6 @@ class Seen:
     @property
     def weight(self) -> int:
         return sum(len(column.numbers) for column in self.observation.columns.values())
-
-
-class Backlog(Generic[T]):
-    """What could not be stored yet, the oldest first, bounded by number and weight; the oldest is dropped first."""
-
-    def __init__(self, *, most: int, heaviest: int) -> None:
-        self.most, self.heaviest = most, heaviest
-        self.dropped = 0
-        """How many were dropped since `dropped` was last set to 0."""
-        self._items: deque[tuple[T, int]] = deque()
-        self._weight = 0
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def push(self, item: T, weight: int) -> None:
-        self._items.append((item, weight))
-        self._weight += weight
-        while len(self._items) > self.most or (self._weight > self.heaviest and len(self._items) > 1):
-            self.done()
-            self.dropped += 1
-
-    @property
-    def oldest(self) -> T | None:
-        return self._items[0][0] if self._items else None
-
-    def done(self) -> None:
-        """The oldest is stored."""
-        _, weight = self._items.popleft()
-        self._weight -= weight
 
 
 class Waiting:

@@ -53,7 +53,7 @@ class Rebalances:
             return  # what its members hold is not told: the group as it was stays to be compared with
         before = {member.member_id for member in seen.group.members}
         joined = sum(member.member_id not in before for member in group.members)
-        has_changed = group.members != seen.group.members or group.epoch != seen.group.epoch
+        has_changed = _held(group) != _held(seen.group) or group.epoch != seen.group.epoch
         if seen.is_open and joined:
             at, already, count = seen.changes.pop() if seen.changes else (now, 0, 0)
             seen.changes.append((at, already + joined, max(count, len(group.members))))
@@ -73,3 +73,7 @@ class Rebalances:
         joined = sum(joined for _, joined, _ in seen.changes)
         most = max(members for _, _, members in seen.changes)
         return joined > most or len(seen.changes) >= ENDLESS_REBALANCES
+
+
+def _held(group: Group) -> list[tuple[object, ...]]:
+    return [member.held for member in group.members]

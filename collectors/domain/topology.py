@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
+from .assignments import AT_REST, Assignment, Moving
+from .tasks import Tasks
+
 
 class Reach(IntEnum):
     """Whether a broker answers. The numbers are stored in frames of kind `broker`: never renumber."""
@@ -104,7 +107,14 @@ class Member:
     client_id: str
     host: str
     instance_id: str | None
-    assignment: tuple[tuple[str, tuple[int, ...]], ...]  # ((topic, (partition, ...)), ...), sorted
+    assignment: Assignment
+    moving: Moving = AT_REST
+    tasks: Tasks | None = None  # of a streams group
+
+    @property
+    def held(self) -> tuple[str, str, str, str | None, Assignment]:
+        """Who it is and what it reads: what a rebalance changes. The rest changes by itself."""
+        return self.member_id, self.client_id, self.host, self.instance_id, self.assignment
 
 
 @dataclass(frozen=True, slots=True)

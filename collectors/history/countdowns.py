@@ -14,7 +14,7 @@ from collectors.domain.heads import are_markers
 from collectors.domain.lag import gather
 from collectors.domain.numbers import NO_COMMIT, Numbers
 
-from . import layouts, reading
+from . import decoded, layouts, reading
 from .ages import AgesNow, ages_at
 from .cache import LeastRecent
 from .kinds import Kind
@@ -104,10 +104,10 @@ def _trim(now: ClusterNow, waiting: Ints) -> Trim:
     if len(waiting):
         rows = reading.first_segments(now.cluster_id, Kind.START).filter(cycle__lte=now.cycle)
         cycles = list(rows.order_by("-cycle").values_list("cycle", flat=True)[:TRIM_SAMPLES])
-        marks = reading.marks(reading.first_segments(now.cluster_id, Kind.START).filter(cycle__in=cycles))
+        marks = decoded.marks(reading.first_segments(now.cluster_id, Kind.START).filter(cycle__in=cycles))
         own = marks.get(Kind.START, [])
         loaded = layouts.load_named({mark.layout: mark.digest for mark in own})
-        columns = reading.columns(now.cluster_id, Kind.START, own, loaded)
+        columns = decoded.columns(now.cluster_id, Kind.START, own, loaded)
         mine = stored(now.committed.layout)
         found = [
             (mark.taken_at, gather(column.numbers, stored(column.layout).positions_by_topic(mine)[waiting]))

@@ -14,13 +14,13 @@ from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.domain.rates import rate_per_second
 from collectors.domain.skew import times_even
 
-from . import layouts, reading, sql
+from . import decoded, layouts, sql
 from .cache import LeastRecent
 from .codec import HEADER_BYTES
+from .decoded import Mark
 from .kinds import EVERY_CYCLE, Kind
 from .layouts import StoredLayout, stored
 from .policies import without_compacted
-from .reading import Mark
 
 WINDOW_STEPS = 6
 WINDOW_SECONDS = 15.0
@@ -145,7 +145,7 @@ def _find(cluster_id: int, cycle: int | None) -> tuple[int, float, dict[Kind, li
     configured, last, slow = facts
     if last is None:
         return None
-    found = reading.marks_of(sql.marks(cluster_id, last - _CYCLES_READ, last, slow, HEADER_BYTES))
+    found = decoded.marks_of(sql.marks(cluster_id, last - _CYCLES_READ, last, slow, HEADER_BYTES))
     return (last if cycle is None else cycle), configured, found
 
 
@@ -192,7 +192,7 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
     def kept(kind: Kind, *, stale: bool = True, window: bool = False) -> _Kept:
         own = marks.get(kind, [])
         chosen = (_window(own, interval) if window else own[-1:]) if own else []
-        columns = reading.columns(cluster_id, kind, chosen, loaded)
+        columns = decoded.columns(cluster_id, kind, chosen, loaded)
         if not columns or columns[-1] is None:
             return _kept(Column.empty(), [], [])
         last = chosen[-1]

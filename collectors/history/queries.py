@@ -15,8 +15,9 @@ from collectors.domain.lag import partition_lag, sums
 from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.models import Cluster
 
-from . import curves, layouts, reading, spans
-from .ages import AgeHistory, AgesNow, ages_at, ages_of
+from . import curves, decoded, layouts, reading, spans
+from .age_histories import AgeHistory
+from .ages import AgesNow, ages_at, ages_of
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
 from .backlogs import BacklogsNow, backlogs_at
 from .blocks import Fetched
@@ -138,10 +139,10 @@ def column_at(cluster_id: int, kind: Kind, cycle: int | None = None) -> tuple[Co
     if cycle is not None:
         rows = rows.filter(cycle__lte=cycle)
     newest = rows.order_by("-cycle").values("cycle")[:1]
-    marks = reading.marks(first_segments(cluster_id, kind).filter(cycle__in=newest)).get(kind)
+    marks = decoded.marks(first_segments(cluster_id, kind).filter(cycle__in=newest)).get(kind)
     if not marks:
         return None
-    column = reading.columns(cluster_id, kind, marks, layouts.load_named({marks[0].layout: marks[0].digest}))[0]
+    column = decoded.columns(cluster_id, kind, marks, layouts.load_named({marks[0].layout: marks[0].digest}))[0]
     return None if column is None else (column, marks[0].taken_at, marks[0].cycle)
 
 
@@ -253,10 +254,10 @@ def cluster_sparkline(cluster_id: int, since: float, until: float, points: int =
     """
     heads = _sparse(cluster_id, Kind.END, since, until, points + 1)
     heads = heads.take(heads.spans < 0)
-    marks = reading.marks(first_segments(cluster_id, Kind.END).filter(cycle__in=heads.cycles.tolist()))
+    marks = decoded.marks(first_segments(cluster_id, Kind.END).filter(cycle__in=heads.cycles.tolist()))
     own = marks.get(Kind.END, [])
     loaded = layouts.load_named({mark.layout: mark.digest for mark in own})
-    found = reading.columns(cluster_id, Kind.END, own, loaded)
+    found = decoded.columns(cluster_id, Kind.END, own, loaded)
     rates, known = np.zeros(len(own)), np.zeros(len(own), dtype=np.bool_)
     for i in range(1, len(own)):
         before, now = found[i - 1], found[i]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from collectors.domain.verdicts import Verdict
 
-from . import ages, arrivals, curves, gauges, histories, strips
-from .ages import AgeHistory
+from . import age_histories, arrivals, curves, gauges, histories, strips
+from .age_histories import AgeHistory
 from .arrivals import ArrivalHistory
 from .curves import Band
 from .families import IN_THOUSANDTHS, MILLI, TOTAL, Family
@@ -100,11 +100,11 @@ def topic_history(cluster_id: int, topic: str, since: float, until: float, point
 
 
 def age_history(cluster_id: int, group: str, since: float, until: float, points: int = 300) -> AgeHistory:
-    """Log-end age of a group (see `ages.age_history`) over any range; where points are a minute apart or more, as
-    it was at the end of each minute."""
+    """Log-end age of a group (see `age_histories.age_history`) over any range; where points are a minute apart or more,
+    as it was at the end of each minute."""
 
     def samples(begin: float, end: float) -> AgeHistory:
-        return ages.age_history(cluster_id, group, begin, end, points)
+        return age_histories.age_history(cluster_id, group, begin, end, points)
 
     found, exact = _join(cluster_id, Family.GROUP, group, ("age",), since, until, points, samples)
     if found is None:

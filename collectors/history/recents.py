@@ -9,7 +9,7 @@ from collectors.domain.numbers import Column
 from collectors.domain.window import Window
 from collectors.models import Frame
 
-from . import layouts, reading
+from . import decoded, layouts, reading
 from .kinds import Kind
 from .policies import compacted_only, losable
 
@@ -49,12 +49,12 @@ def recent_samples(cluster_id: int, since: float) -> list[Recent]:
         return []
     rows = Frame.objects.filter(cluster_id=cluster_id, segment=0, taken_at__gte=since)
     rows = rows.filter(kind__in=[kind.value for kind in _KINDS], cycle__gte=cycles[0], cycle__lte=cycles[1])
-    marks = reading.marks(rows)
+    marks = decoded.marks(rows)
     loaded = layouts.load_named({mark.layout: mark.digest for own in marks.values() for mark in own})
     found: dict[Kind, dict[int, Column]] = {}
     for kind in _KINDS:
         own = marks.get(kind, [])
-        read = zip(own, reading.columns(cluster_id, kind, own, loaded), strict=True)
+        read = zip(own, decoded.columns(cluster_id, kind, own, loaded), strict=True)
         found[kind] = {mark.cycle: column for mark, column in read if column is not None}
     committed, ends, starts, stables, times = (found[kind] for kind in _KINDS)
     has_moved = any((column.numbers.values[column.numbers.known] > 0).any() for column in starts.values())

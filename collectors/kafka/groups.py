@@ -1,4 +1,4 @@
-"""Groups of every type: listed by each broker, described by the API of their type, members' assignments decoded."""
+"""Groups of every type: listed by each broker, and described by the API of their type."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 from kafka.protocol.admin import DescribeGroupsRequest, ListGroupsRequest
 from kafka.protocol.api_message import ApiMessage
 
+from ..domain.assignments import Assignment
 from ..domain.rights import NOT_AUTHORISED
 from ..domain.scope import Scope
-from ..domain.topology import Group, GroupType, Member
+from ..domain.topology import Group, GroupType
 from . import schemas
 from .answers import Answered
+from .described import described_group
 from .exchange import Exchange
 from .link import Call, Link, Request
 from .reasons import Tally, reason_of_code
@@ -24,10 +26,6 @@ GROUPS_A_DESCRIBE = 200
 _GROUP_REFUSED = 30
 _GROUP_NOT_FOUND = 69
 _NONE: frozenset[str] = frozenset()
-MAX_ASSIGNED = 1_000_000
-"""More partitions than a cluster has: an assignment that claims them is damaged."""
-
-Assignment = tuple[tuple[str, tuple[int, ...]], ...]
 
 
 class ConsumerGroupDescribeRequest(ApiMessage, load_json=schemas):  # type: ignore[call-arg,misc]  # a metaclass argument
@@ -145,10 +143,19 @@ def _within(group: Group, scope: Scope) -> Group:
     """The group without what its members read of topics that are left out."""
     if not (scope.topics_include or scope.topics_exclude) or not group.members:
         return group
+
+    def within(assignment: Assignment) -> Assignment:
+        return tuple(one for one in assignment if scope.takes_topic(one[0]))
+
     members = tuple(
-        replace(m, assignment=tuple(one for one in m.assignment if scope.takes_topic(one[0]))) for m in group.members
+        replace(
+            m,
+            assignment=within(m.assignment),
+            moving=replace(m.moving, gets=within(m.moving.gets), gives=within(m.moving.gives)),
+        )
+        for m in group.members
     )
-    return group if members == group.members else replace(group, members=members)
+    return replace(group, members=members)
 
 
 def _list(
@@ -241,117 +248,3 @@ def _take(call: Call, exchange: Exchange, groups: dict[str, Group], tally: Tally
             groups[name] = described_group(groups[name], kind, one)
     if reason is not None:
         tally.add("describe", reason, call.node, len(names))
-
-
-def described_group(group: Group, kind: GroupType, one: Any) -> Group:
-    """The group with what its describe API says; an assignment that cannot be read is the group's error."""
-    try:
-        if kind is GroupType.CLASSIC:
-            members = tuple(_classic_member(m, one.protocol_type) for m in one.members)
-            return replace(
-                group,
-                state=one.group_state or group.state,
-                protocol_type=one.protocol_type,
-                assignor=one.protocol_data or "",
-                members=_sorted(members),
-            )
-        tasks = _source_topics(one) if kind is GroupType.STREAMS else {}
-        members = tuple(_member(m, kind, tasks) for m in one.members)
-    except (ValueError, IndexError, struct.error) as problem:
-        return replace(group, error=f"assignment cannot be read: {problem}")
-    return replace(
-        group,
-        state=one.group_state or group.state,
-        epoch=one.group_epoch,
-        assignor=getattr(one, "assignor_name", "") or "",
-        members=_sorted(members),
-    )
-
-
-def _sorted(members: tuple[Member, ...]) -> tuple[Member, ...]:
-    return tuple(sorted(members, key=lambda m: m.member_id))
-
-
-def _classic_member(member: Any, protocol_type: str) -> Member:
-    raw = bytes(member.member_assignment or b"")
-    # Connect workers and schema registries use the same protocol with assignments of their own kind.
-    assignment = decode_assignment(raw) if protocol_type == "consumer" and raw else ()
-    return Member(
-        member.member_id,
-        member.client_id,
-        member.client_host.removeprefix("/"),
-        getattr(member, "group_instance_id", None),
-        assignment,
-    )
-
-
-def _member(member: Any, kind: GroupType, tasks: Mapping[str, tuple[tuple[str, int | None], ...]]) -> Member:
-    found: dict[str, set[int]] = {}
-    if kind is GroupType.STREAMS:
-        for task in member.assignment.active_tasks:
-            for topic, count in tasks.get(task.subtopology_id, ()):
-                found.setdefault(topic, set()).update(p for p in task.partitions if count is None or p < count)
-    else:
-        for one in member.assignment.topic_partitions:
-            found.setdefault(one.topic_name, set()).update(one.partitions)
-    assignment = tuple((topic, tuple(sorted(found[topic]))) for topic in sorted(found) if found[topic])
-    return Member(
-        member.member_id,
-        member.client_id,
-        member.client_host.removeprefix("/"),
-        getattr(member, "instance_id", None) or None,
-        assignment,
-    )
-
-
-def _source_topics(group: Any) -> dict[str, tuple[tuple[str, int | None], ...]]:
-    """Which topics the tasks of a subtopology read: {subtopology: ((topic, partition count if told), ...)}."""
-    if group.topology is None:
-        return {}
-    return {
-        one.subtopology_id: (
-            *((topic, None) for topic in one.source_topics),
-            *((topic.name, topic.partitions or None) for topic in one.repartition_source_topics),
-        )
-        for one in group.topology.subtopologies or ()
-    }
-
-
-def decode_assignment(raw: bytes) -> Assignment:
-    """Partitions of a classic consumer's assignment (ConsumerProtocolAssignment v0 to v3), sorted.
-
-    int16 version, array of (string topic, array of int32), then user data, which is not looked at. The bytes are
-    text from a stranger: ValueError for anything that does not add up.
-    """
-    at = 0
-
-    def take(code: str, size: int) -> int:
-        nonlocal at
-        if at + size > len(raw):
-            raise ValueError(f"ends after {len(raw)} bytes")
-        value: int = struct.unpack_from(code, raw, at)[0]
-        at += size
-        return value
-
-    version = take(">h", 2)
-    if version < 0:
-        raise ValueError(f"version {version}")
-    topics = take(">i", 4)
-    if not 0 <= topics <= (len(raw) - at) // 6:
-        raise ValueError(f"{topics} topics in {len(raw) - at} bytes")
-    found: dict[str, set[int]] = {}
-    for _ in range(topics):
-        length = take(">h", 2)
-        if length < 0 or at + length > len(raw):
-            raise ValueError(f"topic name of {length} bytes")
-        name = raw[at : at + length].decode("utf-8")
-        at += length
-        count = take(">i", 4)
-        if not 0 <= count <= min(MAX_ASSIGNED, (len(raw) - at) // 4):
-            raise ValueError(f"{count} partitions in {len(raw) - at} bytes")
-        partitions = struct.unpack_from(f">{count}i", raw, at)
-        at += 4 * count
-        if any(p < 0 for p in partitions):
-            raise ValueError("a negative partition")
-        found.setdefault(name, set()).update(partitions)
-    return tuple((topic, tuple(sorted(found[topic]))) for topic in sorted(found) if found[topic])

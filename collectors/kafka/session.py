@@ -14,6 +14,7 @@ from .answers import Answered, CommitsAnswer, ConfigsAnswer, LogDirsAnswer, Offs
 from .commits import CommitBook
 from .exchange import BrokerReach, Exchange
 from .groups import ListedGroups, ask_groups
+from .log_dirs import ask_log_dirs
 from .offsets import OffsetPlans, leaders_of
 from .reasons import PartError, Tally
 from .settings import ConnectionSettings
@@ -142,7 +143,7 @@ class Session:
         if link is None:
             return None
         leaders = leaders_of(layout, metadata)
-        return slow.ask_log_dirs(self._exchange, link, layout, leaders, _nodes(metadata), deadline, tally)
+        return ask_log_dirs(self._exchange, link, layout, leaders, _nodes(metadata), deadline, tally)
 
     def ask_quorum(self, *, budget_seconds: float) -> Answered[Quorum]:
         asked_at, deadline, tally = time.time(), _deadline(budget_seconds), Tally()

@@ -19,6 +19,7 @@ from ..domain.scope import ALL, Scope
 from . import schemas, wire
 from .answers import ShareLagAnswer
 from .exchange import Exchange
+from .flexible import Cursor, IrregularError
 from .groupbook import Chunk, GroupBook
 from .link import Call, Request
 from .reasons import COORDINATOR_ERRORS, Tally, reason_of_code
@@ -108,7 +109,7 @@ def share_lag_reader() -> wire.Reader:
 
 def walk_share_lag(body: bytes) -> wire.Shape:
     """The shape of a DescribeShareGroupOffsets v1 body, a step a topic; IrregularError where it is not plain."""
-    cursor = wire.Cursor(body, 4)
+    cursor = Cursor(body, 4)
     owners: list[str] = []
     topics: list[str] = []
     starts: list[int] = []
@@ -130,7 +131,7 @@ def walk_share_lag(body: bytes) -> wire.Shape:
     cursor.finish()
     entries, bounds = wire.entry_positions(starts, counts, _ENTRY.itemsize)
     if (wire.numbers_at(body, "u1", entries + 26) > 1).any() or wire.numbers_at(body, "u1", entries + 27).any():
-        raise wire.IrregularError("errors in words or tagged fields")
+        raise IrregularError("errors in words or tagged fields")
     partitions, errors = wire.numbers_at(body, ">i4", entries), wire.numbers_at(body, ">i2", entries + 24)
     runs = (tuple(owners), topics, bounds)
     return wire.shape_of(body, runs, partitions, errors, tuple(owner_errors), entries + 16, [(entries + 4, 20)])

@@ -1,4 +1,4 @@
-"""The slow facts that one request or one per broker answers: metadata, log directories, quorum, versions."""
+"""The slow facts that one request or one per broker answers: metadata, quorum, versions."""
 
 from __future__ import annotations
 
@@ -9,26 +9,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-from kafka.protocol.admin import DescribeLogDirsRequest, DescribeQuorumRequest, ListPartitionReassignmentsRequest
+from kafka.protocol.admin import DescribeQuorumRequest, ListPartitionReassignmentsRequest
 from kafka.protocol.metadata import MetadataRequest
-from numpy.typing import NDArray
 
-from ..domain.numbers import Column, Layout, Numbers
 from ..domain.scope import Scope
-from ..domain.topology import BrokerNode, LogDir, Metadata, Partition, Quorum, Topic
-from . import wire
-from .answers import LogDirsAnswer
+from ..domain.topology import BrokerNode, Metadata, Partition, Quorum, Topic
 from .exchange import Exchange, ping
+from .flexible import Cursor, IrregularError
 from .link import Answer, Link, Request
-from .offsets import positions_of
 from .reasons import Tally, reason_of_code
 from .versions import version_of
 
-_UNREADABLE = (ValueError, IndexError, struct.error)
+UNREADABLE = (ValueError, IndexError, struct.error)
 _TOPIC_HAS_NO_LEADER = 5
 _UNKNOWN_TOPIC, _INVALID_TOPIC, _TOPIC_REFUSED = 3, 17, 29
-_OFFLINE_DIR = 56
 NAMES_A_REQUEST = 1_000
 REASSIGNMENTS_SECONDS = 1.0
 
@@ -69,7 +63,7 @@ class MetadataAsker:
             return None
         try:
             metadata = self._read(answer, tally)
-        except _UNREADABLE:
+        except UNREADABLE:
             tally.add("metadata", "unreadable answer", None)
             return None
         if not metadata.brokers:
@@ -83,7 +77,7 @@ class MetadataAsker:
 
     def _read(self, answer: Answer, tally: Tally) -> Metadata:
         taken_at = time.time()
-        at = wire.metadata_tail(answer.body, answer.version)
+        at = metadata_tail(answer.body, answer.version)
         tail = answer.body[at:] if at is not None else b""
         if not tail or tail != self._tail:
             decoded = answer.decode()
@@ -141,7 +135,7 @@ class MetadataAsker:
                 continue
             try:
                 topics = answer.decode().topics
-            except _UNREADABLE:
+            except UNREADABLE:
                 tally.add("metadata", "unreadable answer", None)
                 continue
             deleted |= {one.name for one in topics if one.error_code in (_UNKNOWN_TOPIC, _INVALID_TOPIC)}
@@ -161,7 +155,7 @@ class MetadataAsker:
         if answer is not None:
             try:
                 decoded = answer.decode()
-            except _UNREADABLE:
+            except UNREADABLE:
                 return metadata
             for topic in decoded.topics or ():
                 for p in topic.partitions:
@@ -180,6 +174,28 @@ class MetadataAsker:
             for topic in metadata.topics
         )
         return replace(metadata, topics=topics)
+
+
+def metadata_tail(body: bytes, version: int) -> int | None:
+    """Where the topics of a Metadata v9 to v13 body begin: equal bytes from there mean equal topics.
+
+    None where the head is not plain. (The order of brokers and the controller id are random at each call.)
+    """
+    if not 9 <= version <= 13:
+        return None
+    cursor = Cursor(body, 4)
+    try:
+        for _ in range(cursor.count()):
+            cursor.skip(4)
+            cursor.text()
+            cursor.skip(4)
+            cursor.text()
+            cursor.end_tags()
+        cursor.text()
+        cursor.skip(4)
+    except IrregularError:
+        return None
+    return cursor.at
 
 
 def replace_body(answer: Answer, body: bytes) -> Answer:
@@ -208,82 +224,6 @@ def _topic(topic: Any) -> Topic:
         key=lambda p: p.index,
     )
     return Topic(topic.name, str(topic_id) if topic_id else None, bool(topic.is_internal), tuple(partitions))
-
-
-def ask_log_dirs(
-    exchange: Exchange,
-    link: Link,
-    layout: Layout,
-    leaders: NDArray[np.int64],
-    brokers: Iterable[int],
-    deadline: float,
-    tally: Tally,
-) -> LogDirsAnswer:
-    """Log directories of each broker alone; suspect brokers are not asked, they would only make us wait."""
-    asked_at = time.time()
-    values = np.zeros(len(layout), dtype=np.int64)
-    known = np.zeros(len(layout), dtype=np.bool_)
-    dirs: list[LogDir] = []
-    answered: set[int] = set()
-
-    def make() -> Request:
-        return Request(DescribeLogDirsRequest(topics=None))
-
-    for node, answer in ask_each(exchange, link, "log_dirs", make, brokers, deadline, tally):
-        try:
-            error, found = _read_log_dirs(answer)
-        except _UNREADABLE:
-            tally.add("log_dirs", "unreadable answer", node)
-            continue
-        if error or not found:
-            # Before 3.2 a missing right looks like a broker without directories, and no broker has none.
-            tally.add("log_dirs", reason_of_code(error) if error else "not authorised", node)
-            continue
-        answered.add(node)
-        for one in found:
-            size = 0
-            for replicas in one.replicas:
-                size += int(replicas.sizes.sum())
-                positions = positions_of(layout, replicas.topic, replicas.partitions)
-                own = (positions >= 0) & ~replicas.future
-                own[own] = leaders[positions[own]] == node
-                values[positions[own]] = replicas.sizes[own]
-                known[positions[own]] = True
-            why = None if not one.error else "offline" if one.error == _OFFLINE_DIR else reason_of_code(one.error)
-            dirs.append(LogDir(node, one.path, size, one.total, one.usable, why))
-    dirs.sort(key=lambda d: (d.broker_id, d.path))
-    return LogDirsAnswer(
-        tuple(dirs), Column(layout, Numbers(values, known)), frozenset(answered), asked_at, tally.errors()
-    )
-
-
-def _read_log_dirs(answer: Answer) -> tuple[int, tuple[wire.DirectoryAnswer, ...]]:
-    try:
-        return wire.read_log_dirs(answer.body, answer.version)
-    except wire.IrregularError:
-        decoded = answer.decode()
-    found = []
-    for one in decoded.results:
-        replicas = tuple(
-            wire.ReplicaSizes(
-                t.name,
-                np.array([p.partition_index for p in t.partitions], dtype=np.int64),
-                np.array([p.partition_size for p in t.partitions], dtype=np.int64),
-                np.array([bool(p.is_future_key) for p in t.partitions], dtype=np.bool_),
-            )
-            for t in one.topics
-        )
-        total, usable = getattr(one, "total_bytes", None), getattr(one, "usable_bytes", None)
-        found.append(
-            wire.DirectoryAnswer(
-                one.error_code,
-                one.log_dir,
-                total if total is not None and total >= 0 else None,
-                usable if usable is not None and usable >= 0 else None,
-                replicas,
-            )
-        )
-    return getattr(decoded, "error_code", None) or 0, tuple(found)
 
 
 def ask_quorum(exchange: Exchange, link: Link, deadline: float, tally: Tally) -> Quorum | None:
@@ -315,7 +255,7 @@ def ask_quorum(exchange: Exchange, link: Link, deadline: float, tally: Tally) ->
             observers=tuple(sorted(o.replica_id for o in partition.observers)),
             taken_at=time.time(),
         )
-    except _UNREADABLE:
+    except UNREADABLE:
         tally.add("quorum", "unreadable answer", None)
         return None
 
@@ -328,7 +268,7 @@ def ask_versions(
     for node, answer in ask_each(exchange, link, "versions", ping, brokers, deadline, tally):
         try:
             found[node] = version_of(answer.decode())
-        except _UNREADABLE:
+        except UNREADABLE:
             tally.add("versions", "unreadable answer", node)
     return found
 

@@ -18,6 +18,7 @@ from .answers import ConfigsAnswer, OffsetsAnswer
 from .peek import HeadsAnswer, Place, Readable
 from .reasons import PartError
 from .session import Session
+from .timetable import Timetable
 
 log = logging.getLogger(__name__)
 
@@ -114,9 +115,7 @@ class Survey:
         self._state = SurveyState()
         self._errors: dict[str, tuple[PartError, ...]] = {}
         self._taken_at: dict[str, float] = {}
-        self._due: dict[str, float] = dict.fromkeys(EVERY_SECONDS, 0.0)
-        self._tried: dict[str, float] = {}
-        self._lock = threading.Lock()
+        self._times = Timetable(EVERY_SECONDS)
         self._wake = threading.Event()
         self._stop = threading.Event()
         self._first = threading.Event()
@@ -178,8 +177,7 @@ class Survey:
 
     def poke(self, part: str) -> None:
         """Have a part asked at once, though not more than once a second. KeyError for a part that is not one."""
-        with self._lock:
-            self._due[part] = min(self._due[part], self._tried.get(part, 0.0) + SUSPECT_SECONDS)
+        self._times.poke(part, apart=SUSPECT_SECONDS)
         self._wake.set()
 
     def want_heads(self, places: Iterable[Place]) -> None:
@@ -203,9 +201,7 @@ class Survey:
             if part is not None:
                 self._ask(part)
                 continue
-            with self._lock:
-                wait = min(self._due.values()) - time.monotonic()
-            self._wake.wait(max(0.05, min(wait, SUSPECT_SECONDS)))
+            self._wake.wait(max(0.05, min(self._times.seconds_left(), SUSPECT_SECONDS)))
 
     def _watch_suspects(self) -> None:
         """Each second: does the cluster still list them, do they answer again?"""
@@ -217,16 +213,7 @@ class Survey:
 
     def _next_due(self) -> str | None:
         """The first part, in the order of EVERY_SECONDS, whose time has come; nothing goes before metadata."""
-        now = time.monotonic()
-        with self._lock:
-            due = [part for part, at in self._due.items() if at <= now]
-            if self._state.metadata is None:
-                due = [part for part in due if part == "metadata"]
-            if not due:
-                return None
-            self._tried[due[0]] = now
-            self._due[due[0]] = now + self._every(due[0])
-            return due[0]
+        return self._times.take(self._every, only=("metadata",) if self._state.metadata is None else None)
 
     def _every(self, part: str) -> float:
         """Seconds between two questions of a part."""
@@ -242,12 +229,9 @@ class Survey:
             log.exception("survey part=%s failed", part)
             errors = (PartError(part, "failed", None),)
         if any(error.reason not in LASTING and error.part != "group_names" for error in errors):
-            with self._lock:
-                again = time.monotonic() + max(AGAIN_SECONDS, AGAIN_SHARE * self._every(part))
-                self._due[part] = min(self._due[part], again)
+            self._times.within(part, max(AGAIN_SECONDS, AGAIN_SHARE * self._every(part)))
         if any(error.reason in LASTING for error in errors):
-            with self._lock:
-                self._due[part] = min(self._due[part], time.monotonic() + REFUSED_SECONDS)
+            self._times.within(part, REFUSED_SECONDS)
         self._errors[part] = errors
         self._state = replace(
             self._state,
@@ -256,8 +240,7 @@ class Survey:
             asked=self._state.asked | {part},
         )
         if part == "metadata" and self._state.metadata is None:
-            with self._lock:
-                self._due[part] = time.monotonic() + SUSPECT_SECONDS
+            self._times.after(part, SUSPECT_SECONDS)
         if self._state.metadata is not None and "groups" in self._errors:
             self._first.set()
         if self._state.asked >= EVERY_SECONDS.keys():
@@ -280,8 +263,7 @@ class Survey:
                 is_small = layout is not None and len(layout) <= MANY_PARTITIONS
                 self._lags = is_small and any(p.is_under_replicated for t in metadata.topics for p in t.partitions)
             if self._lags or self._replicas_on - {b.node_id for b in metadata.brokers}:
-                with self._lock:
-                    self._due["metadata"] = min(self._due["metadata"], time.monotonic() + MISSING_SECONDS)
+                self._times.within("metadata", MISSING_SECONDS)
             if old is not None and {b.node_id for b in metadata.brokers} != {b.node_id for b in old.brokers}:
                 # Coordinators and controller moved with the broker; who came back may be another version.
                 for part in ("groups", "quorum", "versions", "log_dirs"):
@@ -313,8 +295,7 @@ class Survey:
                 groups_left_out=answer.value.left_out,
             )
             if any(group.is_rebalancing for group in groups):
-                with self._lock:
-                    self._due["groups"] = min(self._due["groups"], time.monotonic() + REBALANCING_SECONDS)
+                self._times.within("groups", REBALANCING_SECONDS)
             if answer.value.is_complete:
                 self._taken_at["groups"] = self._clock()
             if left_out := len(answer.value.groups) - len(groups):
@@ -396,10 +377,9 @@ class Survey:
             return (PartError("topic_configs", "not connected", None),)
         self._configured = rest
         if rest:
-            with self._lock:
-                pace = EVERY_SECONDS["topic_configs"] * TOPICS_AT_ONCE / max(1, len(names))
-                # the first round is what pages wait for
-                self._due["topic_configs"] = time.monotonic() + (pace if "topic_configs" in self._taken_at else 1.0)
+            pace = EVERY_SECONDS["topic_configs"] * TOPICS_AT_ONCE / max(1, len(names))
+            # the first round is what pages wait for
+            self._times.after("topic_configs", pace if "topic_configs" in self._taken_at else 1.0)
         kept = {name: config for name, config in old.items() if name in names and name not in answer.refused}
         refused = _still_refused(self._state.topic_configs_refused, answer, names)
         refused |= dict.fromkeys(metadata.hidden, NOT_AUTHORISED)  # not asked for: refused with the topic itself

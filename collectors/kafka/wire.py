@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from kafka.protocol.consumer import ListOffsetsResponse, OffsetFetchResponse
 from numpy.typing import NDArray
+
+from .flexible import Cursor, IrregularError, compact_string, uvarint
 
 LIST_OFFSETS, LIST_OFFSETS_VERSION = 2, 7  # 7: Kafka 3.0 and later, without topic ids
 OFFSET_FETCH, OFFSET_FETCH_VERSION = 9, 8  # 8: many groups a request (KIP-709), Kafka 3.0 and later
@@ -28,11 +30,6 @@ _LISTED = np.dtype(
 _FETCHED = np.dtype(
     [("partition", ">i4"), ("offset", ">i8"), ("epoch", ">i4"), ("metadata", "u1"), ("error", ">i2"), ("tags", "u1")]
 )
-_REPLICA = np.dtype([("partition", ">i4"), ("size", ">i8"), ("lag", ">i8"), ("future", "u1"), ("tags", "u1")])
-
-
-class IrregularError(ValueError):
-    """The bytes are not of the plain shape that is read here (tagged fields, a newer version, damage)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,159 +189,6 @@ def walk_offset_fetch(body: bytes) -> Shape:
     return shape_of(body, (tuple(owners), topics, bounds), partitions, codes, tuple(owner_errors), at, moving)
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaSizes:
-    topic: str
-    partitions: NDArray[np.int64]
-    sizes: NDArray[np.int64]  # bytes
-    future: NDArray[np.bool_]  # a copy that is being moved here from another directory
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryAnswer:
-    error: int
-    path: str
-    total: int | None
-    usable: int | None
-    replicas: tuple[ReplicaSizes, ...] = field(default=())
-
-
-def read_log_dirs(body: bytes, version: int) -> tuple[int, tuple[DirectoryAnswer, ...]]:
-    """(error code, directories) of a DescribeLogDirs v2 to v5 body; IrregularError where it is not plain."""
-    if not 2 <= version <= 5:
-        raise IrregularError(f"DescribeLogDirs version {version}")
-    cursor = Cursor(body, 4)
-    error = cursor.int16() if version >= 3 else 0
-    found = []
-    for _ in range(cursor.count()):
-        code, path, replicas = cursor.int16(), cursor.text(), []
-        for _ in range(cursor.count()):
-            topic = cursor.text()
-            _, entries = cursor.entries(_REPLICA)
-            cursor.end_tags()
-            replicas.append(
-                ReplicaSizes(
-                    topic,
-                    entries["partition"].astype(np.int64),
-                    entries["size"].astype(np.int64),
-                    entries["future"] != 0,
-                )
-            )
-        total, usable = (cursor.int64(), cursor.int64()) if version >= 4 else (-1, -1)
-        if version >= 5:
-            cursor.skip(1)
-        cursor.end_tags()
-        found.append(
-            DirectoryAnswer(code, path, total if total >= 0 else None, usable if usable >= 0 else None, tuple(replicas))
-        )
-    cursor.finish()
-    return error, tuple(found)
-
-
-def metadata_tail(body: bytes, version: int) -> int | None:
-    """Where the topics of a Metadata v9 to v13 body begin: equal bytes from there mean equal topics.
-
-    None where the head is not plain. (The order of brokers and the controller id are random at each call.)
-    """
-    if not 9 <= version <= 13:
-        return None
-    cursor = Cursor(body, 4)
-    try:
-        for _ in range(cursor.count()):
-            cursor.skip(4)
-            cursor.text()
-            cursor.skip(4)
-            cursor.text()
-            cursor.end_tags()
-        cursor.text()
-        cursor.skip(4)
-    except IrregularError:
-        return None
-    return cursor.at
-
-
-class Cursor:
-    """A position in a flexible body; every step raises IrregularError instead of running over the end."""
-
-    __slots__ = ("at", "body")
-
-    def __init__(self, body: bytes, at: int) -> None:
-        self.body = body
-        self.at = at
-
-    def uvarint(self) -> int:
-        at = self.at
-        if at < len(self.body) and (first := self.body[at]) < 0x80:  # nearly always
-            self.at = at + 1
-            return first
-        value = shift = 0
-        while True:
-            if self.at >= len(self.body) or shift > 28:
-                raise IrregularError("bad varint")
-            byte = self.body[self.at]
-            self.at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-
-    def count(self) -> int:
-        """Length of a compact array, null as 0; never more than there are bytes."""
-        count = max(0, self.uvarint() - 1)
-        if count > len(self.body) - self.at:
-            raise IrregularError(f"array of {count} in {len(self.body) - self.at} bytes")
-        return count
-
-    def text(self) -> str:
-        """A compact string, null as ""."""
-        length = max(0, self.uvarint() - 1)
-        start = self.at
-        self.skip(length)
-        return self.body[start : self.at].decode("utf-8", errors="replace")
-
-    def skip(self, count: int) -> None:
-        self.at += count
-        if self.at > len(self.body):
-            raise IrregularError("body ends early")
-
-    def _number(self, code: str, size: int) -> int:
-        start = self.at
-        self.skip(size)
-        value: int = struct.unpack_from(code, self.body, start)[0]
-        return value
-
-    def int16(self) -> int:
-        return self._number(">h", 2)
-
-    def int32(self) -> int:
-        return self._number(">i", 4)
-
-    def int64(self) -> int:
-        return self._number(">q", 8)
-
-    def end_tags(self) -> None:
-        if self.at >= len(self.body) or self.body[self.at] != 0:
-            raise IrregularError("tagged fields")
-        self.at += 1
-
-    def entries(self, dtype: np.dtype[Any]) -> tuple[int, NDArray[Any]]:
-        """A compact array of entries of one size whose last byte is an empty tag section: (first byte, entries)."""
-        count = self.count()
-        start = self.at
-        self.skip(count * dtype.itemsize)
-        if not count:
-            return start, np.zeros(0, dtype=dtype)
-        found = np.frombuffer(self.body, dtype=dtype, count=count, offset=start)
-        if found["tags"].any():
-            raise IrregularError("tagged fields")
-        return start, found
-
-    def finish(self) -> None:
-        self.end_tags()
-        if self.at != len(self.body):
-            raise IrregularError(f"{len(self.body) - self.at} bytes left over")
-
-
 def _fetched_partitions(
     cursor: Cursor, texts: list[tuple[NDArray[np.int64], int]]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -448,17 +292,3 @@ def read_by_library(owned: list[tuple[str, str, Any, str]], owner_errors: tuple[
         nothing,
     )
     return Reading(shape, columns[:, 2])
-
-
-def uvarint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def compact_string(text: str) -> bytes:
-    raw = text.encode()
-    return uvarint(len(raw) + 1) + raw

@@ -39,6 +39,9 @@ class Member(models.Model):
     host = models.CharField(max_length=255, blank=True)
     instance_id = models.CharField(max_length=500, blank=True)
     assignment = models.JSONField(default=list)  # [[topic, [partition, ...]], ...]
+    # both as collectors.membership writes and reads them
+    moving = models.JSONField(default=dict)  # what it is still to get or to give up; {}: nothing that is told
+    tasks = models.JSONField(default=dict)  # of a streams member; {} otherwise
     joined_at = models.DateTimeField()
 
     class Meta:

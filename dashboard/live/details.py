@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from collectors import membership
 from collectors.domain import commit_times
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
@@ -14,7 +15,7 @@ from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.history.policies import UNKNOWN, policies_of
 from collectors.models import Cluster, Member, Topic
-from dashboard.live import findings, sentences, times
+from dashboard.live import findings, memberwords, sentences, times
 from dashboard.live.rows import Row, group_row, owners_of, readers_of, topic_row
 
 PARTITIONS_SHOWN = 500
@@ -47,6 +48,7 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     row["commit_said"] = _commit_said(now, name) if now else ""
     row["topics_total"], row["topics"] = _topics_read(now, name)
     row["readers"] = [_member(member, parts) for member in members[:MEMBERS_SHOWN]]
+    row["moving_said"] = memberwords.group_moving_said([membership.moving_of(member.moving) for member in members])
     row["points"] = (
         {
             "t": now.taken_at,
@@ -160,11 +162,20 @@ def _topics_read(now: ClusterNow | None, name: str) -> tuple[int, list[Row]]:
 
 
 def _member(member: Member, partitions: Sequence[Row]) -> Row:
-    """What a member holds; its lag is known only if that of each partition that it holds is."""
+    """What a member holds and does; its lag is known only if that of each partition that it holds is."""
     mine = {(topic, partition) for topic, held in member.assignment for partition in held}
     held = [part["lag"] for part in partitions if (part["topic"], part["partition"]) in mine]
     is_known = bool(held) and len(held) == len(mine) and all(lag is not None for lag in held)
-    return {"key": member.member_id, "count": len(mine), "lag": sum(held) if is_known else None}
+    tasks = membership.tasks_of(member.tasks)
+    return {
+        "key": member.member_id,
+        "count": len(mine),
+        "lag": sum(held) if is_known else None,
+        "none_said": memberwords.none_said(tasks),
+        "moving_said": memberwords.moving_said(membership.moving_of(member.moving)),
+        "tasks_said": memberwords.tasks_said(tasks),
+        "restoring_said": memberwords.restoring_said(tasks),
+    }
 
 
 def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:

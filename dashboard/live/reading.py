@@ -16,7 +16,7 @@ from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Event, Group, Topic
 from dashboard import names
-from dashboard.live import details, rows
+from dashboard.live import clusterrows, details, rows
 from dashboard.live.wire import Position, Subject, subject_id
 from dashboard.models import Person, Role, Transition
 
@@ -176,7 +176,7 @@ _SHAPES: Mapping[str, Callable[[Mapping[str, Any]], list[Any]]] = {
 def _rows(kind: str, cluster: Cluster, now: ClusterNow | None, wanted: Sequence[str]) -> Mapping[str, Any]:
     match kind:
         case "c":
-            return {"": rows.cluster_row(cluster, now)}
+            return {"": clusterrows.cluster_row(cluster, now)}
         case "g":
             return rows.group_rows(cluster, now, wanted)
         case "t":

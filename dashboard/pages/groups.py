@@ -188,9 +188,8 @@ def _why_unknown(found: Group, row: dict[str, Any] | None) -> str:
 def _member(member: Member, row: dict[str, Any] | None) -> dict[str, Any]:
     held = next((one for one in row["readers"] if one["key"] == member.member_id), None) if row else None
     return {
+        **(held or {"count": 0, "lag": None, "none_said": "none assigned"}),
         "member": member,
-        "count": held["count"] if held else 0,
         "assignment": member.assignment[:8],
         "more": max(0, len(member.assignment) - 8),
-        "lag": held["lag"] if held else None,
     }

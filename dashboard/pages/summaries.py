@@ -13,7 +13,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Cycle
-from dashboard.live import rows
+from dashboard.live import clusterrows
 
 from .sight import Sight
 from .times import spark_seconds
@@ -71,7 +71,7 @@ def summaries(clusters: QuerySet[Cluster] | None = None) -> list[Summary]:
     if not chosen:
         return []
     nows = {one.pk: now_of(one) for one in chosen}
-    made = rows.cluster_rows(chosen, nows)
+    made = clusterrows.cluster_rows(chosen, nows)
     return [Summary(one, made[one.slug], nows[one.pk], one.history_since) for one in chosen]
 
 

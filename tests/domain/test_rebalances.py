@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from collectors.domain.assignments import Moving
 from collectors.domain.numbers import Layout
 from collectors.domain.ownership import Owner, ownership
 from collectors.domain.rebalances import STORM_SECONDS, Rebalances
+from collectors.domain.tasks import Held, Tasks
 from collectors.domain.topology import Group, GroupType, Member
 
 LOOK = 15.0
@@ -27,6 +29,13 @@ def test_a_group_that_stays_as_it_is_has_no_rebalance() -> None:
     seen = look(Rebalances(), *[group("a#1", "b#1")] * 9)
     assert seen.count("g") == 0
     assert not seen.is_storm("g")
+
+
+def test_a_target_or_a_task_that_changes_is_no_rebalance() -> None:
+    still = group("a#1", "b#1")
+    doing = (Moving(gets=(("t", (1,)),)), Tasks(active=Held(("0_0",), 1)))
+    busy = replace(still, members=tuple(replace(m, moving=doing[0], tasks=doing[1]) for m in still.members))
+    assert look(Rebalances(), still, busy, still, busy).count("g") == 0
 
 
 def test_one_rollout_of_four_members_is_no_storm() -> None:

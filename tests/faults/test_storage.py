@@ -11,11 +11,12 @@ from django.db.models import F
 
 from collectors import storage
 from collectors import waiting as waiting_module
+from collectors.backlog import Backlog
 from collectors.history import queries
 from collectors.history.kinds import Kind
 from collectors.models import Cluster, Cycle, Event, Lease
 from collectors.sampler import Sampler
-from collectors.waiting import Backlog, LeaseLostError
+from collectors.waiting import LeaseLostError
 
 from .pretend import Clock, cycles, failing_writes, make_cluster, sampler_of, shop, values_of
 

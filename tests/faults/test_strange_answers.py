@@ -9,10 +9,10 @@ import pytest
 from django.test import Client
 
 from collectors import roster
+from collectors.changes import EVENTS_OF_A_KIND_AT_ONCE
 from collectors.domain.topology import LogDir, Reach
 from collectors.history import queries
 from collectors.history.kinds import Kind
-from collectors.inventory import EVENTS_OF_A_KIND_AT_ONCE
 from collectors.models import Broker, Cycle, Event, Group, Topic
 from dashboard.names import group_path, topic_path
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from django.db import transaction
 
 from collectors.domain.numbers import Column, Layout, Numbers
-from collectors.history import layouts, reading
+from collectors.history import decoded, layouts, reading
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
 from collectors.models import Cluster
@@ -71,6 +71,6 @@ def recent_columns(cluster_id: int, kind: Kind, since: float) -> list[tuple[int,
     rows = reading.first_segments(cluster_id, kind).filter(
         cycle__gte=cycles[0], cycle__lte=cycles[1], taken_at__gte=since
     )
-    marks = reading.marks(rows).get(kind, [])
-    found = reading.columns(cluster_id, kind, marks, layouts.load_named({mark.layout: mark.digest for mark in marks}))
+    marks = decoded.marks(rows).get(kind, [])
+    found = decoded.columns(cluster_id, kind, marks, layouts.load_named({mark.layout: mark.digest for mark in marks}))
     return [(m.cycle, m.taken_at, column) for m, column in zip(marks, found, strict=True) if column is not None]

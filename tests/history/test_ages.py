@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from collectors.domain.ages import Method
 from collectors.domain.numbers import NO_COMMIT
-from collectors.history import ages, compaction, ranges, rolling
+from collectors.history import age_histories, ages, compaction, minutes, ranges
 from collectors.history.cache import clear_caches
 from collectors.history.kinds import Kind
 from collectors.history.now import ClusterNow, cluster_at
@@ -148,7 +148,7 @@ def test_the_curve_of_the_past_agrees_with_what_was_told_then(recorder: Recorder
         forget()
         now = now_of(recorder)
         told.append(age_of(ages.ages_at(now), now, "froze")[0])
-    curve = ages.age_history(recorder.id, "froze", recording.BEGIN, recorder.now + 1, points=300)
+    curve = age_histories.age_history(recorder.id, "froze", recording.BEGIN, recorder.now + 1, points=300)
     assert curve.age.known.all()
     assert curve.age.last.tolist() == pytest.approx(told)
     assert (curve.age.low <= curve.age.last).all()
@@ -163,7 +163,7 @@ def test_a_topic_made_anew_does_not_draw_on_the_log_before(recorder: Recorder) -
     now = now_of(recorder)
     _, low, high, _ = age_of(ages.ages_at(now), now, "reader")
     assert (low, high) == (4 * 5.0, 5 * 5.0)
-    curve = ages.age_history(recorder.id, "reader", recording.BEGIN, recorder.now + 1)
+    curve = age_histories.age_history(recorder.id, "reader", recording.BEGIN, recorder.now + 1)
     assert curve.age.last[-1] == pytest.approx(age_of(ages.ages_at(now), now, "reader")[0])
 
 
@@ -197,7 +197,7 @@ def test_rollups_of_before_they_held_ages_leave_the_curve_to_the_samples(
 ) -> None:
     while recorder.now < recording.BEGIN + 3 * 3600:
         write(recorder, {"froze": recorder.cycle // 360 * 360 * RATE})
-    monkeypatch.setattr(rolling, "_add_ages", lambda series, now: rolling._add_nothing(series, "age"))
+    monkeypatch.setattr(minutes, "_add_ages", lambda series, now: minutes._add_nothing(series, "age"))
     compaction.run(before_cycles={})
     forget()
     curve = ranges.age_history(recorder.id, "froze", recording.BEGIN + 60, recorder.now + 30, points=100)

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from collectors.domain.ages import Method
 from collectors.domain.countdown import Outcome
 from collectors.domain.heads import NO_RECORDS
-from collectors.history import ages, compaction
+from collectors.history import age_histories, ages, compaction
 from collectors.history.cache import clear_caches
 from collectors.history.kinds import Kind
 from collectors.history.queries import ClusterNow, backlogs_at, cluster_at, countdowns_at
@@ -102,14 +102,14 @@ def test_the_same_is_told_of_the_past_from_frames_and_from_blocks(recorder: Reco
     recorder.now += 3 * 3600
     for _ in range(3):
         write(recorder, {("orders", 0): NO_RECORDS}, ends=(10, 40))
-    before = ages.age_history(recorder.id, "readers", recording.BEGIN, until)
+    before = age_histories.age_history(recorder.id, "readers", recording.BEGIN, until)
     assert before.age.known[:150].all()
     assert before.age.last[:150].tolist() == [0.0] * 150
     assert not before.age.known[151:].any() or (before.age.last[151:] > 0).all()
     compaction.run(before_cycles={})
     assert Span.objects.filter(kind=Kind.HEAD.value, is_ready=True).exists()
     clear_caches()
-    after = ages.age_history(recorder.id, "readers", recording.BEGIN, until)
+    after = age_histories.age_history(recorder.id, "readers", recording.BEGIN, until)
     assert after.age.known.tolist() == before.age.known.tolist()
     assert after.age.last.tolist() == before.age.last.tolist()
 

@@ -15,6 +15,8 @@ from kafka.protocol.consumer import (
 )
 
 from collectors.kafka import wire
+from collectors.kafka.flexible import IrregularError
+from collectors.kafka.log_dirs import read_log_dirs
 
 offsets = st.integers(min_value=-1, max_value=2**62)
 names = st.text(alphabet="abc.-_ü", min_size=1, max_size=20)
@@ -199,7 +201,7 @@ def test_damaged_bytes_raise_a_value_error_or_read_but_never_anything_else(noise
         for walk in (wire.walk_list_offsets, wire.walk_offset_fetch):
             try:
                 walk(damaged)
-            except wire.IrregularError:
+            except IrregularError:
                 continue
 
 
@@ -230,7 +232,7 @@ def test_log_dirs_read_as_the_library_reads_them(version: int) -> None:
             ],
         ).encode(version=version)
     )
-    error, (good, broken) = wire.read_log_dirs(body, version)
+    error, (good, broken) = read_log_dirs(body, version)
     assert error == 0
     assert (broken.error, broken.path, broken.total) == (56, "/broken", None)
     assert (good.total, good.usable) == ((1000, 400) if version >= 4 else (None, None))

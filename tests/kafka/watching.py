@@ -18,7 +18,7 @@ from collectors.kafka.survey import EVERY_SECONDS, Survey
 from collectors.models import Cluster, Lease
 from collectors.sampler import Sampler
 from collectors.waiting import release
-from dashboard.live import rows
+from dashboard.live import clusterrows, rows
 from dashboard.pages.summaries import now_of
 
 Rows = dict[str, Any]
@@ -78,7 +78,7 @@ class Watch:
         return found
 
     def overall(self) -> Rows:
-        return rows.cluster_rows([self.cluster], {self.cluster.pk: self.now})[self.cluster.slug]
+        return clusterrows.cluster_rows([self.cluster], {self.cluster.pk: self.now})[self.cluster.slug]
 
     def off(self) -> dict[str, str]:
         """{right: why} of those that are not met, beside that to read records, which no profile but admin has."""

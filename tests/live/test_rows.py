@@ -11,7 +11,7 @@ from collectors.domain.verdicts import Verdict
 from collectors.history import queries
 from collectors.history.cache import clear_caches
 from collectors.models import Cluster, ClusterRight, Configuration, Group
-from dashboard.live import details, findings, leaders, rows
+from dashboard.live import clusterrows, details, findings, leaders, rows
 from dashboard.live.reading import DatabaseReader
 from dashboard.live.wire import parse_subject
 from dashboard.models import Alert, Rule
@@ -148,7 +148,7 @@ def test_what_the_cluster_does_not_have_has_no_row() -> None:
 
 def test_before_the_first_cycle_everything_is_unknown_and_says_what_it_waits_for() -> None:
     cluster = make_cluster()
-    row = rows.cluster_row(cluster, None)
+    row = clusterrows.cluster_row(cluster, None)
     assert (row["verdict"], row["rate"], row["taken_at"], row["cycle_ms"]) == ("unknown", None, None, None)
     assert row["sentence"] == "Waiting for the first cycle"
     assert row["waiting"].startswith("0 of 2 samples")
@@ -160,7 +160,7 @@ def test_a_cluster_says_the_worst_thing_first() -> None:
     down = make_company(Company(slug="down", name="down", down=frozenset({2})))
     clusters = [calm, frozen, down, make_cluster("new", "new")]
     nows = {cluster.pk: queries.cluster_at(cluster.pk) for cluster in clusters}
-    found = rows.cluster_rows(clusters, nows)
+    found = clusterrows.cluster_rows(clusters, nows)
     assert {slug: row["verdict"] for slug, row in found.items()} == {
         "calm": "ok",
         "frozen": "warn",
@@ -219,7 +219,7 @@ def test_an_alert_that_is_alone_is_named_and_several_are_counted() -> None:
             rule=rule, cluster=cluster, subject_kind="topic", subject=subject, state="firing", severity="warning",
             sentence="x", started_at=now, fired_at=now, changed_at=now,
         )  # fmt: skip
-        return str(rows.cluster_row(cluster, queries.cluster_at(cluster.pk))["sentence"])
+        return str(clusterrows.cluster_row(cluster, queries.cluster_at(cluster.pk))["sentence"])
 
     assert sentence_with("orders-dlt") == "Dead letters arriving: orders-dlt"
     assert sentence_with("more-dlt") == "2 alerts firing"

@@ -22,7 +22,7 @@ from collectors.history.queries import cluster_at
 from collectors.kafka.settings import ConnectionSettings
 from collectors.models import Cluster, Configuration, Cycle
 from collectors.secrets import encrypt
-from dashboard.pages import how
+from dashboard.pages import headtold
 from tests.history.recording import column
 
 from .seed import Company, make_company, moment
@@ -70,7 +70,7 @@ def test_what_is_not_there_is_not_found(viewer: Client, query: str) -> None:
 
 def test_a_record_that_nobody_hands_out_leaves_its_age_unknown(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The company has no Kafka behind it: the look ends with its time, and nothing is made up."""
-    monkeypatch.setattr(how, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(headtold, "HEAD_SECONDS", 0.3)
     cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
     nobody = ConnectionSettings.from_properties({"bootstrap.servers": "127.0.0.1:9"})
     cluster.settings_encrypted = encrypt(nobody.to_stored(), settings.INSTANCE_KEY)
@@ -82,7 +82,7 @@ def test_a_record_that_nobody_hands_out_leaves_its_age_unknown(viewer: Client, m
 
 
 def test_of_a_group_that_is_caught_up_no_record_is_read(viewer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(how, "read_head", None)  # called, it would fail
+    monkeypatch.setattr(headtold, "read_head", None)  # called, it would fail
     make_company(Company(groups={"readers": ("orders-dlt",)}))
     page = text_of(viewer.post("/clusters/demo/how/?group=readers").content)
     assert "none nothing waits to be read" in page
@@ -92,7 +92,7 @@ def test_of_a_group_that_is_caught_up_no_record_is_read(viewer: Client, monkeypa
 def test_c5_t14_a_timestamp_that_no_clock_told_makes_no_age(
     viewer: Client, monkeypatch: pytest.MonkeyPatch, timestamp: float
 ) -> None:
-    monkeypatch.setattr(how, "read_head", lambda settings, place: Head(place[2], timestamp, False))
+    monkeypatch.setattr(headtold, "read_head", lambda settings, place: Head(place[2], timestamp, False))
     make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
     monkeypatch.setattr(roster, "connection_of", lambda cluster: None)
     answer = viewer.post("/clusters/demo/how/?group=payment-service&topic=orders&partition=2")
@@ -112,7 +112,7 @@ def test_c5_t14_a_timestamp_that_no_clock_told_makes_no_age(
 def test_what_a_record_tells_is_said_with_how_sure_it_is(
     viewer: Client, monkeypatch: pytest.MonkeyPatch, found: Callable[[int, float], Head | Markers], said: str
 ) -> None:
-    monkeypatch.setattr(how, "read_head", lambda settings, place: found(place[2], time.time()))
+    monkeypatch.setattr(headtold, "read_head", lambda settings, place: found(place[2], time.time()))
     make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
     monkeypatch.setattr(roster, "connection_of", lambda cluster: None)
     page = text_of(viewer.post("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from collectors.changes import Changes
 from collectors.domain import topology
 from collectors.domain.configuration import Config, Source, changes
 from collectors.domain.rights import BY_KEY, NOT_ASKED, Right
 from collectors.domain.scope import Scope
 from collectors.insight import Insight
-from collectors.inventory import Changes, Inventory
+from collectors.inventory import Inventory
 from collectors.kafka.session import PartError
 from collectors.kafka.survey import SurveyState
 from collectors.models import Cluster, ClusterRight, Configuration, Event, Topic

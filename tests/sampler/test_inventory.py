@@ -10,15 +10,19 @@ from datetime import UTC, datetime
 import pytest
 from django.db import OperationalError, connection
 
+from collectors.changes import EVENTS_OF_A_KIND_AT_ONCE, Changes
 from collectors.domain import topology
+from collectors.domain.assignments import AT_REST, Moving
+from collectors.domain.tasks import Held, Restoring, Role, Tasks
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from collectors.domain.words import is_storable
-from collectors.inventory import EVENTS_OF_A_KIND_AT_ONCE, Changes, Inventory
+from collectors.inventory import Inventory
 from collectors.kafka.exchange import BrokerReach
 from collectors.kafka.session import PartError, Session
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import Survey, SurveyState
+from collectors.membership import moving_of, tasks_of
 from collectors.models import Broker, Cluster, Cycle, Event, Frame, Group, Lease, Member, Ownership, Topic
 from collectors.sampler import Sampler, _is_reached
 from collectors.waiting import Observation
@@ -151,6 +155,49 @@ def test_a_group_may_be_new_in_the_look_in_which_another_rebalanced(cluster: Clu
     assert {(row.group.name, row.until is None) for row in Ownership.objects.all()} == {
         ("a", False), ("a", True), ("b", True)
     }  # fmt: skip
+
+
+def restoring(*restored: int, moving: Moving = AT_REST) -> topology.Group:
+    """A streams group; each member restores a task of its own."""
+    made = tuple(
+        topology.Member(
+            *(f"m{i}", f"m{i}", "h", None, (("t", (i,)),), moving),
+            Tasks(Held((f"0_{i}",), 1), restoring=(Restoring(f"0_{i}", Role.ACTIVE, done, 900),), restoring_count=1),
+        )
+        for i, done in enumerate(restored)
+    )
+    return topology.Group("g", topology.GroupType.STREAMS, "Stable", members=made, epoch=3)
+
+
+def test_what_a_member_restores_is_written_when_it_changes_and_is_no_rebalance(cluster: Cluster) -> None:
+    see_groups(cluster, restoring(100, 100))
+    owned = list(Ownership.objects.values())
+    rows = list(Member.objects.order_by("member_id").values())
+    inventory = Inventory(cluster.pk)
+    for again, changed in ((restoring(100, 100), set()), (restoring(100, 500), {"m1"}), (restoring(100, 500), set())):
+        changes = Changes()
+        inventory.plan_groups(changes, [again], is_complete=True, now=NOW)
+        assert {m.member_id for m in changes.progress.get("g", ())} == changed
+        assert (changes.members, changes.events, changes.create) == ({}, [], [])
+        inventory.save(changes, now=NOW)
+    first, second = Member.objects.order_by("member_id").values()
+    assert first == rows[0]
+    assert second == rows[1] | {"tasks": second["tasks"]}
+    assert second["tasks"]["restoring"] == [["0_1", "active", 500, 900]]
+    assert list(Ownership.objects.values()) == owned
+
+
+def test_what_a_member_waits_for_is_written_when_it_changes_and_read_again_after_a_restart(cluster: Cluster) -> None:
+    moving = Moving(gets=(("t", (5, 6)),), is_behind=True)
+    see_groups(cluster, restoring(100))
+    assert see_groups(cluster, restoring(100, moving=moving)) == []
+    row = Member.objects.get()
+    assert (moving_of(row.moving), tasks_of(row.tasks)) == (moving, restoring(100).members[0].tasks)
+    changes = Changes()
+    Inventory(cluster.pk).plan_groups(changes, [restoring(100, moving=moving)], is_complete=True, now=NOW)
+    assert changes.progress == {}
+    assert see_groups(cluster, restoring(100)) == []
+    assert Member.objects.get().moving == {}
 
 
 def test_a_group_that_could_not_be_described_keeps_its_members(cluster: Cluster) -> None:
