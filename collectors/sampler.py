@@ -372,7 +372,12 @@ class Sampler:
                 commits = self.session.ask_commits(wanted, budget_seconds=self._left(budget, began))
                 errors += commits.errors
                 expected = self._expected_groups.add_to(commits, state.groups, state.metadata)
-                committed, left_behind = self._abandoned.take(expected, state.groups, now=started_at)
+                looked_at = state.groups_taken_at or 0.0
+                committed, left_behind = self._abandoned.take(
+                    expected, state.groups, looked_at=looked_at, now=started_at
+                )
+                if self._abandoned.wants_look(looked_at=looked_at, now=started_at):
+                    self.survey.poke("groups")
                 if self._is_abandoned_news(left_behind, state):
                     columns[Kind.ABANDONED] = self._stored_abandoned = left_behind
                 answered += int(commits.column.numbers.known.sum())
