@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from . import words
 from .causes import likely_cause
 from .commit_times import Committing
 from .drain import drain
-from .looks import Look, name_of
+from .looks import Epochs, Look, name_of
 from .topology import GroupType
 from .trends import BEAT_SECONDS, curves_of
 from .verdicts import STALL_SAMPLES, GroupRow, Verdict
@@ -47,19 +47,22 @@ def explain(
     reason: str = "",
     lost: int | None = None,
     markers: int = 0,
+    epochs: Epochs | None = None,
 ) -> Finding:
     """The sentence for a verdict, with its numbers.
 
     `verdict` is the stored one, `since` when it was first given; `owners` names the member of each
     (topic, partition); `reason` says why something is unknown ("broker 2 did not answer in time"); `lost` are the
     records between commits and log starts that the group can no longer read (None: not known), `markers` what of its
-    lag is known to be transaction markers.
+    lag is known to be transaction markers. `epochs`: leader epochs of commits that do not fit their partitions.
     """
     is_shared = row.type is GroupType.SHARE  # then many members may read one partition, and none of them owns it
-    look = Look(row, window, verdict, {} if is_shared else owners or {}, reason, lost, markers)
+    look = Look(row, window, verdict, {} if is_shared else owners or {}, reason, lost, markers, epochs or {})
     is_there = window.layout.owner_index(row.name) is not None and window.samples
     if not is_there or (is_shared and not len(look.keys)):
         return Finding(verdict, _without_positions(row, verdict, reason), since)
+    if look.other_logs and not reason:
+        look = replace(look, reason=look.other_logs[0])
     if verdict is Verdict.NO_PROGRESS:
         since = _stands_since(look, since)
         said = _no_progress(look, now, since)
@@ -192,7 +195,7 @@ def _unknown(look: Look) -> str:
         part = f"{missing} of {words.counted(len(facts.known), 'partition')}"
         if look.is_shared:
             return f"Unknown: the lag of {part} is not known{because or f': {_NOTHING_YET}'}"
-        return f"Unknown: {part} not answered{because}"
+        return f"Unknown: {part} {'not known' if look.other_logs else 'not answered'}{because}"
     if len(look.window.samples) < 2:
         return "Unknown yet: 1 of 2 samples taken"
     if not facts.base_is_seen[facts.lag > 0].all():
@@ -304,6 +307,7 @@ def _evidence(look: Look) -> tuple[str, ...]:
         lines.append(
             f"{name_of(*keys[i])}: committed {words.count(int(look.beyond[i]))} past the end: {look.past_end(i)}"
         )
+    lines += look.other_logs[:NAMED]
     missing = int((~(facts.known | facts.uncommitted)).sum())
     if missing:
         lines.append(f"not known: {words.counted(missing, 'partition')} of {len(facts.known)}")

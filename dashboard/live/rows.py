@@ -19,6 +19,7 @@ from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
 from dashboard.live import findings, leaders, times
+from dashboard.live.epochs import told_epochs
 from dashboard.live.sentences import ClusterFacts, cluster_sentence, waiting_sentence, why_share_unknown, why_unknown
 from dashboard.models import Alert
 
@@ -104,7 +105,7 @@ def _sentences(
     if now is None or not groups:
         return {}
     hot = readers_of_hot(now)
-    why, why_shared = why_unknown(errors), why_share_unknown(errors)
+    why, why_shared, epochs = why_unknown(errors), why_share_unknown(errors), told_epochs(now)
     named = [group.pk for group in groups if verdicts[group.name] in NAMES_MEMBERS or group.name in hot]
     readers: dict[int, list[Member]] = {}
     for member in Member.objects.filter(group_id__in=named) if named else ():
@@ -120,6 +121,7 @@ def _sentences(
             _lost(now, group.name),
             why_shared if group.type == GroupType.SHARE else why,
             _markers(now, group.name),
+            epochs.get(group.name, {}),
         )
         for group in groups
     ]
