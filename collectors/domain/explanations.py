@@ -57,7 +57,7 @@ def explain(
     lag is known to be transaction markers. `epochs`: leader epochs of commits that do not fit their partitions.
     """
     is_shared = row.type is GroupType.SHARE  # then many members may read one partition, and none of them owns it
-    look = Look(row, window, verdict, {} if is_shared else owners or {}, reason, lost, markers, epochs or {})
+    look = Look(row, window, verdict, {} if is_shared else owners or {}, reason, lost, markers, epochs or {}, now)
     is_there = window.layout.owner_index(row.name) is not None and window.samples
     if not is_there or (is_shared and not len(look.keys)):
         return Finding(verdict, _without_positions(row, verdict, reason), since)
@@ -189,6 +189,8 @@ def _rebalancing(look: Look) -> str:
 
 def _unknown(look: Look) -> str:
     facts = look.facts
+    if stale := look.stale_seconds:
+        return f"Unknown: last sampled {words.duration(stale)} ago" + (f": {look.reason}" if look.reason else "")
     missing = int((~(facts.known | facts.uncommitted)).sum())
     if missing:
         because = f": {look.reason}" if look.reason else ""
@@ -198,6 +200,8 @@ def _unknown(look: Look) -> str:
         return f"Unknown: {part} {'not known' if look.other_logs else 'not answered'}{because}"
     if len(look.window.samples) < 2:
         return "Unknown yet: 1 of 2 samples taken"
+    if (came := look.window.samples_since_gap) < min(STALL_SAMPLES, len(look.window.samples)):
+        return f"Unknown yet: {words.counted(came, 'sample')} since a gap, {_wait(look.waiting)}"
     if not facts.base_is_seen[facts.lag > 0].all():
         return "Unknown yet: records wait, and too few samples show whether they are read"
     return f"Unknown: {look.reason or 'its members could not be described'}"
@@ -276,6 +280,8 @@ def _without_positions(row: GroupRow, verdict: Verdict, reason: str) -> str:
 def _evidence(look: Look) -> tuple[str, ...]:
     lines = []
     window, facts, keys = look.window, look.facts, look.keys
+    if stale := look.stale_seconds:
+        lines.append(f"as of {words.duration(stale)} ago, when the newest sample was taken:")
     consumed, arriving = look.speeds
     span = float(window.times[-1] - window.times[0])
     if consumed is not None or arriving is not None:

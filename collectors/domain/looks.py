@@ -20,10 +20,11 @@ from .skew import times_even
 from .topology import GroupType
 from .trends import recent_rows
 from .verdicts import UNOWNED_SECONDS, GroupRow, Verdict
-from .window import Window
+from .window import GAP_STEPS, Window
 
 Epochs = dict[tuple[str, int], tuple[int, int]]
 """(topic, partition) -> leader epoch of the commit, and of the partition; each NO_EPOCH where nobody told it."""
+SHORTEST_STALE_SECONDS = 15.0
 PAST_END_SAMPLES = 2
 """A commit past the end in one sample alone may be a race."""
 
@@ -42,6 +43,7 @@ class Look:
     lost: int | None
     markers: int = 0  # of the lag, what transaction markers make
     epochs: Epochs = field(default_factory=dict)
+    now: float = 0.0  # unix seconds at which it is told
 
     @cached_property
     def where(self) -> slice:
@@ -64,6 +66,14 @@ class Look:
     def waiting(self) -> int:
         """Records that wait and can still be read."""
         return max(0, int(self.facts.lag[self.facts.known].sum()) - (self.lost or 0) - self.markers)
+
+    @property
+    def stale_seconds(self) -> float:
+        """How long ago the newest sample was taken, where that is longer than samples usually take; else 0."""
+        times = self.window.times
+        usual = float(np.median(np.diff(times))) if len(times) > 1 else SHORTEST_STALE_SECONDS
+        since = self.now - float(times[-1])
+        return since if since > max(GAP_STEPS * usual, SHORTEST_STALE_SECONDS) else 0.0
 
     def rates(self, rows: slice = slice(None)) -> tuple[float | None, float | None]:
         """(read, arriving) records per second over these samples; None where not known."""

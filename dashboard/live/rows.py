@@ -51,7 +51,7 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
     found = _by_name(Group.objects.filter(cluster=cluster, gone_at=None), names)
     cycle = newest_cycles([cluster]).get(cluster.pk)
     moment = time.time()
-    verdicts = {group.name: _verdict(group, now) for group in found}
+    verdicts = {group.name: _verdict(now, group.name) for group in found}
     said = _sentences(cluster, now, found, verdicts, moment, cycle.errors if cycle else [])
     rows: dict[str, Row] = {}
     for group in found:
@@ -84,14 +84,6 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
 
 def group_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
     return group_rows(cluster, now, [name]).get(name)
-
-
-def _verdict(group: Group, now: ClusterNow | None) -> Verdict:
-    at = now.groups.index.get(group.name) if now else None
-    stored = now.groups.verdict.at(at) if now and at is not None else None
-    if stored is not None:
-        return Verdict(int(stored))
-    return Verdict(group.verdict) if now else Verdict.UNKNOWN
 
 
 def _sentences(
@@ -327,7 +319,7 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             groups=counts.get(cluster.pk, 0),
             troubled=troubled,
             worst_group=worst,
-            worst_verdict=_worst_verdict(now, worst),
+            worst_verdict=_verdict(now, worst),
             alerts=alerts.get(cluster.pk, {}),
             only_alert=only.get(cluster.pk, ""),
         )
@@ -389,7 +381,8 @@ def _troubled(now: ClusterNow) -> tuple[int, str]:
     return int(in_trouble.sum()), groups.names[int(order[-1])]
 
 
-def _worst_verdict(now: ClusterNow | None, name: str) -> Verdict:
+def _verdict(now: ClusterNow | None, name: str) -> Verdict:
+    """As of the newest numbers; what was told of a group before they stopped does not hold any more."""
     at = now.groups.index.get(name) if now and name else None
     value = now.groups.verdict.at(at) if now and at is not None else None
     return Verdict.UNKNOWN if value is None else Verdict(int(value))
