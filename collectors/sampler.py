@@ -13,6 +13,7 @@ import numpy as np
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from . import storage
+from .commit_epochs import CommitEpochs
 from .domain.abandoned import Abandoned
 from .domain.losses import lost_at_newest
 from .domain.numbers import Column, Layout, Numbers
@@ -121,6 +122,8 @@ class Sampler:
         self._observed: SurveyState | None = None  # of the newest cycle that was seen
         self._expected_groups = ExpectedCommits()
         self._share_groups = ShareGroups(session)
+        self._commit_epochs = CommitEpochs()
+        self._stored_epochs: Column | None = None
         self._abandoned = Abandoned()
         self._stored_abandoned = Column.empty()
         self._held = HeldTopics()
@@ -371,11 +374,22 @@ class Sampler:
                 wanted = sorted(group.name for group in state.groups if group.type is not GroupType.SHARE)
                 commits = self.session.ask_commits(wanted, budget_seconds=self._left(budget, began))
                 errors += commits.errors
+                answered += int(commits.column.numbers.known.sum())
+                commits = self._commit_epochs.take(
+                    commits, state.layout, state.metadata, lambda known: self._newer_metadata(known, budget / 2)
+                )
+                epochs = self._commit_epochs.stored
+                if epochs is not None and (epochs is not self._stored_epochs or self._has_new_starts(state)):
+                    columns[Kind.EPOCH] = self._stored_epochs = epochs
                 expected = self._expected_groups.add_to(commits, state.groups, state.metadata)
-                committed, left_behind = self._abandoned.take(expected, state.groups, now=started_at)
+                looked_at = state.groups_taken_at or 0.0
+                committed, left_behind = self._abandoned.take(
+                    expected, state.groups, looked_at=looked_at, now=started_at
+                )
+                if self._abandoned.wants_look(looked_at=looked_at, now=started_at):
+                    self.survey.poke("groups")
                 if self._is_abandoned_news(left_behind, state):
                     columns[Kind.ABANDONED] = self._stored_abandoned = left_behind
-                answered += int(commits.column.numbers.known.sum())
             elif "groups" not in {error.part for error in errors}:
                 errors.append(PartError("groups", NOT_LISTED, None))  # no commits in this cycle, and that is said
             taken_at = self.clock()
@@ -390,7 +404,7 @@ class Sampler:
             if committed is not None:
                 columns[Kind.COMMITTED] = self._share_groups.add_to(committed, ends.column)
             answered += int(ends.column.numbers.known.sum())
-        if state.starts is not None and (self._observed is None or state.starts is not self._observed.starts):
+        if state.starts is not None and self._has_new_starts(state):
             columns[Kind.START] = state.starts.column
         if state.sizes is not None and (self._observed is None or state.sizes is not self._observed.sizes):
             columns[Kind.SIZE] = state.sizes
@@ -402,6 +416,7 @@ class Sampler:
         columns[Kind.BROKER] = _broker_column(reach)
         asked = [columns[k].numbers.known for k in (Kind.END, Kind.COMMITTED) if k in columns]
         total = sum(len(known) for known in asked)
+        others = self._commit_epochs.others if committed is not None else 0
         requests_now = self.session.requests
         requests, self._requests_before = requests_now - self._requests_before, requests_now
         return Observation(
@@ -413,7 +428,8 @@ class Sampler:
             requests=requests,
             errors=tuple(errors),
             is_reachable=_is_reached(answered, total, reach, errors),
-            completeness=sum(int(known.sum()) for known in asked) / total if total else 0.0,
+            # an offset of another log was answered
+            completeness=(sum(int(known.sum()) for known in asked) + others) / total if total else 0.0,
         )
 
     def _left(self, budget: float, began: float) -> float:
@@ -435,8 +451,14 @@ class Sampler:
         is_same = left.layout.digest == before.layout.digest and np.array_equal(
             left.numbers.values, before.numbers.values
         )
-        is_due = self._observed is None or state.starts is not self._observed.starts
-        return not is_same or (len(left.layout) > 0 and is_due)
+        return not is_same or (len(left.layout) > 0 and self._has_new_starts(state))
+
+    def _has_new_starts(self, state: SurveyState) -> bool:
+        return self._observed is None or state.starts is not self._observed.starts
+
+    def _newer_metadata(self, known: Metadata, seconds: float) -> Metadata | None:
+        self.survey.poke("metadata")
+        return self.survey.wait_for_metadata(known, min(MOVED_SECONDS, seconds))
 
     def _ask_ends(self, layout: Layout, metadata: Metadata, budget: float) -> OffsetsAnswer:
         """Log ends; where leaders have moved, once more by the metadata that says where to."""

@@ -21,12 +21,13 @@ SHRINK_SECONDS = 0.1
 ROWS_ON_A_FULL_DISK = 50
 PAGES_ON_A_FULL_DISK = 100
 
+DAMAGED = "the database file is damaged"
 _WORDS = (
     ("locked", "another process holds the database's lock"),
     ("full", "the disk of the database is full"),
     ("readonly", "the database cannot be written"),
-    ("malformed", "the database file is damaged"),
-    ("not a database", "the database file is damaged"),
+    ("malformed", DAMAGED),
+    ("not a database", DAMAGED),
     ("disk i/o error", "the disk of the database fails"),
     ("unable to open", "the database file cannot be opened"),
 )

@@ -12,8 +12,8 @@ from .numbers import Column, Layout, Numbers
 from .ownership import is_settled
 from .topology import Group
 
-SETTLED_SECONDS = 20.0
-"""Longer than the survey's pause between two looks at the groups: two looks found nobody who reads the topic."""
+SETTLED_SECONDS = 8.0
+"""Two looks at the groups, so far apart at least, found nobody who reads the topic."""
 
 Ints = NDArray[np.int64]
 Pair = tuple[str, str]  # group, topic
@@ -33,20 +33,26 @@ class Abandoned:
         """`known`: what was abandoned before a restart."""
         self.pairs = frozenset(known)
         self._since: dict[Pair, float] = {}  # candidates, and since when their commits stand
+        self._asked: frozenset[Pair] = frozenset()  # of these, those that another look was wanted for
         self._looked: tuple[object, object] | None = None
         self._runs: dict[Pair, slice] = {}  # where each group has commits on each topic, in the layout looked at
         self._watched: _Watched | None = None
         self._split: _Split | None = None
 
-    def take(self, committed: Column, groups: tuple[Group, ...], *, now: float) -> tuple[Column, Column]:
-        """(commits that count, abandoned ones): both owned by groups, their positions together those of `committed`."""
+    def take(
+        self, committed: Column, groups: tuple[Group, ...], *, looked_at: float, now: float
+    ) -> tuple[Column, Column]:
+        """(commits that count, abandoned ones): both owned by groups, their positions together those of `committed`.
+
+        `looked_at`: when the groups were found to be so, unix seconds.
+        """
         layout = committed.layout
         if self._looked is None or self._looked[0] is not groups or self._looked[1] is not layout:
             if self._looked is None or self._looked[1] is not layout:
                 self._runs = _runs(layout)
             self._looked = groups, layout
             self._look(groups, now)
-        self._decide(committed, now)
+        self._decide(committed, looked_at, now)
         if not self.pairs:
             return committed, Column.empty()
         if self._split is None or self._split.layout is not layout or self._split.pairs != self.pairs:
@@ -61,8 +67,19 @@ class Abandoned:
             pair for pair in self.pairs if pair in unread or (pair[0] not in settled and pair[0] in there)
         )
         self._since = {pair: self._since.get(pair, now) for pair in unread - self.pairs}
+        self._asked &= self._since.keys()
 
-    def _decide(self, committed: Column, now: float) -> None:
+    def wants_look(self, *, looked_at: float, now: float) -> bool:
+        """Whether another look at the groups would tell of some topics that nobody reads them; asked once of each."""
+        waiting = {
+            pair
+            for pair, since in self._since.items()
+            if pair not in self._asked and now - since >= SETTLED_SECONDS > looked_at - since
+        }
+        self._asked |= waiting
+        return bool(waiting)
+
+    def _decide(self, committed: Column, looked_at: float, now: float) -> None:
         pairs = sorted(pair for pair in {*self._since, *self.pairs} if pair in self._runs)
         if self._watched is None or self._watched.layout is not committed.layout or self._watched.pairs != pairs:
             self._watched = _Watched.of(committed, pairs, self._runs, self._watched)
@@ -70,7 +87,7 @@ class Abandoned:
             if has_moved:
                 self._since[pair] = now
                 self.pairs -= {pair}
-            elif pair in self._since and now - self._since[pair] >= SETTLED_SECONDS:
+            elif pair in self._since and looked_at - self._since[pair] >= SETTLED_SECONDS:
                 del self._since[pair]
                 self.pairs |= {pair}
 

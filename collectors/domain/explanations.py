@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from . import words
 from .causes import likely_cause
 from .commit_times import Committing
 from .drain import drain
-from .looks import Look, name_of
+from .looks import Epochs, Look, name_of
 from .topology import GroupType
 from .trends import BEAT_SECONDS, curves_of
 from .verdicts import STALL_SAMPLES, GroupRow, Verdict
@@ -47,19 +47,22 @@ def explain(
     reason: str = "",
     lost: int | None = None,
     markers: int = 0,
+    epochs: Epochs | None = None,
 ) -> Finding:
     """The sentence for a verdict, with its numbers.
 
     `verdict` is the stored one, `since` when it was first given; `owners` names the member of each
     (topic, partition); `reason` says why something is unknown ("broker 2 did not answer in time"); `lost` are the
     records between commits and log starts that the group can no longer read (None: not known), `markers` what of its
-    lag is known to be transaction markers.
+    lag is known to be transaction markers. `epochs`: leader epochs of commits that do not fit their partitions.
     """
     is_shared = row.type is GroupType.SHARE  # then many members may read one partition, and none of them owns it
-    look = Look(row, window, verdict, {} if is_shared else owners or {}, reason, lost, markers)
+    look = Look(row, window, verdict, {} if is_shared else owners or {}, reason, lost, markers, epochs or {}, now)
     is_there = window.layout.owner_index(row.name) is not None and window.samples
     if not is_there or (is_shared and not len(look.keys)):
         return Finding(verdict, _without_positions(row, verdict, reason), since)
+    if look.other_logs and not reason:
+        look = replace(look, reason=look.other_logs[0])
     if verdict is Verdict.NO_PROGRESS:
         since = _stands_since(look, since)
         said = _no_progress(look, now, since)
@@ -186,15 +189,19 @@ def _rebalancing(look: Look) -> str:
 
 def _unknown(look: Look) -> str:
     facts = look.facts
+    if stale := look.stale_seconds:
+        return f"Unknown: last sampled {words.duration(stale)} ago" + (f": {look.reason}" if look.reason else "")
     missing = int((~(facts.known | facts.uncommitted)).sum())
     if missing:
         because = f": {look.reason}" if look.reason else ""
         part = f"{missing} of {words.counted(len(facts.known), 'partition')}"
         if look.is_shared:
             return f"Unknown: the lag of {part} is not known{because or f': {_NOTHING_YET}'}"
-        return f"Unknown: {part} not answered{because}"
+        return f"Unknown: {part} {'not known' if look.other_logs else 'not answered'}{because}"
     if len(look.window.samples) < 2:
         return "Unknown yet: 1 of 2 samples taken"
+    if (came := look.window.samples_since_gap) < min(STALL_SAMPLES, len(look.window.samples)):
+        return f"Unknown yet: {words.counted(came, 'sample')} since a gap, {_wait(look.waiting)}"
     if not facts.base_is_seen[facts.lag > 0].all():
         return "Unknown yet: records wait, and too few samples show whether they are read"
     return f"Unknown: {look.reason or 'its members could not be described'}"
@@ -273,6 +280,8 @@ def _without_positions(row: GroupRow, verdict: Verdict, reason: str) -> str:
 def _evidence(look: Look) -> tuple[str, ...]:
     lines = []
     window, facts, keys = look.window, look.facts, look.keys
+    if stale := look.stale_seconds:
+        lines.append(f"as of {words.duration(stale)} ago, when the newest sample was taken:")
     consumed, arriving = look.speeds
     span = float(window.times[-1] - window.times[0])
     if consumed is not None or arriving is not None:
@@ -304,6 +313,7 @@ def _evidence(look: Look) -> tuple[str, ...]:
         lines.append(
             f"{name_of(*keys[i])}: committed {words.count(int(look.beyond[i]))} past the end: {look.past_end(i)}"
         )
+    lines += look.other_logs[:NAMED]
     missing = int((~(facts.known | facts.uncommitted)).sum())
     if missing:
         lines.append(f"not known: {words.counted(missing, 'partition')} of {len(facts.known)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from . import words
 from .causes import Hot, Situation, Stuck
+from .commit_epochs import NO_EPOCH, said_other_log, why_past_end
 from .commit_times import StandingCommits, newest, said, standing_commits
 from .numbers import NO_COMMIT, Numbers
 from .positions import Positions, positions
@@ -19,8 +20,11 @@ from .skew import times_even
 from .topology import GroupType
 from .trends import recent_rows
 from .verdicts import UNOWNED_SECONDS, GroupRow, Verdict
-from .window import Window
+from .window import GAP_STEPS, Window
 
+Epochs = dict[tuple[str, int], tuple[int, int]]
+"""(topic, partition) -> leader epoch of the commit, and of the partition; each NO_EPOCH where nobody told it."""
+SHORTEST_STALE_SECONDS = 15.0
 PAST_END_SAMPLES = 2
 """A commit past the end in one sample alone may be a race."""
 
@@ -28,7 +32,8 @@ PAST_END_SAMPLES = 2
 @dataclass(frozen=True)
 class Look:
     """`owners` names the member of each (topic, partition), as far as it was asked for; `lost` are the records between
-    commits and log starts that the group can no longer read (None: not known)."""
+    commits and log starts that the group can no longer read (None: not known); `epochs` are of commits past the end,
+    and of those that are not known since they are of another log."""
 
     row: GroupRow
     window: Window
@@ -37,6 +42,8 @@ class Look:
     reason: str
     lost: int | None
     markers: int = 0  # of the lag, what transaction markers make
+    epochs: Epochs = field(default_factory=dict)
+    now: float = 0.0  # unix seconds at which it is told
 
     @cached_property
     def where(self) -> slice:
@@ -59,6 +66,14 @@ class Look:
     def waiting(self) -> int:
         """Records that wait and can still be read."""
         return max(0, int(self.facts.lag[self.facts.known].sum()) - (self.lost or 0) - self.markers)
+
+    @property
+    def stale_seconds(self) -> float:
+        """How long ago the newest sample was taken, where that is longer than samples usually take; else 0."""
+        times = self.window.times
+        usual = float(np.median(np.diff(times))) if len(times) > 1 else SHORTEST_STALE_SECONDS
+        since = self.now - float(times[-1])
+        return since if since > max(GAP_STEPS * usual, SHORTEST_STALE_SECONDS) else 0.0
 
     def rates(self, rows: slice = slice(None)) -> tuple[float | None, float | None]:
         """(read, arriving) records per second over these samples; None where not known."""
@@ -96,14 +111,29 @@ class Look:
         committed, committed_known, end, end_known = (array[:, at] for array in self.arrays)
         rows = np.flatnonzero(committed_known & end_known)
         ends, commits = end[rows], committed[rows]
+        is_seen_again = (commits > ends).sum() >= PAST_END_SAMPLES
+        if is_seen_again and (said := why_past_end(*self.epochs.get(self.keys[at], (NO_EPOCH, NO_EPOCH)))):
+            return said
         if (np.diff(ends) < 0).any():
             return "the log became shorter: truncated after a change of leaders, or the topic was made anew"
-        if (commits > ends).sum() < PAST_END_SAMPLES:
+        if not is_seen_again:
             return "perhaps only a reading between two leaders"
         jumped = np.flatnonzero(commits[1:] > ends[1:])
         if len(jumped) and commits[jumped[0]] <= ends[jumped[0]]:
             return "the offset was set there, by a reset"
         return "since before what is looked back on: set there, or of another topic of that name"
+
+    @cached_property
+    def other_logs(self) -> list[str]:
+        """Commits that are not known since they are of another log, each in words."""
+        if not self.epochs:
+            return []
+        unknown = ~(self.facts.known | self.facts.uncommitted)
+        return [
+            f"{name_of(*key)}: {said_other_log(*self.epochs[key])}"
+            for key, is_unknown in zip(self.keys, unknown.tolist(), strict=True)
+            if is_unknown and key in self.epochs
+        ]
 
     def stable_at(self, at: int) -> int:
         """The last stable offset of a position where one is known."""

@@ -12,7 +12,15 @@ from .numbers import Layout
 from .positions import positions
 from .rates import rate_per_second
 from .trends import BEAT_SECONDS, trends
-from .verdicts import is_undecided, loses_data, never_commits, stands_still, was_rewound, works_on_backlog
+from .verdicts import (
+    is_undecided,
+    is_unsure_after_gap,
+    loses_data,
+    never_commits,
+    stands_still,
+    was_rewound,
+    works_on_backlog,
+)
 from .window import LENGTH, Sample, Window
 
 
@@ -60,6 +68,7 @@ def judge_partitions(
     # what waits between two commits of a group that is never behind
     is_behind = arriving.known & (facts.lag > arriving.values * BEAT_SECONDS)
     unknown = ~(facts.known | facts.uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
+    unknown |= is_unsure_after_gap(facts, part)
     nobody = np.full(len(keys), members == 0)
     waits = (facts.known & (facts.lag > 0)) | (facts.uncommitted & (facts.uncommitted_arrived > 0))
     ownerless = waits & np.array([key in unowned for key in keys], dtype=np.bool_)

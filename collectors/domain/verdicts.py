@@ -149,6 +149,15 @@ def is_undecided(facts: Positions, *, interval_seconds: float) -> Bools:
     return facts.known & (facts.lag > 0) & ~facts.base_is_seen & ~seen_enough
 
 
+def is_unsure_after_gap(facts: Positions, window: Window) -> Bools:
+    """Positions where more waits than ever lies between two commits, and since samples were missing too few came to
+    say what becomes of it. Who stands still has done so through the gap: that is told none the less."""
+    if window.samples_since_gap >= STALL_SAMPLES or window.samples_since_gap == len(window.samples):
+        return np.zeros(len(facts.known), dtype=np.bool_)
+    unsure: Bools = facts.known & (facts.lag > 0) & (facts.lag > _beats(window))
+    return unsure
+
+
 def never_commits(facts: Positions, *, interval_seconds: float) -> Bools:
     """Positions that are assigned and get records, and for which no offset was ever committed."""
     long_enough = facts.uncommitted_seconds >= max(STALL_SECONDS, STALL_SAMPLES * interval_seconds)
@@ -214,6 +223,7 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     curves = curves_of(window)
     climbs, falls = trends_of(curves)
     unanswered = ~(facts.known | uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
+    unanswered |= is_unsure_after_gap(facts, window)
     shares = np.array([n < m for n, m in zip(_members(window.layout, groups), counts.tolist(), strict=True)], np.bool_)
     busy = _any_by_owner(works_on_backlog(facts, window), window.layout)
     takes_turns = np.repeat((falls | busy) & shares, counts)

@@ -13,6 +13,8 @@ from .numbers import Column, Layout, Numbers
 
 LENGTH = 24
 """Samples kept: two minutes at the default interval, enough to see past the sawtooth of commits."""
+GAP_STEPS = 4.0
+"""So many times the usual step is a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,15 @@ class Window:
             commits, ends = s.committed.take(where), s.end.take(where)
             part.samples.append(Sample(s.taken_at, commits, ends, start, stable, owned, times))
         return part
+
+    @property
+    def samples_since_gap(self) -> int:
+        """How many samples there are since the last pause in which three or more are missing; all where none is."""
+        steps = np.diff(self.times)
+        if len(steps) < 2:
+            return len(self.samples)
+        gaps = np.flatnonzero(steps > GAP_STEPS * np.median(steps))
+        return len(self.samples) - (int(gaps[-1]) + 1 if len(gaps) else 0)
 
     @property
     def times(self) -> NDArray[np.float64]:

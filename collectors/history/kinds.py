@@ -17,6 +17,7 @@ class Kind(StrEnum):
     BROKER = "broker"  # owner = broker id as text, single: collectors.domain.topology.Reach
     DISK = "disk"  # owner = broker id as text, single: bytes of the replicas in all its log directories
     ABANDONED = "abandoned"  # owner = group: commits that no member of it reads on from, as they are not in COMMITTED
+    EPOCH = "epoch"  # owner = group: leader epoch of each committed offset, as domain.commit_epochs reads it
     LEADERS = "leaders"  # owner = broker id as text, single: partitions that it leads
     HEAD = "head"  # owner = group, only positions that were read: collectors.domain.heads.NO_RECORDS, or a timestamp
     # owner = group: milliseconds of the newest commit that was seen, or, negative, since when there was none

@@ -52,9 +52,12 @@ class CommitsAnswer:
 
     A group that did not answer keeps the partitions of its last good answer, not known; it is missing from the
     layout if there never was one. A group in the layout without partitions has answered that it has no commits.
+    `epochs` (n,) are the leader epochs of the records before the committed offsets, as the clients told them, and -1
+    where they told none; known where the column is.
     """
 
     column: Column
+    epochs: Numbers
     answered: frozenset[str]
     asked_at: float
     requests: int

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 from kafka.protocol.consumer import OffsetFetchRequest
 from kafka.protocol.metadata import FindCoordinatorRequest
 
-from ..domain.numbers import NO_COMMIT
+from ..domain.commit_epochs import NO_EPOCH
+from ..domain.numbers import NO_COMMIT, Column, Numbers
 from ..domain.scope import ALL, Scope
 from . import wire
 from .answers import CommitsAnswer
@@ -46,7 +48,8 @@ class CommitBook(GroupBook):
                 time.sleep(LOADING_SECONDS)
                 self._round(link, moved, deadline, tally, readings)
         column, answered = self._column(wanted, readings, tally)
-        return CommitsAnswer(column, answered, asked_at, self._exchange.requests - before, tally.errors())
+        epochs = self._epochs(column, readings)
+        return CommitsAnswer(column, epochs, answered, asked_at, self._exchange.requests - before, tally.errors())
 
     # --- asking -------------------------------------------------------------------------------------------
 
@@ -75,6 +78,15 @@ class CommitBook(GroupBook):
         for call in self._exchange.gather(link, asked, deadline):
             moved += self._take(call, tally, readings)
         return moved
+
+    def _epochs(self, column: Column, readings: list[tuple[Chunk, wire.Reading]]) -> Numbers:
+        values = np.full(len(column.layout), NO_EPOCH, dtype=np.int64)
+        for chunk, reading in readings:
+            assert reading.epochs is not None
+            positions = self._place(chunk, reading.shape)
+            there = positions >= 0
+            values[positions[there]] = reading.epochs[there]
+        return Numbers(values, column.numbers.known)
 
     def _take(self, call: Call, tally: Tally, readings: list[tuple[Chunk, wire.Reading]]) -> list[str]:
         chunk: Chunk = call.tag

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,7 @@ class Reading:
 
     shape: Shape
     offsets: NDArray[np.int64]
+    epochs: NDArray[np.int64] | None = None  # leader epoch of each offset, -1 for none; None where answers have none
 
 
 @dataclass(slots=True)
@@ -90,6 +91,7 @@ class Reader:
 
     walk: Callable[[bytes], Shape]
     fallback: Callable[[bytes], Reading]
+    has_epochs: bool = False  # a leader epoch (int32) follows each offset
     last: Shape | None = None
     walks: int = 0
     fallbacks: int = 0
@@ -105,7 +107,8 @@ class Reader:
                 self.last = None
                 self.fallbacks += 1
                 return self.fallback(body)
-        return Reading(self.last, numbers_at(body, ">i8", self.last.at))
+        offsets = numbers_at(body, ">i8", self.last.at)
+        return Reading(self.last, offsets, numbers_at(body, ">i4", self.last.at + 8) if self.has_epochs else None)
 
 
 def list_offsets_reader() -> Reader:
@@ -113,7 +116,7 @@ def list_offsets_reader() -> Reader:
 
 
 def offset_fetch_reader() -> Reader:
-    return Reader(walk_offset_fetch, _library_offset_fetch)
+    return Reader(walk_offset_fetch, _library_offset_fetch, has_epochs=True)
 
 
 def list_offsets_body(
@@ -269,7 +272,9 @@ def _library_offset_fetch(body: bytes) -> Reading:
     owned = [
         (group.group_id, topic.name, topic, "committed_offset") for group in answer.groups for topic in group.topics
     ]
-    return read_by_library(owned, tuple((group.group_id, group.error_code) for group in answer.groups))
+    read = read_by_library(owned, tuple((group.group_id, group.error_code) for group in answer.groups))
+    epochs = [p.committed_leader_epoch for _, _, topic, _ in owned for p in topic.partitions]
+    return replace(read, epochs=np.array(epochs, dtype=np.int64))
 
 
 def read_by_library(owned: list[tuple[str, str, Any, str]], owner_errors: tuple[tuple[str, int], ...]) -> Reading:

@@ -14,7 +14,7 @@ from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict, severities
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, Topic
-from dashboard.live.rows import OPEN_ALERTS, Row, newest_cycles, unix
+from dashboard.live.rows import OPEN_ALERTS, Row, newest_cycles, unix, verdict_of
 from dashboard.live.sentences import ClusterFacts, cluster_sentence, waiting_sentence, why_unknown
 from dashboard.models import Alert
 
@@ -80,7 +80,7 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             groups=counts.get(cluster.pk, 0),
             troubled=troubled,
             worst_group=worst,
-            worst_verdict=_worst_verdict(now, worst),
+            worst_verdict=verdict_of(now, worst),
             alerts=alerts.get(cluster.pk, {}),
             only_alert=only.get(cluster.pk, ""),
         )
@@ -140,12 +140,6 @@ def _troubled(now: ClusterNow) -> tuple[int, str]:
     lag = np.where(groups.lag.known, groups.lag.values, 0)
     order = np.lexsort((lag, np.where(in_trouble, severity, -1)))
     return int(in_trouble.sum()), groups.names[int(order[-1])]
-
-
-def _worst_verdict(now: ClusterNow | None, name: str) -> Verdict:
-    at = now.groups.index.get(name) if now and name else None
-    value = now.groups.verdict.at(at) if now and at is not None else None
-    return Verdict.UNKNOWN if value is None else Verdict(int(value))
 
 
 def _total_known(numbers: Numbers) -> float | None:

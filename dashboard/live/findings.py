@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.domain.explanations import Finding, explain
+from collectors.domain.looks import Epochs
 from collectors.domain.partitions import judge_partitions
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
@@ -32,6 +33,7 @@ class Subject:
     lost: int | None = None  # records deleted before they were read; None: not known
     reason: str = ""  # why something is not known of it
     markers: int = 0  # of its lag, what transaction markers make
+    epochs: Epochs = field(default_factory=dict)  # leader epochs of commits that do not fit their partitions
 
 
 @dataclass
@@ -67,6 +69,7 @@ def findings(
             reason=subject.reason,
             lost=subject.lost,
             markers=subject.markers,
+            epochs=subject.epochs,
         )
         for subject in subjects
     }

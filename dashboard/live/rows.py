@@ -18,6 +18,7 @@ from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
 from dashboard.live import findings, leaders, times
+from dashboard.live.epochs import told_epochs
 from dashboard.live.sentences import waiting_sentence, why_share_unknown, why_unknown
 from dashboard.models import Alert
 
@@ -49,7 +50,7 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
     found = _by_name(Group.objects.filter(cluster=cluster, gone_at=None), names)
     cycle = newest_cycles([cluster]).get(cluster.pk)
     moment = time.time()
-    verdicts = {group.name: _verdict(group, now) for group in found}
+    verdicts = {group.name: verdict_of(now, group.name) for group in found}
     said = _sentences(cluster, now, found, verdicts, moment, cycle.errors if cycle else [])
     rows: dict[str, Row] = {}
     for group in found:
@@ -84,12 +85,11 @@ def group_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None
     return group_rows(cluster, now, [name]).get(name)
 
 
-def _verdict(group: Group, now: ClusterNow | None) -> Verdict:
-    at = now.groups.index.get(group.name) if now else None
-    stored = now.groups.verdict.at(at) if now and at is not None else None
-    if stored is not None:
-        return Verdict(int(stored))
-    return Verdict(group.verdict) if now else Verdict.UNKNOWN
+def verdict_of(now: ClusterNow | None, name: str) -> Verdict:
+    """As of the newest numbers; what was told of a group before they stopped does not hold any more."""
+    at = now.groups.index.get(name) if now and name else None
+    value = now.groups.verdict.at(at) if now and at is not None else None
+    return Verdict.UNKNOWN if value is None else Verdict(int(value))
 
 
 def _sentences(
@@ -103,7 +103,7 @@ def _sentences(
     if now is None or not groups:
         return {}
     hot = readers_of_hot(now)
-    why, why_shared = why_unknown(errors), why_share_unknown(errors)
+    why, why_shared, epochs = why_unknown(errors), why_share_unknown(errors), told_epochs(now)
     named = [group.pk for group in groups if verdicts[group.name] in NAMES_MEMBERS or group.name in hot]
     readers: dict[int, list[Member]] = {}
     for member in Member.objects.filter(group_id__in=named) if named else ():
@@ -119,6 +119,7 @@ def _sentences(
             _lost(now, group.name),
             why_shared if group.type == GroupType.SHARE else why,
             _markers(now, group.name),
+            epochs.get(group.name, {}),
         )
         for group in groups
     ]

@@ -96,7 +96,7 @@ def _is_wanted(one: Light, show: str) -> bool:
 def lights(here: Summary) -> list[Light]:
     """All groups of a cluster, in one query and the newest numbers."""
     found = Group.objects.filter(cluster=here.cluster, gone_at=None).order_by()
-    return lights_of(here.now, list(found.values_list("name", "verdict", "member_count")))
+    return lights_of(here.now, list(found.values_list("name", "member_count")))
 
 
 def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:

@@ -7,16 +7,19 @@ from django.views.decorators.http import require_http_methods
 
 from collectors.domain import words
 from collectors.domain.ages import Method, first_unread, said_bounds
+from collectors.domain.commit_epochs import NO_EPOCH, said_other_log
 from collectors.domain.countdown import KEPT_UP, Outcome, said
 from collectors.domain.drain import drain_estimate
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
 from collectors.history import queries
+from collectors.history.commit_epochs import commit_epochs_at
 from collectors.history.now import ClusterNow
 from collectors.history.policies import UNKNOWN, policies_of
 from collectors.history.queries import AgesNow, CountdownsNow
 from collectors.models import Group
 from dashboard.access.roles import role
+from dashboard.live.epochs import leader_epochs
 from dashboard.models import Role
 
 from .headtold import head_told, shared_head
@@ -98,13 +101,11 @@ def _count(numbers: Numbers, at: int, otherwise: str) -> str:
 
 def lag_told(now: ClusterNow, ages: AgesNow, at: int) -> Told:
     """Records between the committed offset and the log end."""
-    committed = now.committed.numbers.at(at)
     lag = now.lag.at(at)
     first = _first_unread(now, at)
     first_said = "not known" if first is None else words.count(first)
     steps = [
-        "committed offset: "
-        + ("none was ever committed" if committed == NO_COMMIT else _count(now.committed.numbers, at, "not answered")),
+        f"committed offset: {_committed_said(now, at)}",
         f"first record that waits, max(committed offset, log start): {first_said}",
         f"log end, asked after the commits: {_count(now.end_of_committed, at, 'not answered')}",
     ]
@@ -125,6 +126,24 @@ def lag_told(now: ClusterNow, ages: AgesNow, at: int) -> Told:
         "" if lag is None else "at most" if is_estimate else "exact",
         tuple(steps),
     )
+
+
+def _committed_said(now: ClusterNow, at: int) -> str:
+    """The offset, with the leader epoch of the record before it where the client told one."""
+    committed = now.committed.numbers.at(at)
+    if committed == NO_COMMIT:
+        return "none was ever committed"
+    found = commit_epochs_at(now)
+    epoch = found.epochs.at(at)
+    if epoch is None or epoch == NO_EPOCH:
+        return _count(now.committed.numbers, at, "not answered")
+    layout = now.committed.layout
+    place = layout.topics[at], int(layout.partitions[at])
+    leader = leader_epochs(now.cluster_id, {place[0]}).get(place, NO_EPOCH)
+    if committed is None:
+        return said_other_log(int(epoch), leader) if found.of_another_log[at] else "not answered"
+    now_in = f"; the partition is in {words.count(leader)}" if leader != NO_EPOCH else ""
+    return f"{words.count(committed)}, committed in leader epoch {words.count(epoch)}{now_in}"
 
 
 def _open_transaction(now: ClusterNow, at: int) -> list[str]:

@@ -44,24 +44,24 @@ class Light:
         return AT_REST if is_at_rest else self.verdict.severity, self.lag or 0
 
 
-def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int, int | None]]) -> list[Light]:
-    """Groups given as (name, stored verdict, members), with the numbers of `now`; without those nothing is known."""
+def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int | None]]) -> list[Light]:
+    """Groups given as (name, members), with the numbers of `now`; without those nothing is known."""
     if now is None:
-        return [Light(name, Verdict.UNKNOWN, None, None, None, members) for name, _, members in groups]
+        return [Light(name, Verdict.UNKNOWN, None, None, None, members) for name, members in groups]
     ages, countdowns = queries.ages_at(now).groups.numbers, queries.countdowns_at(now).groups
     until = np.where(countdowns.is_never, np.inf, countdowns.seconds)
     countdown = Numbers(until, countdowns.is_number | countdowns.is_never)
     out = []
-    for name, verdict, members in groups:
+    for name, members in groups:
         at = now.groups.index.get(name)
         if at is None:
-            out.append(Light(name, Verdict(verdict), None, None, None, members))
+            out.append(Light(name, Verdict.UNKNOWN, None, None, None, members))
             continue
         newest = now.groups.verdict.at(at)
         out.append(
             Light(
                 name,
-                Verdict(int(verdict if newest is None else newest)),
+                Verdict.UNKNOWN if newest is None else Verdict(int(newest)),
                 now.groups.lag.at(at),
                 now.groups.arriving_per_second.at(at),
                 now.groups.consumed_per_second.at(at),

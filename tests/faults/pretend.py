@@ -6,7 +6,7 @@ The sampler, the inventory, the frames and the pages behind it are the real ones
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,6 +45,7 @@ class Pretend:
 
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     commits: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
+    epochs: dict[tuple[str, str, int], int] = field(default_factory=dict)  # of commits, -1 where none is given
     shares: dict[str, dict[tuple[str, int], int | None]] = field(default_factory=dict)
     share_errors: tuple[PartError, ...] = ()
     meanwhile: int = 0
@@ -56,6 +57,7 @@ class Pretend:
     is_away: bool = False
     errors: tuple[PartError, ...] = ()
     requests: int = 0
+    newer_metadata: Callable[[Metadata, float], Metadata | None] = lambda known, timeout: None
     _metadata: Metadata | None = None
     _layout: Layout = field(default_factory=lambda: Layout.of_topics({}))
 
@@ -71,7 +73,8 @@ class Pretend:
         members = {name: sorted(self.commits.get(name, {})) for name in groups}
         layout = Layout.build(members)
         known = [self.commits[owner][t, p] for owner, t, p in layout.position]
-        return CommitsAnswer(Column(layout, Numbers.of(known)), frozenset(groups), time.time(), 1, ())
+        epochs = Numbers.of([self.epochs.get((owner, t, p), -1) for owner, t, p in layout.position])
+        return CommitsAnswer(Column(layout, Numbers.of(known)), epochs, frozenset(groups), time.time(), 1, ())
 
     def ask_end_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
         self.requests += 1
@@ -115,6 +118,9 @@ class Pretend:
 
     def poke(self, part: str) -> None:
         pass
+
+    def wait_for_metadata(self, known: Metadata, timeout: float) -> Metadata | None:
+        return self.newer_metadata(known, timeout)
 
     def want_heads(self, *_: object) -> None:
         pass

@@ -57,6 +57,11 @@ def list_offsets_answer(topics: dict[str, dict[int, tuple[int, int]]]) -> bytes:
     )
 
 
+def epoch_of(offset: int) -> int:
+    """The leader epoch that an answer gives with an offset."""
+    return offset % 7 - 1
+
+
 def offset_fetch_answer(groups: dict[str, dict[str, dict[int, tuple[int, int, str]]]], error: int = 0) -> bytes:
     group_class = OffsetFetchResponse.OffsetFetchResponseGroup
     topic_class = group_class.OffsetFetchResponseTopics
@@ -75,7 +80,7 @@ def offset_fetch_answer(groups: dict[str, dict[str, dict[int, tuple[int, int, st
                                 partition_class(
                                     partition_index=p,
                                     committed_offset=o,
-                                    committed_leader_epoch=-1,
+                                    committed_leader_epoch=epoch_of(o),
                                     metadata=m,
                                     error_code=c,
                                 )
@@ -157,6 +162,9 @@ def test_offset_fetch_answers_read_as_the_library_reads_them(
     assert reading.shape.owner_errors == tuple((group, 0) for group in groups)
     assert reader.fallbacks == 0
     assert flat(wire._library_offset_fetch(body)) == expected
+    for read in (reading, wire._library_offset_fetch(body)):
+        assert read.epochs is not None
+        assert read.epochs.tolist() == [epoch_of(offset) for offset in read.offsets.tolist()]
 
 
 def test_the_shape_is_kept_while_only_offsets_and_metadata_move() -> None:

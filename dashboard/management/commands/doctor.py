@@ -158,6 +158,9 @@ def database() -> Iterator[Finding]:
     try:
         found = schema.read_schema()
     except DatabaseError as error:
+        if storage.why(error) == storage.DAMAGED:
+            yield _damaged(str(error))
+            return
         yield Finding(
             Level.BAD,
             f"the database does not answer ({type(error).__name__})",
@@ -175,11 +178,15 @@ def database() -> Iterator[Finding]:
     else:
         yield Finding(Level.OK, f"the database answers and is up to date ({connection.vendor})")
     if damage := storage.damage():
-        yield Finding(
-            Level.BAD,
-            f"the database file is damaged: {damage}",
-            "stop Streamgauge and put a backup in its place; what still can be read: sqlite3 FILE .recover",
-        )
+        yield _damaged(damage)
+
+
+def _damaged(what: str) -> Finding:
+    return Finding(
+        Level.BAD,
+        f"the database file is damaged: {what}",
+        "stop Streamgauge and put a backup in its place; what still can be read: sqlite3 FILE .recover",
+    )
 
 
 def people() -> Iterator[Finding]:

@@ -1,0 +1,106 @@
+"""Ten minutes without a sample: what cannot be known is unknown and says why, before and after the gap."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from collectors.domain.ages import Method
+from collectors.domain.topology import Group, GroupType, Member
+from collectors.history.queries import ages_at, cluster_at, group_history
+from collectors.models import Cluster
+from collectors.sampler import Sampler
+from dashboard.live.rows import Row, group_row
+from dashboard.pages.lights import lights_of
+from tests.faults.pretend import Clock, Pretend, make_cluster, sampler_of, shop
+
+pytestmark = pytest.mark.django_db
+CYCLES, AWAY = 30, 120
+
+
+def read_by_one(name: str, topic: str, partitions: int) -> Group:
+    member = Member("m#1", "m", "h", None, ((topic, tuple(range(partitions))),))
+    return Group(name, GroupType.CLASSIC, "Stable", "consumer", 1, members=(member,))
+
+
+def flow(sampler: Sampler, clock: Clock, kafka: Pretend, count: int) -> None:
+    """Cycles in which 50 records come to each partition and "billing" reads as many; "stats" reads none."""
+    for _ in range(count):
+        clock.go(sampler.interval)
+        kafka.produce(50)
+        kafka.commits["billing"] = {place: offset + 50 for place, offset in kafka.commits["billing"].items()}
+        sampler.cycle(due_at=clock.wall())
+
+
+def row(cluster: Cluster, name: str) -> Row:
+    cluster.refresh_from_db()
+    found = group_row(cluster, cluster_at(cluster.pk), name)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def watched(db: None) -> tuple[Cluster, Clock, Pretend, Sampler]:
+    """Sampled for a while, so long ago that ten minutes later it is now."""
+    cluster, clock = make_cluster(), Clock(time.time() - 5 * (CYCLES + AWAY))
+    kafka = shop(groups=(read_by_one("billing", "orders", 2), read_by_one("stats", "clicks", 1)))
+    sampler = sampler_of(cluster, kafka, clock)
+    flow(sampler, clock, kafka, CYCLES)
+    assert (row(cluster, "billing")["verdict"], row(cluster, "stats")["verdict"]) == ("ok", "no_progress")
+    return cluster, clock, kafka, sampler
+
+
+def test_while_nothing_can_be_sampled_every_number_and_verdict_is_unknown_with_since_when_and_why(
+    watched: tuple[Cluster, Clock, Pretend, Sampler],
+) -> None:
+    cluster, clock, kafka, sampler = watched
+    kafka.is_away = True
+    for _ in range(AWAY):
+        clock.go(sampler.interval)
+        sampler.cycle(due_at=clock.wall())
+    for name in ("billing", "stats"):
+        found = row(cluster, name)
+        numbers = ("lag", "consumed", "arriving", "age", "head", "countdown")
+        assert [found[number] for number in numbers] == [None] * len(numbers), name
+        assert (found["verdict"], found["lag_state"], found["drain"]) == ("unknown", "unknown", "unknown")
+        assert re.fullmatch(r"Unknown: last sampled 10\Wmin( \d\Ws)? ago: timeout \(connect\)", found["sentence"]), (
+            found
+        )
+        assert re.match(r"as of 10\Wmin( \d\Ws)? ago, when the newest sample was taken:", found["evidence"][0])
+        assert found["cause"] == "broker trouble: timeout (connect)"
+    lights = lights_of(cluster_at(cluster.pk), [("billing", 1), ("stats", 1)])
+    assert [light.word for light in lights] == ["unknown", "unknown"]
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_after_ten_minutes_nothing_is_made_of_the_gap_but_what_spans_it(
+    watched: tuple[Cluster, Clock, Pretend, Sampler], is_asked: bool
+) -> None:
+    cluster, clock, kafka, sampler = watched
+    before = row(cluster, "stats")["verdict_since"]
+    began = clock.wall()
+    kafka.is_away = True
+    for _ in range(AWAY):
+        clock.go(sampler.interval)
+        if is_asked:
+            sampler.cycle(due_at=clock.wall())
+    kafka.is_away = False
+    kafka.produce(6000)
+    flow(sampler, clock, kafka, 1)
+    found, now = row(cluster, "billing"), cluster_at(cluster.pk)
+    assert now is not None
+    assert (found["lag"], found["verdict"]) == (12_015, "unknown")
+    assert found["sentence"] == "Unknown yet: 1 sample since a gap, 12\u202f015 records wait"
+    assert (found["consumed"], found["arriving"], found["drain"]) == (None, None, "unknown")
+    ages, at = ages_at(now).groups, now.groups.index["billing"]
+    assert Method(int(ages.method[at])) is Method.BRACKETED
+    assert (ages.low[at], round(float(ages.high[at]))) == (0.0, 605)
+    stands = row(cluster, "stats")  # at the offset of before: that is known
+    assert (stands["verdict"], stands["verdict_since"]) == ("no_progress", before)
+    flow(sampler, clock, kafka, 2)
+    assert row(cluster, "billing")["verdict"] == "ok"
+    chart = group_history(cluster.pk, "billing", began - 12, clock.wall() + 1, 400)
+    after = [at for at, is_gap in zip(chart.times.tolist(), chart.gap_before.tolist(), strict=True) if is_gap]
+    assert after == [pytest.approx(began + 5 * (AWAY + 1), abs=1)]
