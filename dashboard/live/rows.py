@@ -77,7 +77,6 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "spark": lag,
             **times.of_group(now, group.name),
         }
-        rows[group.name]["drain"] = times.drain_said(rows[group.name])
     return rows
 
 

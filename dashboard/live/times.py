@@ -7,7 +7,7 @@ from typing import Any
 
 from collectors.domain.ages import Ages, Method, said_bounds
 from collectors.domain.countdown import Countdowns, Outcome, said
-from collectors.domain.drain import drain_estimate
+from collectors.domain.drain import DrainOutcome
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 
@@ -21,6 +21,8 @@ NOTHING: Row = {
     "age_bounds": "",
     "head": None,
     "head_how": "no cycle has told it yet",
+    "drain": None,
+    "drain_said": DrainOutcome.UNKNOWN.word,
     "countdown": None,
     "countdown_said": "unknown",
     "countdown_why": "no cycle has told it yet",
@@ -69,13 +71,21 @@ def head_fields(now: ClusterNow, group: int, age: Row) -> Row:
     return {"head": None, "head_how": NOT_READ}
 
 
+def drain_fields(now: ClusterNow, group: int) -> Row:
+    """What a row says of the drain estimate of a group: seconds only where there is a number, and always a word."""
+    found = queries.drains_at(now)
+    seconds = found.seconds_at(group)
+    return {"drain": None if seconds is None else round(seconds, 1), "drain_said": found.said(group)}
+
+
 def of_group(now: ClusterNow | None, name: str) -> Row:
     """The times of one group in the newest numbers; the same arrays serve every group of a cycle."""
     at = now.groups.index.get(name) if now is not None else None
     if now is None or at is None:
         return dict(NOTHING)
     age = age_fields(queries.ages_at(now).groups, at)
-    return age | head_fields(now, at, age) | countdown_fields(queries.countdowns_at(now).groups, at)
+    counted = countdown_fields(queries.countdowns_at(now).groups, at)
+    return age | head_fields(now, at, age) | drain_fields(now, at) | counted
 
 
 def closer(now: ClusterNow | None, name: str) -> tuple[Row, dict[tuple[str, int], Row]]:
@@ -92,8 +102,4 @@ def closer(now: ClusterNow | None, name: str) -> tuple[Row, dict[tuple[str, int]
         for i in range(where.start, where.stop)
     }
     age = age_fields(ages.groups, at)
-    return age | head_fields(now, at, age) | countdown_fields(counted.groups, at), parts
-
-
-def drain_said(row: Row) -> str:
-    return drain_estimate(row["lag"], row["consumed"], row["arriving"]).said
+    return age | head_fields(now, at, age) | drain_fields(now, at) | countdown_fields(counted.groups, at), parts
