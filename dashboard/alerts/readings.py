@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collectors.domain.countdown import Outcome
+from collectors.domain.drain import DrainOutcome
 from collectors.domain.numbers import Numbers
 from collectors.domain.verdicts import Verdict, severities
 from collectors.history.now import ClusterNow
-from collectors.history.queries import ages_at, countdowns_at, lost_since
+from collectors.history.queries import ages_at, countdowns_at, drains_at, lost_since
 
 SHORTEST_SILENT_INTERVAL_SECONDS = 5.0
 """Three intervals of silence are at least 15 s: a cluster asked every second may miss a few beats."""
@@ -29,7 +30,9 @@ class Quantity(StrEnum):
     GROUP_FALLS_BEHIND = "group_falls_behind"  # 1 for a group with that verdict, else 0
     GROUP_UNREAD_RATE = "group_unread_rate"  # records a second that come to a group without members; 0 with members
     GROUP_RECORDS_LOST = "group_records_lost"  # records deleted before the group read them, since the cycle before
+    GROUP_LAG = "group_lag"  # records that wait for the group, known where that is of all its partitions
     GROUP_LOG_END_AGE = "group_log_end_age"  # seconds since the log end stood at the group's oldest committed offset
+    GROUP_DRAIN = "group_drain"  # seconds until the group has read what waits; inf where it does not drain
     GROUP_COUNTDOWN = "group_countdown"  # seconds until retention deletes what the group has not read; inf for never
     TOPIC_SKEW = "topic_skew"  # times its even share that a topic's hottest partition gets; 1 where none is hot
     DEAD_LETTERS_ARRIVED = "dead_letters_arrived"  # records that came into each dead-letter topic since the last look
@@ -51,7 +54,9 @@ _KINDS = {
     Quantity.GROUP_FALLS_BEHIND: "group",
     Quantity.GROUP_UNREAD_RATE: "group",
     Quantity.GROUP_RECORDS_LOST: "group",
+    Quantity.GROUP_LAG: "group",
     Quantity.GROUP_LOG_END_AGE: "group",
+    Quantity.GROUP_DRAIN: "group",
     Quantity.GROUP_COUNTDOWN: "group",
     Quantity.TOPIC_SKEW: "topic",
     Quantity.DEAD_LETTERS_ARRIVED: "topic",
@@ -165,9 +170,21 @@ def records_lost(now: ClusterNow, before: ClusterNow | None) -> Subjects:
     return Subjects(tuple(now.groups.names), lost_since(now, before))
 
 
+def lags(now: ClusterNow) -> Subjects:
+    return Subjects(tuple(now.groups.names), now.groups.lag)
+
+
 def log_end_ages(now: ClusterNow) -> Subjects:
     """Log-end age of each group; one that is at least so old and not known further is not known."""
     return Subjects(tuple(now.groups.names), ages_at(now).groups.numbers)
+
+
+def drains(now: ClusterNow) -> Subjects:
+    """Seconds until each group has read what waits, inf where it does not drain; 0 for one that keeps up."""
+    found = drains_at(now)
+    is_never = found.outcome == int(DrainOutcome.NOT_DRAINING)
+    seconds = np.where(is_never, np.inf, found.seconds)  # 0 where it keeps up
+    return Subjects(tuple(now.groups.names), Numbers(seconds, found.outcome != int(DrainOutcome.UNKNOWN)))
 
 
 def countdowns(now: ClusterNow) -> Subjects:
