@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .domain.heads import NO_RECORDS, RESIDUE, Markers, stored_value, unread_now, worth_reading
+from .domain.heads import NO_RECORDS, RESIDUE, Markers, in_trouble, small_residues, stored_value, unread_now
 from .domain.lag import gather
 from .domain.numbers import Column, Layout, Numbers
 from .domain.verdicts import Verdict
@@ -117,12 +117,14 @@ class HeadBook:
         settled = self._skipped | same & np.where(self._is_told, self._holds(window), now - self._at < AGAIN_SECONDS)
         kept = int((same & self._is_told).sum())
         least, most = (Verdict.NO_MEMBERS.severity, MOST_KEPT) if kept < MOST_KEPT else (_ACTIVE, 2 * MOST_KEPT)
-        found = worth_reading(window, verdicts, settled, least=least, residues=kept < MOST_KEPT)
-        found = found[: max(0, most - kept)]
+        found = in_trouble(window, verdicts, settled, least=least).tolist()
+        if kept < MOST_KEPT:
+            found += small_residues(window, settled).tolist()
+        found = list(dict.fromkeys(found))[: max(0, most - kept)]
         layout = self._layout
         asked: list[tuple[int, Place]] = []
         places: dict[Place, None] = {}
-        for at in found[: 2 * MOST_PLACES].tolist():
+        for at in found[: 2 * MOST_PLACES]:
             place = (layout.topics[at], int(layout.partitions[at]), int(unread.values[at]))
             if place not in places and len(places) == MOST_PLACES:
                 break
