@@ -28,7 +28,8 @@ STILL_SAMPLES = 3
 SURE_SECONDS = 1.0
 """A batch that is not unpacked tells the age of its records when they came within so long."""
 OF_A_GROUP = 2
-"""Positions of one group in trouble that are asked at once: those whose records wait longest."""
+"""Positions of one group in trouble, or of which somebody asks, that are read at once: those whose records wait
+longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,13 @@ def in_trouble(
     troubled = _waits_longest(window, (rank >= least)[owners])
     troubled = troubled[np.argsort(-rank[owners[troubled]], kind="stable")]
     return troubled[~settled[troubled]]
+
+
+def of_owners(window: Window, owners: Bools, settled: Bools) -> Ints:
+    """Positions whose head should be read since somebody wants to know it of these owners (g,): of each those whose
+    records wait longest."""
+    found = _waits_longest(window, owners[window.layout.owner_of_position])
+    return found[~settled[found]]
 
 
 def small_residues(window: Window, settled: Bools) -> Ints:
