@@ -18,6 +18,7 @@ from collectors.domain.verdicts import Verdict, severities
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
+from collectors.models.moments import aware
 from dashboard.live import findings, leaders, times
 from dashboard.live.sentences import ClusterFacts, cluster_sentence, waiting_sentence, why_share_unknown, why_unknown
 from dashboard.models import Alert
@@ -75,7 +76,7 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "coordinator": group.coordinator,
             "described_error": group.described_error,
             "spark": lag,
-            **times.of_group(now, group.name),
+            **times.of_group(now, group.name, times.why_not_read(group, aware(moment))),
         }
     return rows
 

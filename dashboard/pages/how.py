@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from collectors import roster
@@ -30,6 +31,7 @@ from dashboard.access.roles import role
 from dashboard.models import Role
 
 from .shell import page, shell_of
+from .wishes import want_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ def how(request: HttpRequest, slug: str) -> HttpResponse:
     group = Group.objects.filter(cluster=here.cluster, name=name).first()
     if group is None:
         raise Http404(f"There is no group “{name}” in {here.name}.")
+    want_head(group, now=timezone.now())
     context: dict[str, object] = {"section": "groups", "here": here, "group": group, "told": [], "where": None}
     now = here.now
     if now is not None and _has_positions(now, name):
@@ -399,7 +402,9 @@ def _head_kept(now: ClusterNow, at: int, name: str, meaning: str) -> Told:
     kept = queries.backlogs_at(now)
     age = kept.positions.at(at)
     if age is None:
-        return Told(name, meaning, "not read", "it is read when asked for, and needs the right Read on the topic", ())
+        why = "it is read when asked for, and needs the right Read on the topic"
+        step = "while a page of the group is open, the collector reads where its records wait longest"
+        return Told(name, meaning, "not read", why, (step,))
     steps = [f"the record carries {words.moment(now.taken_at - age, now=now.taken_at)}, read by the collector"]
     if kept.is_at_most[at]:
         steps.append("the group has read on since: what waits now is younger")
