@@ -20,7 +20,7 @@ class GroupQuerySet(models.QuerySet["Group"]):
     def want_heads(self, now: datetime) -> int:
         """Ask that the heads of these groups' backlogs be read for a while; how many rows that changed."""
         until = now + WANTED
-        is_due = models.Q(head_wanted_until=None) | models.Q(head_wanted_until__lt=until - WANTED_AGAIN)
+        is_due = models.Q(head_wanted_until=None) | models.Q(head_wanted_until__lte=until - WANTED_AGAIN)
         return self.filter(is_due).update(head_wanted_until=until)
 
     def heads_wanted(self, cluster_id: int, now: datetime) -> frozenset[str]:
@@ -68,7 +68,7 @@ class Group(models.Model):
 
     def may_want_head(self, now: datetime) -> bool:
         """Whether to ask for it changes anything."""
-        return self.head_wanted_until is None or self.head_wanted_until < now + WANTED - WANTED_AGAIN
+        return self.head_wanted_until is None or self.head_wanted_until <= now + WANTED - WANTED_AGAIN
 
 
 class Member(models.Model):

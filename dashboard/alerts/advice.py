@@ -16,6 +16,8 @@ _NEXT: dict[str, str] = {
     "records_lost": "Start the reader, or give the topic more retention: what is deleted does not come back.",
     "retention_soon": "Start or speed up its readers, or give the topic more retention before the time is over.",
     "group_far_behind": "Look at the group's page: its verdict says whether it reads, and whether fast enough.",
+    "group_head_old": "Look at the group's page: who holds that partition, and whether its commit moves.",
+    "group_head_age": "Look at the group's page: who holds that partition, and whether its commit moves.",
     "group_lag_high": "Look at the group's page: its verdict and drain estimate say whether the records get fewer.",
     "group_lag": "Look at the group's page: its verdict and drain estimate say whether the records get fewer.",
     "group_drain_long": "Add members while there are partitions for them; the group's page says how many would do.",

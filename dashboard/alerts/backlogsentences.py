@@ -1,4 +1,4 @@
-"""What alerts about backlogs say: how many records wait, and how long it takes to read them."""
+"""What alerts about backlogs say: how many records wait, how old the first is, how long it takes to read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collectors.domain import words
 from collectors.domain.drain import DrainOutcome
 from collectors.domain.words import visible
 from collectors.history.now import ClusterNow
-from collectors.history.queries import drains_at
+from collectors.history.queries import backlogs_at, drains_at
 
 from .groupsentences import behind, group_numbers
 from .scene import Told
@@ -26,6 +26,30 @@ def fewer_wait(now: ClusterNow | None, group: str, after: str, numbers: dict[str
     if now is not None:
         numbers |= group_numbers(now, group)
     return Told(f"{visible(group)} is no longer that many records behind{after}{behind(numbers)}", numbers)
+
+
+def head_is_old(now: ClusterNow, group: str) -> Told:
+    numbers = _head_numbers(now, group)
+    if numbers["head_age_seconds"] is None:
+        return Told(f"{visible(group)} is behind; how old its oldest unread record is, is not known", numbers)
+    how = "at most, for it has read on since" if numbers["is_at_most"] else "by the timestamp that it carries"
+    where = f"{visible(numbers['topic'])}/{numbers['partition']}"
+    age = words.duration(numbers["head_age_seconds"])
+    return Told(f"The oldest unread record of {visible(group)} is {age} old, {how}: {where}{behind(numbers)}", numbers)
+
+
+def head_is_young(now: ClusterNow | None, group: str, after: str, numbers: dict[str, Any]) -> Told:
+    over = f"The oldest unread record of {visible(group)} is no longer that old{after}"
+    if now is None:
+        return Told(over, numbers)
+    numbers |= _head_numbers(now, group)
+    at = now.groups.index.get(group)
+    markers = 0 if at is None else int(backlogs_at(now).marked[at])
+    if numbers["lag"] is not None and numbers["lag"] <= markers:
+        return Told(f"{over}: {'only transaction markers wait' if markers else 'nothing waits'}", numbers)
+    age = numbers["head_age_seconds"]
+    most = "at most " if numbers["is_at_most"] else ""
+    return Told(f"{over}{'' if age is None else f': {most}{words.duration(age)}'}{behind(numbers)}", numbers)
 
 
 def drains_late(now: ClusterNow, group: str) -> Told:
@@ -57,6 +81,23 @@ def _rates(numbers: Mapping[str, Any]) -> str:
     """ ": it reads 80/s while 200/s arrive"; "" unless both are known."""
     read, comes = numbers["consumed_per_second"], numbers["arriving_per_second"]
     return "" if read is None or comes is None else f": it reads {words.rate(read)} while {words.rate(comes)} arrive"
+
+
+def _head_numbers(now: ClusterNow, group: str) -> dict[str, Any]:
+    """The oldest record that was read of those that wait, and where it is."""
+    numbers = group_numbers(now, group)
+    at = now.groups.index.get(group)
+    found = backlogs_at(now)
+    worst = -1 if at is None else int(found.worst[at])
+    if at is None or worst < 0:
+        return {**numbers, "head_age_seconds": None, "is_at_most": False, "topic": None, "partition": None}
+    return {
+        **numbers,
+        "head_age_seconds": round(float(found.groups.values[at]), 1),
+        "is_at_most": bool(found.is_at_most[worst]),
+        "topic": now.committed.layout.topics[worst],
+        "partition": int(now.committed.layout.partitions[worst]),
+    }
 
 
 def _drain_numbers(now: ClusterNow, group: str) -> tuple[dict[str, Any], DrainOutcome]:

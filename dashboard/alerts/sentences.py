@@ -45,6 +45,8 @@ def wrong(quantity: Quantity, subject: str, scene: Scene, began: Mapping[str, An
         return backlogsentences.many_wait(scene.now, subject)
     if quantity is Quantity.GROUP_LOG_END_AGE:
         return timesentences.far_behind(scene.now, subject)
+    if quantity is Quantity.GROUP_HEAD_AGE:
+        return backlogsentences.head_is_old(scene.now, subject)
     if quantity is Quantity.GROUP_DRAIN:
         return backlogsentences.drains_late(scene.now, subject)
     if quantity is Quantity.GROUP_COUNTDOWN:
@@ -82,6 +84,8 @@ def over(quantity: Quantity, subject: str, scene: Scene, transition: Transition,
         return backlogsentences.fewer_wait(scene.now, subject, after, numbers)
     if quantity is Quantity.GROUP_LOG_END_AGE:
         return timesentences.near_again(scene.now, subject, after, numbers)
+    if quantity is Quantity.GROUP_HEAD_AGE:
+        return backlogsentences.head_is_young(scene.now, subject, after, numbers)
     if quantity is Quantity.GROUP_DRAIN:
         return backlogsentences.drains_soon(scene.now, subject, after, numbers)
     if quantity is Quantity.GROUP_COUNTDOWN:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import islice
 
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Group, Topic
@@ -79,9 +80,24 @@ def subjects_of(scene: Scene, active: Iterable[ActiveRule]) -> dict[Quantity, Su
     }
 
 
+MOST_HEADS = 200
+"""Groups of a cluster of which rules ask for the oldest unread record: the collector has twenty read at a time."""
+
+
+def heads_wanted(scene: Scene, active: Iterable[ActiveRule]) -> list[str]:
+    """Groups whose oldest unread record has to be read for the rules that are on."""
+    asking = [rule for rule in active if rule.quantity is Quantity.GROUP_HEAD_AGE]
+    if scene.now is None or not asking:
+        return []
+    names = readings.heads_to_read(scene.now)
+    selected = (name for name in names if any(rule.selects(scene.cluster, name) for rule in asking))
+    return list(islice(selected, MOST_HEADS))
+
+
 _WHERE_ASKED: Mapping[Quantity, Callable[[ClusterNow], Subjects]] = {
     Quantity.GROUP_LAG: readings.lags,
     Quantity.GROUP_LOG_END_AGE: readings.log_end_ages,
+    Quantity.GROUP_HEAD_AGE: readings.head_ages,
     Quantity.GROUP_DRAIN: readings.drains,
     Quantity.GROUP_COUNTDOWN: readings.countdowns,
 }

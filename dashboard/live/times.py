@@ -58,7 +58,7 @@ def countdown_fields(found: Countdowns, at: int) -> Row:
     }
 
 
-NOT_READ = "read while its page is open, and of groups in trouble"
+NOT_READ = "read while its page is open, of groups in trouble, and where a rule asks for it"
 BEING_READ = "being read, which takes a few cycles and needs the right Read on the topic"
 SHARED = "members acknowledge in any order: which records wait, its broker tells nobody"
 

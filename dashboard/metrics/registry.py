@@ -73,8 +73,8 @@ FAMILIES: tuple[Family, ...] = (
     _gauge("group_partition_log_end_age_seconds", "cluster group topic partition", "The same of each partition; left "
            "out where it is not known.", unit="seconds"),
     _gauge("group_head_of_backlog_age_seconds", "cluster group", "Age of the oldest record that the group has not read "
-           "by the timestamp it carries; read for groups in trouble, groups whose page is open and small lags that "
-           "stand, else left out.",
+           "by the timestamp it carries; read for groups in trouble, groups whose page is open or that a rule asks "
+           "of, and small lags that stand, else left out.",
            unit="seconds"),
     _gauge("group_drain_estimate_seconds", "cluster group", "Time until the group has read what waits, its lag over "
            "what it reads beyond what arrives; 0 where nothing waits, left out unless the state is drains.",

@@ -60,6 +60,7 @@ RECORDS = Unit("records", "100000", 10**12, is_whole=True)
 UNITS: Mapping[str, Unit] = {
     Quantity.GROUP_LAG: RECORDS,
     Quantity.GROUP_LOG_END_AGE: SECONDS,
+    Quantity.GROUP_HEAD_AGE: SECONDS,
     Quantity.GROUP_DRAIN: SECONDS,
     Quantity.GROUP_COUNTDOWN: SECONDS,
 }
@@ -233,6 +234,9 @@ def _condition(rule: Rule) -> str:
             return f"a group is {plain_words.counted(rule.threshold, 'record')} behind or more"
         case Quantity.GROUP_LOG_END_AGE:
             return f"a group's log-end age is {plain_words.duration(rule.threshold)} or more"
+        case Quantity.GROUP_HEAD_AGE:
+            old = plain_words.duration(rule.threshold)
+            return f"a group's oldest unread record is {old} old or more, where this login may read the topic"
         case Quantity.GROUP_DRAIN:
             takes = plain_words.duration(rule.threshold)
             return f"a group needs {takes} or more to read what waits, or does not drain"

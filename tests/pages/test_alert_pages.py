@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import UTC, datetime, timedelta
 
@@ -110,6 +111,7 @@ def test_a_bad_threshold_is_quoted_with_its_unit(key: str, typed: str, said: str
             45.25,
             f"needs 1{THIN}min 30{THIN}s or more to read what waits, or does not drain",
         ),
+        ("group_head_old", "7200", 7200.0, 3600.0, f"a group's oldest unread record is 2{THIN}h old or more"),
         ("group_far_behind", "120", 120.0, 60.0, f"log-end age is 2{THIN}min or more"),
     ],
 )
@@ -119,7 +121,7 @@ def test_a_threshold_is_typed_in_its_unit_and_stays_when_saved_as_it_is_shown(
     path, more = f"/alerts/rules/{key}/", {"is_enabled": "on", "hold_seconds": "60", "severity": "warning"}
     assert admin.post(path, {**more, "threshold": typed}).status_code == 302
     assert (rule(key).is_enabled, rule(key).threshold, rule(key).recover_level) == (True, level, over)
-    page = admin.get(path).content.decode()
+    page = html.unescape(admin.get(path).content.decode())
     assert sentence in page
     shown = re.search('name="threshold" inputmode="decimal" value="([^"]+)"', page)
     assert shown is not None
