@@ -8,7 +8,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .domain.heads import NO_RECORDS, RESIDUE, Markers, stored_value, unread_now, worth_reading
+from .domain.heads import (
+    NO_RECORDS,
+    RESIDUE,
+    Markers,
+    in_trouble,
+    of_owners,
+    small_residues,
+    stored_value,
+    unread_now,
+)
 from .domain.lag import gather
 from .domain.numbers import Column, Layout, Numbers
 from .domain.verdicts import Verdict
@@ -28,6 +37,8 @@ PRESUMED_SECONDS = 600.0
 MOST_KEPT = 1_000
 """With more positions known, groups without members and small residues are no longer looked at, and with twice as many
 nothing is: what is kept of each cycle stays small."""
+FOR_WANTED = 4
+"""Of the places that are read at once so many are for groups that somebody asks of, however many are in trouble."""
 _ACTIVE = Verdict.FALLING_BEHIND.severity
 _T = TypeVar("_T", bound=np.generic)
 
@@ -60,16 +71,18 @@ class HeadBook:
         *,
         now: float,
         without: Collection[str] = (),
+        wanted: Collection[str] = (),
     ) -> tuple[Column | None, list[Place]]:
         """What is known at the window's newest sample, and where to look next; `verdicts` are those of its groups.
 
-        Groups in `without` are not looked at: where a share group stands is no place where a record waits.
+        Groups in `without` are not looked at: where a share group stands is no place where a record waits. Those in
+        `wanted` are looked at although they are in no trouble.
         """
         self.follow(window.layout, without=without)
         self.take(answer, now=now)
         known = self.column(window, now=now)
         at = stored(verdicts.layout).owners_of(stored(window.layout))
-        return known, self.where_to_look(window, gather(verdicts.numbers, at), now=now)
+        return known, self.where_to_look(window, gather(verdicts.numbers, at), now=now, wanted=wanted)
 
     def follow(self, layout: Layout, *, without: Collection[str] = ()) -> None:
         """Positions are those of another layout from now on."""
@@ -110,19 +123,26 @@ class HeadBook:
             if value is not None:
                 self._residue[at] = found.end - place[2] if isinstance(found, Markers) else 0
 
-    def where_to_look(self, window: Window, verdicts: Numbers, *, now: float) -> list[Place]:
+    def where_to_look(
+        self, window: Window, verdicts: Numbers, *, now: float, wanted: Collection[str] = ()
+    ) -> list[Place]:
         """Places of which nothing is known, the most urgent first; the layout is the window's."""
         unread = unread_now(window)
         same = unread.known & (self._offset == unread.values)
         settled = self._skipped | same & np.where(self._is_told, self._holds(window), now - self._at < AGAIN_SECONDS)
         kept = int((same & self._is_told).sum())
         least, most = (Verdict.NO_MEMBERS.severity, MOST_KEPT) if kept < MOST_KEPT else (_ACTIVE, 2 * MOST_KEPT)
-        found = worth_reading(window, verdicts, settled, least=least, residues=kept < MOST_KEPT)
-        found = found[: max(0, most - kept)]
+        found = in_trouble(window, verdicts, settled, least=least).tolist()
+        if wanted:
+            first = MOST_PLACES - FOR_WANTED
+            found[first:first] = self._wanted(window, settled, wanted)
+        if kept < MOST_KEPT:
+            found += small_residues(window, settled).tolist()
+        found = list(dict.fromkeys(found))[: max(0, most - kept)]
         layout = self._layout
         asked: list[tuple[int, Place]] = []
         places: dict[Place, None] = {}
-        for at in found[: 2 * MOST_PLACES].tolist():
+        for at in found[: 2 * MOST_PLACES]:
             place = (layout.topics[at], int(layout.partitions[at]), int(unread.values[at]))
             if place not in places and len(places) == MOST_PLACES:
                 break
@@ -130,6 +150,15 @@ class HeadBook:
             asked.append((at, place))
         self._asked = asked
         return list(places)
+
+    def _wanted(self, window: Window, settled: Bools, wanted: Collection[str]) -> list[int]:
+        """Positions of groups that somebody asks of; those that were read longest ago first, for a group that reads on
+        has another head each time, and all have their turn."""
+        owners = np.zeros(len(self._layout.owners), dtype=np.bool_)
+        owners[[at for name in wanted if (at := self._layout.owner_index(name)) is not None]] = True
+        found = of_owners(window, owners, settled)
+        found = found[np.argsort(self._at[found], kind="stable")]
+        return [int(at) for at in found]
 
     def column(self, window: Window, *, now: float) -> Column | None:
         """What is known at the window's newest sample, to be stored with it; None where nothing is."""
@@ -147,7 +176,11 @@ class HeadBook:
         at = np.flatnonzero(exact | passed | presumed)
         if not len(at):
             return None
-        if self._kept is None or not np.isin(at, self._kept[0]).all() or len(self._kept[0]) > 2 * len(at) + MOST_PLACES:
+        most = 2 * len(at) + MOST_PLACES
+        if self._kept is None or not np.isin(at, self._kept[0]).all() or len(self._kept[0]) > most:
+            # what was known lately comes along: it will be again, and a layout that changes each cycle is stored anew
+            both = at if self._kept is None else np.union1d(at, self._kept[0])
+            at = both if len(both) <= most else at
             self._kept = at, self._layout.part(at)
         places, layout = self._kept
         values = np.where(presumed, NO_RECORDS, np.where(exact, self._value, -self._value))[places]

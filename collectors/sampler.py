@@ -40,6 +40,7 @@ from .kafka.survey import Survey, SurveyState
 from .models import Cluster
 from .models import Group as GroupLine
 from .models import Topic as TopicLine
+from .models.moments import aware
 from .past import Past
 from .share_groups import ShareGroups
 from .waiting import Announce, LeaseLostError, Observation, Seen, Waiting
@@ -106,6 +107,8 @@ class Sampler:
         self._starts: object = None  # those that the window has
         self._rebalances = Rebalances()
         self._heads = HeadBook()
+        self._wanted: frozenset[str] = frozenset()  # groups whose heads somebody wants read, as of the cycle before
+        self._looked_for = self._wanted  # and those that the survey was told of
         self._owned: tuple[Layout, object, np.ndarray[tuple[int], np.dtype[np.int8]]] | None = None
         self.waiting = Waiting(
             cluster,
@@ -281,6 +284,7 @@ class Sampler:
             seen = self._with_commit_times(self.tail, seen)
         self.waiting.push(Seen(state, seen, due_at, skipped, stepped))
         self.waiting.store()
+        self._wanted = GroupLine.objects.heads_wanted(self.cluster.pk, aware(self.clock()))
         if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
             self.survey.poke("start_offsets")
         return self.waiting.number
@@ -309,11 +313,19 @@ class Sampler:
     def _look_at_heads(self, state: SurveyState, seen: Observation) -> None:
         """What is known of the records that wait, and where the survey is to look next."""
         known, places = self._heads.turn(
-            self._window, seen.columns[Kind.VERDICT], state.heads, now=seen.taken_at, without=self._share_groups.names
+            self._window,
+            seen.columns[Kind.VERDICT],
+            state.heads,
+            now=seen.taken_at,
+            without=self._share_groups.names,
+            wanted=self._wanted,
         )
         if known is not None:
             seen.columns[Kind.HEAD] = known
         self.survey.want_heads(places)
+        if places and self._wanted - self._looked_for:
+            self.survey.poke("heads")  # somebody has begun to look
+        self._looked_for = self._wanted
 
     def _with_commit_times(self, tail: CommitTail, seen: Observation) -> Observation:
         """What the tail knows of the positions that this cycle has; share groups make no commits."""

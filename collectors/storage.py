@@ -6,7 +6,8 @@ import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from django.db import DatabaseError, OperationalError, connection
@@ -46,17 +47,23 @@ def wait_at_most(seconds: float) -> None:
             cursor.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
 
+@contextmanager
+def hurried(seconds: float) -> Iterator[None]:
+    """Wait no longer than this for SQLite's one writer, and as long as set afterwards."""
+    wait_at_most(seconds)
+    try:
+        yield
+    finally:
+        wait_at_most(float(connection.settings_dict["OPTIONS"].get("timeout", 5)))
+
+
 def shrink_wal() -> None:
     """Give back what the write-ahead log of SQLite has grown to, if no reader still needs it. Not in a transaction."""
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         return
     # while it waits for a reader, it keeps everyone from writing
-    wait_at_most(SHRINK_SECONDS)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    finally:
-        wait_at_most(float(connection.settings_dict["OPTIONS"].get("timeout", 5)))
+    with hurried(SHRINK_SECONDS), connection.cursor() as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def damage() -> str:

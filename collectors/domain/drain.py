@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import words
+from .numbers import Numbers
 from .trends import BEAT_SECONDS
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 GAIN_SHARE = 0.02
 DRAIN_STEPS = 3
@@ -42,31 +47,55 @@ def drain(times: NDArray[np.float64], lag: NDArray[np.int64], whole: NDArray[np.
     return Drain(float(lag[-1]) * seconds / fallen, fallen / seconds, peak)
 
 
-@dataclass(frozen=True, slots=True)
-class DrainEstimate:
-    """Lag over (consume rate - arrival rate). `seconds` is None where `because` says why there is none."""
+class DrainOutcome(IntEnum):
+    """What is said of a drain estimate."""
 
-    seconds: float | None
-    because: str = ""
+    UNKNOWN = 0
+    DRAINS = 1  # a number; 0 where nothing waits
+    KEEPS_UP = 2  # no more waits than always does between two commits
+    NOT_DRAINING = 3
 
     @property
-    def said(self) -> str:
-        return words.duration(self.seconds) if self.seconds is not None else self.because
+    def word(self) -> str:
+        return self.name.lower()
 
 
-def drain_estimate(lag: float | None, consumed: float | None, arriving: float | None) -> DrainEstimate:
-    """How long until nothing waits at the rates of now, records and records per second; "not draining" is a value.
+@dataclass(frozen=True, slots=True, eq=False)
+class DrainEstimates:
+    """(n,) each. `seconds` mean something where `outcome` is DRAINS."""
+
+    seconds: Floats
+    outcome: Ints
+
+    @property
+    def numbers(self) -> Numbers:
+        return Numbers(self.seconds, self.outcome == int(DrainOutcome.DRAINS))
+
+    def seconds_at(self, at: int) -> float | None:
+        """None where there is no number."""
+        return float(self.seconds[at]) if self.outcome[at] == int(DrainOutcome.DRAINS) else None
+
+    def said(self, at: int) -> str:
+        """In a word or two: "4 min", "keeps up", "not draining", "unknown"."""
+        seconds = self.seconds_at(at)
+        if seconds is not None:
+            return words.duration(seconds)
+        return DrainOutcome(int(self.outcome[at])).word.replace("_", " ")
+
+
+def drain_estimates(lag: Numbers, consumed: Numbers, arriving: Numbers) -> DrainEstimates:
+    """Lag over (consume rate - arrival rate), (n,) each, in records and records per second: how long until nothing
+    waits at the rates of now.
 
     What is read beyond what arrives must be more than GAIN_SHARE of it: less is the sawtooth of commits. No more than
-    always waits between two commits is no backlog: that "keeps up".
+    always waits between two commits is no backlog: that keeps up. Where nothing waits no rate matters.
     """
-    if lag is None or consumed is None or arriving is None:
-        return DrainEstimate(None, "unknown")
-    if lag == 0:
-        return DrainEstimate(0.0)
-    gain = consumed - arriving
-    if gain <= GAIN_SHARE * max(consumed, arriving):
-        if lag <= arriving * BEAT_SECONDS:
-            return DrainEstimate(None, "keeps up")
-        return DrainEstimate(None, "not draining")
-    return DrainEstimate(lag / gain)
+    rated = lag.known & (lag.values > 0) & consumed.known & arriving.known
+    gain = consumed.values - arriving.values
+    gains = rated & (gain > GAIN_SHARE * np.maximum(consumed.values, arriving.values))
+    keeps_up = rated & ~gains & (lag.values <= arriving.values * BEAT_SECONDS)
+    outcome = np.full(len(lag), int(DrainOutcome.UNKNOWN), dtype=np.int64)
+    outcome[rated] = int(DrainOutcome.NOT_DRAINING)
+    outcome[keeps_up] = int(DrainOutcome.KEEPS_UP)
+    outcome[gains | (lag.known & (lag.values <= 0))] = int(DrainOutcome.DRAINS)
+    return DrainEstimates(np.divide(lag.values, gain, out=np.zeros(len(lag)), where=gains), outcome)

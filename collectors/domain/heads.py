@@ -28,7 +28,8 @@ STILL_SAMPLES = 3
 SURE_SECONDS = 1.0
 """A batch that is not unpacked tells the age of its records when they came within so long."""
 OF_A_GROUP = 2
-"""Positions of one group in trouble that are asked at once: those whose records wait longest."""
+"""Positions of one group in trouble, or of which somebody asks, that are read at once: those whose records wait
+longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,45 +100,61 @@ def unread_now(window: Window) -> Numbers:
     return first_unread(newest.committed, start)
 
 
-def worth_reading(
-    window: Window,
-    verdicts: Numbers,
-    settled: Bools,
-    *,
-    least: float = Verdict.NO_MEMBERS.severity,
-    residues: bool = True,
+def in_trouble(
+    window: Window, verdicts: Numbers, settled: Bools, *, least: float = Verdict.NO_MEMBERS.severity
 ) -> Ints:
-    """Positions whose head should be read, the most urgent first; the window holds a sample.
+    """Positions whose head should be read since their group is in trouble as severe as `least`, the most urgent first:
+    of each group those whose records wait longest, worst groups first. The window holds a sample.
 
-    `verdicts` are those of the window's owners, `settled` (n,) are positions of which it is known. Of each group whose
-    trouble is as severe as `least` the positions whose records wait longest, worst groups first; then (with `residues`)
-    small residues that do not move: they may be the markers of transactions.
+    `verdicts` are those of the window's owners, `settled` (n,) are positions of which it is known.
     """
-    newest, unread = window.samples[-1], unread_now(window)
-    lag = newest.end.values - unread.values
-    waits = unread.known & newest.end.known & (lag > 0)
     owners = window.layout.owner_of_position
     rank = np.where(verdicts.known, severities(verdicts.values), 0.0)
-    troubled = np.flatnonzero(waits & (rank >= least)[owners])
-    if len(troubled):
-        # how long the newest record waits behind them at the pace of the window; where nothing comes, longest
-        came = np.maximum(newest.end.values - window.samples[0].end.values, 0)[troubled]
-        waited = np.divide(lag[troubled], came, out=np.full(len(troubled), np.inf), where=came > 0)
-        order = np.lexsort((-lag[troubled], -waited, owners[troubled]))
-        of = owners[troubled][order]
-        first = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
-        place = np.arange(len(of)) - np.repeat(first, np.diff(np.append(first, len(of))))
-        chosen = order[place < OF_A_GROUP]
-        chosen = chosen[np.argsort(-rank[owners[troubled[chosen]]], kind="stable")]
-        troubled = troubled[chosen]
-    found = troubled[~settled[troubled]]
-    if not residues or len(window.samples) < STILL_SAMPLES:
-        return found
+    troubled = _waits_longest(window, (rank >= least)[owners])
+    troubled = troubled[np.argsort(-rank[owners[troubled]], kind="stable")]
+    return troubled[~settled[troubled]]
+
+
+def of_owners(window: Window, owners: Bools, settled: Bools) -> Ints:
+    """Positions whose head should be read since somebody wants to know it of these owners (g,): of each those whose
+    records wait longest."""
+    found = _waits_longest(window, owners[window.layout.owner_of_position])
+    return found[~settled[found]]
+
+
+def small_residues(window: Window, settled: Bools) -> Ints:
+    """Positions where little waits and nothing moves: it may be the markers of transactions."""
+    if len(window.samples) < STILL_SAMPLES:
+        return np.zeros(0, dtype=np.int64)
+    newest, (waits, lag) = window.samples[-1], _waiting(window)
     still = waits & (lag <= RESIDUE) & ~settled
-    still[troubled] = False
     for sample in list(window.samples)[-STILL_SAMPLES:-1]:
         if not still.any():
-            return found
+            break
         still &= sample.committed.known & (sample.committed.values == newest.committed.values)
         still &= sample.end.known & (sample.end.values == newest.end.values)
-    return np.concatenate((found, np.flatnonzero(still)))
+    return np.flatnonzero(still)
+
+
+def _waiting(window: Window) -> tuple[Bools, Ints]:
+    """(n,) where records wait, and how many, at the newest sample."""
+    newest, unread = window.samples[-1], unread_now(window)
+    lag = newest.end.values - unread.values
+    return unread.known & newest.end.known & (lag > 0), lag
+
+
+def _waits_longest(window: Window, asked: Bools) -> Ints:
+    """Of each owner's positions where records wait and that are `asked` of, those whose records wait longest,
+    OF_A_GROUP at most; by owner."""
+    waits, lag = _waiting(window)
+    at = np.flatnonzero(waits & asked)
+    if not len(at):
+        return at
+    # how long the newest record waits behind them at the pace of the window; where nothing comes, longest
+    came = np.maximum(window.samples[-1].end.values - window.samples[0].end.values, 0)[at]
+    waited = np.divide(lag[at], came, out=np.full(len(at), np.inf), where=came > 0)
+    order = np.lexsort((-lag[at], -waited, window.layout.owner_of_position[at]))
+    of = window.layout.owner_of_position[at][order]
+    first = np.flatnonzero(np.append(True, of[1:] != of[:-1]))
+    place = np.arange(len(of)) - np.repeat(first, np.diff(np.append(first, len(of))))
+    return at[order[place < OF_A_GROUP]]

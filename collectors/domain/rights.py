@@ -43,7 +43,8 @@ NEEDS = (
     Need("broker_configs", "Configuration of brokers", "DescribeConfigs", "cluster", "broker_configs"),
 )
 HEADS = Need("heads", "Age of the oldest unread record", "Read", "topic", "heads")
-"""Only known once a record was asked for, which is when a group is in trouble: till then nothing is said of it."""
+"""Only known once a record was asked for, which is when a group is in trouble or somebody looks: till then nothing is
+said of it."""
 COMMIT_TIMES = Need("commit_times", "Commit times", "Read", "topic", "commit_times", "__consumer_offsets")
 """Only where the cluster's setting is on: by itself nobody reads that topic."""
 BY_KEY: Mapping[str, Need] = {need.key: need for need in (*NEEDS, HEADS, COMMIT_TIMES)}

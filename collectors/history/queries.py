@@ -23,6 +23,7 @@ from .backlogs import BacklogsNow, backlogs_at
 from .blocks import Fetched
 from .countdowns import CountdownsNow, countdowns_at
 from .curves import Band
+from .drains import drains_at
 from .gauges import GaugeHistory, Growth, cycle_times, growths
 from .histories import GroupHistory, TopicHistory
 from .kinds import EVERY_CYCLE, Kind
@@ -86,6 +87,7 @@ __all__ = [
     "countdowns_at",
     "curve",
     "cycle_times",
+    "drains_at",
     "ends_of",
     "first_taken_at",
     "gauge_history",

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import models
 
 from .clusters import Cluster
+
+WANTED = timedelta(seconds=120)
+"""How long a head that was asked for is read; a page that stays open asks again each minute."""
+WANTED_AGAIN = timedelta(seconds=30)
+"""Who asks sooner than this after another writes nothing."""
+MOST_WANTED = 500
+"""Groups of a cluster whose heads are wanted at once; those that were asked for longest ago are left out."""
+
+
+class GroupQuerySet(models.QuerySet["Group"]):
+    def want_heads(self, now: datetime) -> int:
+        """Ask that the heads of these groups' backlogs be read for a while; how many rows that changed."""
+        until = now + WANTED
+        is_due = models.Q(head_wanted_until=None) | models.Q(head_wanted_until__lte=until - WANTED_AGAIN)
+        return self.filter(is_due).update(head_wanted_until=until)
+
+    def heads_wanted(self, cluster_id: int, now: datetime) -> frozenset[str]:
+        """Names of the cluster's groups whose heads somebody wants."""
+        found = self.filter(cluster=cluster_id, head_wanted_until__gt=now, gone_at=None)
+        return frozenset(found.order_by("-head_wanted_until").values_list("name", flat=True)[:MOST_WANTED])
 
 
 class Group(models.Model):
@@ -23,13 +45,30 @@ class Group(models.Model):
     lost_records = models.BigIntegerField(default=0)  # deleted before it read them, since it was first seen
     first_seen_at = models.DateTimeField()
     gone_at = models.DateTimeField(null=True)
+    head_wanted_until = models.DateTimeField(null=True)  # somebody wants the head of its backlog read; a hint
+
+    objects = GroupQuerySet.as_manager()
 
     class Meta:
         ordering = ["cluster", "name"]
         constraints = [models.UniqueConstraint(fields=["cluster", "name"], name="one_group_per_name")]
+        indexes = [
+            models.Index(
+                fields=["cluster", "head_wanted_until"],
+                condition=models.Q(head_wanted_until__isnull=False),
+                name="groups_whose_head_is_wanted",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    def is_head_wanted(self, now: datetime) -> bool:
+        return self.head_wanted_until is not None and self.head_wanted_until > now
+
+    def may_want_head(self, now: datetime) -> bool:
+        """Whether to ask for it changes anything."""
+        return self.head_wanted_until is None or self.head_wanted_until <= now + WANTED - WANTED_AGAIN
 
 
 class Member(models.Model):

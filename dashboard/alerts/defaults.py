@@ -83,6 +83,41 @@ DEFAULT_RULES: dict[str, dict[str, Any]] = {
         "hold_seconds": 60.0,
         "severity": "warning",
     },
+    # The same by the timestamp of the oldest unread record. It is over after two quiet minutes: of a group that reads
+    # on, records of two partitions are read now and then, and for a moment only the younger one may be known.
+    "group_head_old": {
+        "name": "Oldest unread record is old",
+        "is_enabled": False,
+        "quantity": Quantity.GROUP_HEAD_AGE,
+        "comparison": ">=",
+        "threshold": 600.0,
+        "recover_level": 300.0,
+        "hold_seconds": 60.0,
+        "recover_seconds": 120.0,
+        "severity": "warning",
+    },
+    # So it is with the number of records, and how long it may take to read them: a topic of a million records an hour
+    # is well where one of ten is not. Held longer, since a rush, after which nobody drains, passes.
+    "group_lag_high": {
+        "name": "Many records wait for a group",
+        "is_enabled": False,
+        "quantity": Quantity.GROUP_LAG,
+        "comparison": ">=",
+        "threshold": 100_000.0,
+        "recover_level": 50_000.0,
+        "hold_seconds": 60.0,
+        "severity": "warning",
+    },
+    "group_drain_long": {
+        "name": "Backlog takes long to read",
+        "is_enabled": False,
+        "quantity": Quantity.GROUP_DRAIN,
+        "comparison": ">=",
+        "threshold": 3600.0,
+        "recover_level": 1800.0,
+        "hold_seconds": 300.0,
+        "severity": "warning",
+    },
     "partition_skew": {
         "name": "Partition skew",
         "quantity": Quantity.TOPIC_SKEW,

@@ -20,7 +20,7 @@ from .scene import Scene, Told
 
 def no_progress(scene: Scene, group: str, pending_since: float | None) -> Told:
     assert scene.now is not None
-    numbers, since = _group_numbers(scene.now, group), pending_since
+    numbers, since = group_numbers(scene.now, group), pending_since
     stored_verdict = scene.now.groups.verdict.at(scene.now.groups.index[group])
     is_unowned = stored_verdict == Verdict.UNOWNED
     if scene.looks_closer():
@@ -54,7 +54,7 @@ def moves_again(scene: Scene, group: str, after: str, numbers: dict[str, Any]) -
         return Told(f"{visible(group)} is known again and not standing still{after}", numbers)
     position = scene.now.groups.index[group]
     verdict = scene.now.groups.verdict.at(position)
-    numbers |= _group_numbers(scene.now, group)
+    numbers |= group_numbers(scene.now, group)
     lag = numbers["lag"]
     left = "" if lag is None else f", {words.counted(lag, 'record')} behind"
     word = "" if verdict is None else Verdict(int(verdict)).word.replace("_", " ")
@@ -67,7 +67,7 @@ def moves_again(scene: Scene, group: str, after: str, numbers: dict[str, Any]) -
 
 def falls_behind(scene: Scene, group: str) -> Told:
     assert scene.now is not None
-    numbers = _group_numbers(scene.now, group)
+    numbers = group_numbers(scene.now, group)
     if scene.looks_closer():
         row = Group.objects.filter(cluster=scene.cluster, name=group, gone_at=None).first()
         members = row.member_count if row is not None else None
@@ -77,14 +77,14 @@ def falls_behind(scene: Scene, group: str) -> Told:
         if finding.sentence.startswith("Falling behind: "):
             said = finding.sentence.removeprefix("Falling behind: ")
             return Told(f"{visible(group)} falls behind: {said}", numbers)
-    return Told(f"{visible(group)} falls behind{_behind(numbers)}", numbers)
+    return Told(f"{visible(group)} falls behind{behind(numbers)}", numbers)
 
 
 def holds_its_own(scene: Scene, group: str, after: str, numbers: dict[str, Any]) -> Told:
     if scene.now is None or group not in scene.now.groups.index:
         return Told(f"{visible(group)} no longer falls behind{after}", numbers)
     verdict = scene.now.groups.verdict.at(scene.now.groups.index[group])
-    numbers |= _group_numbers(scene.now, group)
+    numbers |= group_numbers(scene.now, group)
     is_well = verdict in (None, Verdict.OK, Verdict.CATCHING_UP)
     word = "" if is_well else f", now {Verdict(int(verdict or 0)).word.replace('_', ' ')}"
     how = ""
@@ -95,23 +95,23 @@ def holds_its_own(scene: Scene, group: str, after: str, numbers: dict[str, Any])
         row = GroupRow(group, GroupType.UNKNOWN, None)
         finding = explain(row, part, verdict=told, now=scene.at, markers=markers)
         how = f": {finding.sentence[:1].lower()}{finding.sentence[1:]}"
-    return Told(f"{visible(group)} no longer falls behind{after}{word}{how or _behind(numbers)}", numbers)
+    return Told(f"{visible(group)} no longer falls behind{after}{word}{how or behind(numbers)}", numbers)
 
 
 def unread(now: ClusterNow, group: str) -> Told:
-    numbers = _group_numbers(now, group)
+    numbers = group_numbers(now, group)
     rate = numbers["arriving_per_second"]
     come = "records arrive" if rate is None else f"{words.rate(rate)} arrive"
-    return Told(f"{visible(group)} has no members while {come}{_behind(numbers)}", numbers)
+    return Told(f"{visible(group)} has no members while {come}{behind(numbers)}", numbers)
 
 
 def read_again(now: ClusterNow | None, group: str, after: str, numbers: dict[str, Any]) -> Told:
     if now is None or group not in now.groups.index:
         return Told(f"Of {visible(group)} nothing waits for members any more{after}", numbers)
-    numbers |= _group_numbers(now, group)
+    numbers |= group_numbers(now, group)
     if now.groups.verdict.at(now.groups.index[group]) == Verdict.NO_MEMBERS:
         return Told(f"Nothing arrives for {visible(group)} any more, which has no members{after}", numbers)
-    return Told(f"{visible(group)} has members again{after}{_behind(numbers)}", numbers)
+    return Told(f"{visible(group)} has members again{after}{behind(numbers)}", numbers)
 
 
 def lost(scene: Scene, group: str) -> Told:
@@ -123,7 +123,7 @@ def lost(scene: Scene, group: str) -> Told:
     what = "records" if new is None else words.counted(new, "record")
     total = f"; {words.count(gone)} in all lie between its place and the log starts" if gone and gone != new else ""
     said = f"{visible(group)} lost {what} before reading them: retention passed its place{total}"
-    return Told(said, {"lost": new, "behind_log_start": gone, **_group_numbers(scene.now, group)})
+    return Told(said, {"lost": new, "behind_log_start": gone, **group_numbers(scene.now, group)})
 
 
 def lost_no_more(
@@ -138,12 +138,12 @@ def lost_no_more(
     return Told(f"{visible(group)} lost no record for {words.duration(transition.counted_seconds)}{lost}", numbers)
 
 
-def _behind(numbers: Mapping[str, Any]) -> str:
+def behind(numbers: Mapping[str, Any]) -> str:
     lag = numbers.get("lag")
     return "" if lag is None else f"; {words.counted(lag, 'record')} {'waits' if lag == 1 else 'wait'}"
 
 
-def _group_numbers(now: ClusterNow, group: str) -> dict[str, Any]:
+def group_numbers(now: ClusterNow, group: str) -> dict[str, Any]:
     position = now.groups.index.get(group)
     if position is None:
         return {"lag": None, "consumed_per_second": None, "arriving_per_second": None}

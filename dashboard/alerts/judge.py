@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import socket
 import threading
@@ -21,7 +22,8 @@ from collectors import storage
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.history.recents import recent_samples
-from collectors.models import Cluster, Cycle, Lease, Topic
+from collectors.models import Cluster, Cycle, Group, Lease, Topic
+from collectors.models.groups import WANTED_AGAIN
 from dashboard.models import Alert, Judgement
 
 from . import readings
@@ -31,7 +33,7 @@ from .ledger import Change, Written, write
 from .readings import LastEnds, Quantity
 from .rules import GONE, UNKNOWN, Reading
 from .scene import RecentSamples, Scene, Silence
-from .stepping import ActiveRule, active_rules, ended, step_rule, stepped, subjects_of
+from .stepping import ActiveRule, active_rules, ended, heads_wanted, step_rule, stepped, subjects_of
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +98,7 @@ class Judge:
         self._ends: dict[int, LastEnds] = {}
         self._sights: dict[int, _Sight] = {}
         self._newest: dict[int, tuple[int, ClusterNow]] = {}
+        self._heads_asked: dict[int, float] = {}  # when by the monotonic clock, by cluster
 
     def wake(self) -> None:
         """A cycle was stored: look now and not at the next second."""
@@ -240,7 +243,20 @@ class Judge:
         if now is not None:
             self._newest[cluster.pk] = number, now
         self._tell(cluster, written)
+        if number == cluster.last_cycle:
+            self._want_heads(scene, active)
         return True
+
+    def _want_heads(self, scene: Scene, active: Sequence[ActiveRule]) -> None:
+        """Ask the collector to read the records that rules want to know the age of: a hint, kept from lapsing."""
+        cluster, now = scene.cluster, self._monotonic()
+        if now - self._heads_asked.get(cluster.pk, -math.inf) < WANTED_AGAIN.total_seconds():
+            return
+        wanted = heads_wanted(scene, active)
+        if wanted:
+            groups = Group.objects.filter(cluster=cluster, name__in=wanted)
+            groups.want_heads(datetime.fromtimestamp(self._clock(), UTC))
+            self._heads_asked[cluster.pk] = now
 
     def _numbers(self, cluster: Cluster, number: int) -> ClusterNow | None:
         try:

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from collectors.domain.countdown import Outcome
+from collectors.domain.drain import DrainOutcome
+from collectors.domain.heads import OF_A_GROUP
 from collectors.domain.numbers import Numbers
 from collectors.domain.verdicts import Verdict, severities
 from collectors.history.now import ClusterNow
-from collectors.history.queries import ages_at, countdowns_at, lost_since
+from collectors.history.queries import ages_at, backlogs_at, countdowns_at, drains_at, lost_since
 
 SHORTEST_SILENT_INTERVAL_SECONDS = 5.0
 """Three intervals of silence are at least 15 s: a cluster asked every second may miss a few beats."""
@@ -29,7 +31,10 @@ class Quantity(StrEnum):
     GROUP_FALLS_BEHIND = "group_falls_behind"  # 1 for a group with that verdict, else 0
     GROUP_UNREAD_RATE = "group_unread_rate"  # records a second that come to a group without members; 0 with members
     GROUP_RECORDS_LOST = "group_records_lost"  # records deleted before the group read them, since the cycle before
+    GROUP_LAG = "group_lag"  # records that wait for the group, known where that is of all its partitions
     GROUP_LOG_END_AGE = "group_log_end_age"  # seconds since the log end stood at the group's oldest committed offset
+    GROUP_HEAD_AGE = "group_head_age"  # seconds that the group's oldest unread record is old, as read at most 30 s ago
+    GROUP_DRAIN = "group_drain"  # seconds until the group has read what waits; inf where it does not drain
     GROUP_COUNTDOWN = "group_countdown"  # seconds until retention deletes what the group has not read; inf for never
     TOPIC_SKEW = "topic_skew"  # times its even share that a topic's hottest partition gets; 1 where none is hot
     DEAD_LETTERS_ARRIVED = "dead_letters_arrived"  # records that came into each dead-letter topic since the last look
@@ -51,7 +56,10 @@ _KINDS = {
     Quantity.GROUP_FALLS_BEHIND: "group",
     Quantity.GROUP_UNREAD_RATE: "group",
     Quantity.GROUP_RECORDS_LOST: "group",
+    Quantity.GROUP_LAG: "group",
     Quantity.GROUP_LOG_END_AGE: "group",
+    Quantity.GROUP_HEAD_AGE: "group",
+    Quantity.GROUP_DRAIN: "group",
     Quantity.GROUP_COUNTDOWN: "group",
     Quantity.TOPIC_SKEW: "topic",
     Quantity.DEAD_LETTERS_ARRIVED: "topic",
@@ -165,9 +173,45 @@ def records_lost(now: ClusterNow, before: ClusterNow | None) -> Subjects:
     return Subjects(tuple(now.groups.names), lost_since(now, before))
 
 
+def lags(now: ClusterNow) -> Subjects:
+    return Subjects(tuple(now.groups.names), now.groups.lag)
+
+
 def log_end_ages(now: ClusterNow) -> Subjects:
     """Log-end age of each group; one that is at least so old and not known further is not known."""
     return Subjects(tuple(now.groups.names), ages_at(now).groups.numbers)
+
+
+def head_ages(now: ClusterNow) -> Subjects:
+    """Age of the oldest unread record of each group, as it was read last; 0 where nothing waits but the markers of
+    transactions."""
+    found, lag = backlogs_at(now), now.groups.lag
+    is_read = lag.known & (lag.values <= found.marked)
+    seconds = np.where(is_read, 0.0, found.groups.values)
+    return Subjects(tuple(now.groups.names), Numbers(seconds, found.groups.known | is_read))
+
+
+def heads_to_read(now: ClusterNow) -> list[str]:
+    """Groups of whose unread records more have to be read before an age is known, or known as exactly as it can be:
+    fewer than OF_A_GROUP of those that wait are. Those that are the furthest behind in time come first."""
+    found, layout, names = backlogs_at(now), now.committed.layout, now.groups.names
+    waits = now.lag.known & (now.lag.values > 0) & ~found.markers
+    if not waits.any():
+        return []
+    owners = np.array([now.groups.index[owner] for owner in layout.owners], dtype=np.int64)[layout.owner_of_position]
+    waiting = np.bincount(owners[waits], minlength=len(names))
+    exact = np.bincount(owners[waits & found.positions.known & ~found.is_at_most], minlength=len(names))
+    at = np.flatnonzero(exact < np.minimum(waiting, OF_A_GROUP))
+    behind = ages_at(now).groups.low[at]
+    return [names[i] for i in at[np.argsort(-behind, kind="stable")].tolist()]
+
+
+def drains(now: ClusterNow) -> Subjects:
+    """Seconds until each group has read what waits, inf where it does not drain; 0 for one that keeps up."""
+    found = drains_at(now)
+    is_never = found.outcome == int(DrainOutcome.NOT_DRAINING)
+    seconds = np.where(is_never, np.inf, found.seconds)  # 0 where it keeps up
+    return Subjects(tuple(now.groups.names), Numbers(seconds, found.outcome != int(DrainOutcome.UNKNOWN)))
 
 
 def countdowns(now: ClusterNow) -> Subjects:

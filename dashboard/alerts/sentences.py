@@ -11,7 +11,7 @@ from collectors.domain.words import visible
 from collectors.history.now import ClusterNow
 from collectors.models import Member
 
-from . import groupsentences, timesentences
+from . import backlogsentences, groupsentences, timesentences
 from .readings import Quantity, dead_letters, first_offsets
 from .rules import Reason, Transition
 from .scene import Scene, Told
@@ -41,8 +41,14 @@ def wrong(quantity: Quantity, subject: str, scene: Scene, began: Mapping[str, An
         return groupsentences.unread(scene.now, subject)
     if quantity is Quantity.GROUP_RECORDS_LOST:
         return groupsentences.lost(scene, subject)
+    if quantity is Quantity.GROUP_LAG:
+        return backlogsentences.many_wait(scene.now, subject)
     if quantity is Quantity.GROUP_LOG_END_AGE:
         return timesentences.far_behind(scene.now, subject)
+    if quantity is Quantity.GROUP_HEAD_AGE:
+        return backlogsentences.head_is_old(scene.now, subject)
+    if quantity is Quantity.GROUP_DRAIN:
+        return backlogsentences.drains_late(scene.now, subject)
     if quantity is Quantity.GROUP_COUNTDOWN:
         return timesentences.soon_lost(scene.now, subject)
     if quantity is Quantity.TOPIC_SKEW:
@@ -74,8 +80,14 @@ def over(quantity: Quantity, subject: str, scene: Scene, transition: Transition,
         return groupsentences.read_again(scene.now, subject, after, numbers)
     if quantity is Quantity.GROUP_RECORDS_LOST:
         return groupsentences.lost_no_more(scene, subject, transition, began, numbers)
+    if quantity is Quantity.GROUP_LAG:
+        return backlogsentences.fewer_wait(scene.now, subject, after, numbers)
     if quantity is Quantity.GROUP_LOG_END_AGE:
         return timesentences.near_again(scene.now, subject, after, numbers)
+    if quantity is Quantity.GROUP_HEAD_AGE:
+        return backlogsentences.head_is_young(scene.now, subject, after, numbers)
+    if quantity is Quantity.GROUP_DRAIN:
+        return backlogsentences.drains_soon(scene.now, subject, after, numbers)
     if quantity is Quantity.GROUP_COUNTDOWN:
         return timesentences.safe_again(scene.now, subject, after, numbers)
     if quantity is Quantity.TOPIC_SKEW:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from itertools import islice
 
+from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Group, Topic
 from dashboard.models import Alert, Rule
 
@@ -61,13 +63,12 @@ def active_rules() -> list[ActiveRule]:
 def subjects_of(scene: Scene, active: Iterable[ActiveRule]) -> dict[Quantity, Subjects]:
     """The readings of a cycle, by quantity; empty for a cycle that did not reach the cluster.
 
-    Times are looked for only where a rule that is on asks for them.
+    What no rule is about when an instance begins is looked for only where one that is on asks for it.
     """
     if scene.now is None:
         return {}
     asked = {rule.quantity for rule in active}
-    times = {Quantity.GROUP_LOG_END_AGE: readings.log_end_ages, Quantity.GROUP_COUNTDOWN: readings.countdowns}
-    return {quantity: read(scene.now) for quantity, read in times.items() if quantity in asked} | {
+    return {quantity: read(scene.now) for quantity, read in _WHERE_ASKED.items() if quantity in asked} | {
         Quantity.BROKER_REACH: readings.brokers(scene.now),
         Quantity.REPLICAS_BEHIND: readings.replicas_behind(scene.now, scene.behind),
         Quantity.GROUP_VERDICT: readings.groups(scene.now),
@@ -77,6 +78,29 @@ def subjects_of(scene: Scene, active: Iterable[ActiveRule]) -> dict[Quantity, Su
         Quantity.TOPIC_SKEW: readings.skew(scene.now, scene.internal),
         Quantity.DEAD_LETTERS_ARRIVED: readings.dead_letters(scene.now, scene.last, scene.dead_letters),
     }
+
+
+MOST_HEADS = 200
+"""Groups of a cluster of which rules ask for the oldest unread record: the collector has twenty read at a time."""
+
+
+def heads_wanted(scene: Scene, active: Iterable[ActiveRule]) -> list[str]:
+    """Groups whose oldest unread record has to be read for the rules that are on."""
+    asking = [rule for rule in active if rule.quantity is Quantity.GROUP_HEAD_AGE]
+    if scene.now is None or not asking:
+        return []
+    names = readings.heads_to_read(scene.now)
+    selected = (name for name in names if any(rule.selects(scene.cluster, name) for rule in asking))
+    return list(islice(selected, MOST_HEADS))
+
+
+_WHERE_ASKED: Mapping[Quantity, Callable[[ClusterNow], Subjects]] = {
+    Quantity.GROUP_LAG: readings.lags,
+    Quantity.GROUP_LOG_END_AGE: readings.log_end_ages,
+    Quantity.GROUP_HEAD_AGE: readings.head_ages,
+    Quantity.GROUP_DRAIN: readings.drains,
+    Quantity.GROUP_COUNTDOWN: readings.countdowns,
+}
 
 
 def step_rule(rule: ActiveRule, scene: Scene, subjects: Subjects | None, opened: Mapping[str, Alert]) -> list[Change]:

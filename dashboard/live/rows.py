@@ -17,6 +17,7 @@ from collectors.domain.verdicts import Verdict
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Topic
+from collectors.models.moments import aware
 from dashboard.live import findings, leaders, times
 from dashboard.live.epochs import told_epochs
 from dashboard.live.sentences import waiting_sentence, why_share_unknown, why_unknown
@@ -75,9 +76,8 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "coordinator": group.coordinator,
             "described_error": group.described_error,
             "spark": lag,
-            **times.of_group(now, group.name),
+            **times.of_group(now, group.name, times.why_not_read(group, aware(moment))),
         }
-        rows[group.name]["drain"] = times.drain_said(rows[group.name])
     return rows
 
 

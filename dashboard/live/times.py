@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
 from collectors.domain.ages import Ages, Method, said_bounds
 from collectors.domain.countdown import Countdowns, Outcome, said
-from collectors.domain.drain import drain_estimate
+from collectors.domain.drain import DrainOutcome
+from collectors.domain.topology import GroupType
 from collectors.history import queries
 from collectors.history.now import ClusterNow
+from collectors.models import Group
 
 Row = dict[str, Any]
 
@@ -21,6 +24,8 @@ NOTHING: Row = {
     "age_bounds": "",
     "head": None,
     "head_how": "no cycle has told it yet",
+    "drain": None,
+    "drain_said": DrainOutcome.UNKNOWN.word,
     "countdown": None,
     "countdown_said": "unknown",
     "countdown_why": "no cycle has told it yet",
@@ -53,11 +58,21 @@ def countdown_fields(found: Countdowns, at: int) -> Row:
     }
 
 
-NOT_READ = "read only of groups in trouble"
+NOT_READ = "read while its page is open, of groups in trouble, and where a rule asks for it"
+BEING_READ = "being read, which takes a few cycles and needs the right Read on the topic"
+SHARED = "members acknowledge in any order: which records wait, its broker tells nobody"
 
 
-def head_fields(now: ClusterNow, group: int, age: Row) -> Row:
-    """What a row says of the head-of-backlog age of a group, `age` being its log-end age."""
+def why_not_read(group: Group, moment: datetime) -> str:
+    """What is said of a head-of-backlog age that nobody has read."""
+    if group.type == GroupType.SHARE:
+        return SHARED
+    return BEING_READ if group.is_head_wanted(moment) else NOT_READ
+
+
+def head_fields(now: ClusterNow, group: int, age: Row, not_read: str) -> Row:
+    """What a row says of the head-of-backlog age of a group, `age` being its log-end age; `not_read` where it was not
+    read."""
     found = queries.backlogs_at(now)
     seconds = found.groups.at(group)
     if seconds is not None:
@@ -66,22 +81,30 @@ def head_fields(now: ClusterNow, group: int, age: Row) -> Row:
         return {"head": round(seconds, 1), "head_how": how}
     if age["age_method"] == Method.EXACT.label:
         return {"head": None, "head_how": "only transaction markers wait" if found.marked[group] else "nothing waits"}
-    return {"head": None, "head_how": NOT_READ}
+    return {"head": None, "head_how": not_read}
 
 
-def of_group(now: ClusterNow | None, name: str) -> Row:
+def drain_fields(now: ClusterNow, group: int) -> Row:
+    """What a row says of the drain estimate of a group: seconds only where there is a number, and always a word."""
+    found = queries.drains_at(now)
+    seconds = found.seconds_at(group)
+    return {"drain": None if seconds is None else round(seconds, 1), "drain_said": found.said(group)}
+
+
+def of_group(now: ClusterNow | None, name: str, not_read: str) -> Row:
     """The times of one group in the newest numbers; the same arrays serve every group of a cycle."""
     at = now.groups.index.get(name) if now is not None else None
     if now is None or at is None:
         return dict(NOTHING)
     age = age_fields(queries.ages_at(now).groups, at)
-    return age | head_fields(now, at, age) | countdown_fields(queries.countdowns_at(now).groups, at)
+    counted = countdown_fields(queries.countdowns_at(now).groups, at)
+    return age | head_fields(now, at, age, not_read) | drain_fields(now, at) | counted
 
 
 def closer(now: ClusterNow | None, name: str) -> tuple[Row, dict[tuple[str, int], Row]]:
-    """The times of one group looked at closer, and those of each of its partitions."""
+    """What of the times of one group can be told better when only it is asked of, and those of its partitions."""
     if now is None or now.committed.layout.owner_index(name) is None:
-        return of_group(now, name), {}
+        return {}, {}
     ages = queries.ages_of(now, name)
     counted = queries.countdowns_at(now, None if ages is queries.ages_at(now) else ages)
     layout, at = now.committed.layout, now.groups.index[name]
@@ -91,9 +114,4 @@ def closer(now: ClusterNow | None, name: str) -> tuple[Row, dict[tuple[str, int]
         | countdown_fields(counted.positions, i)
         for i in range(where.start, where.stop)
     }
-    age = age_fields(ages.groups, at)
-    return age | head_fields(now, at, age) | countdown_fields(counted.groups, at), parts
-
-
-def drain_said(row: Row) -> str:
-    return drain_estimate(row["lag"], row["consumed"], row["arriving"]).said
+    return age_fields(ages.groups, at) | countdown_fields(counted.groups, at), parts

@@ -8,20 +8,24 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from collectors.domain.drain import DrainOutcome
 from collectors.domain.lag import gather, positions_in
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from collectors.history.commit_times import last_commits
 from collectors.history.now import ClusterNow
-from collectors.history.queries import ages_at, backlogs_at, cluster_at, countdowns_at
+from collectors.history.queries import ages_at, backlogs_at, cluster_at, countdowns_at, drains_at
 
 from . import rows
 from .registry import family
 from .text import Lines, clean_labels, label
 
+VERDICTS = tuple(verdict.word for verdict in Verdict)
 COUNTDOWN_STATES = ("known", "never", "unknown")
+DRAIN_STATES = tuple(outcome.word for outcome in DrainOutcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +122,11 @@ class Renderer:
         is_known = _ints(state == "known" for state in groups.lag_state)
         # No verdict in the frame means that nobody could judge: that is the verdict "unknown".
         verdicts = np.where(groups.verdict.known, groups.verdict.values, int(Verdict.UNKNOWN))
-        one_hot = (verdicts[:, None] == np.array([int(v) for v in Verdict])).astype(np.int64).ravel()
+        is_verdict = verdicts[:, None] == np.array([int(v) for v in Verdict])
         return {
             "group_topic_lag_messages": self._by_group_topic("group_topic_lag_messages", now, groups.gt_lag),
             "group_lag_known": self._by_group("group_lag_known", groups.names, is_known),
-            "group_verdict": self._by_verdict(groups.names, Numbers(one_hot, np.ones(len(one_hot), dtype=np.bool_))),
+            "group_verdict": self._by_word("group_verdict", "verdict", VERDICTS, groups.names, is_verdict),
             "group_last_commit_timestamp_seconds": self._by_group(
                 "group_last_commit_timestamp_seconds", groups.names, last_commits(now)
             ),
@@ -136,7 +140,8 @@ class Renderer:
         names, layout = now.groups.names, now.committed.layout
         groups = counts.groups
         states = np.stack([groups.is_number, groups.is_never, ~(groups.is_number | groups.is_never)], axis=1)
-        one_hot = states.astype(np.int64).ravel()
+        drains = drains_at(now)
+        is_drain = drains.outcome[:, None] == np.array([int(outcome) for outcome in DrainOutcome])
         at_stake = Numbers(groups.at_stake, groups.is_number | groups.is_never)
         return {
             "group_log_end_age_seconds": self._by_group(
@@ -148,14 +153,18 @@ class Renderer:
             "group_head_of_backlog_age_seconds": self._by_group(
                 "group_head_of_backlog_age_seconds", names, _tenths(backlogs_at(now).groups)
             ),
+            "group_drain_estimate_seconds": self._by_group(
+                "group_drain_estimate_seconds", names, _tenths(drains.numbers)
+            ),
+            "group_drain_state": self._by_word("group_drain_state", "state", DRAIN_STATES, names, is_drain),
             "group_retention_countdown_seconds": self._by_group(
                 "group_retention_countdown_seconds", names, _tenths(groups.numbers)
             ),
             "group_partition_retention_countdown_seconds": self._by_group_partition(
                 "group_partition_retention_countdown_seconds", layout, _tenths(counts.positions.numbers)
             ),
-            "group_retention_countdown_state": self._by_state(
-                names, Numbers(one_hot, np.ones(len(one_hot), dtype=np.bool_))
+            "group_retention_countdown_state": self._by_word(
+                "group_retention_countdown_state", "state", COUNTDOWN_STATES, names, states
             ),
             "group_records_at_stake": self._by_group("group_records_at_stake", names, at_stake),
         }
@@ -180,23 +189,14 @@ class Renderer:
         groups = tuple(groups)
         return self._lines(name, groups, lambda: _labels("group", groups)).fill(numbers)
 
-    def _by_verdict(self, groups: Sequence[str], numbers: Numbers) -> bytes:
+    def _by_word(
+        self, name: str, key: str, words: Sequence[str], groups: Sequence[str], is_word: NDArray[np.bool_]
+    ) -> bytes:
+        """A state set, a line for each group and word: (groups, words) which word is said of which group."""
         groups = tuple(groups)
-        words = [label("verdict", verdict.word) for verdict in Verdict]
-        lines = self._lines(
-            "group_verdict", groups, lambda: [f"{g},{word}" for g in _labels("group", groups) for word in words]
-        )
-        return lines.fill(numbers)
-
-    def _by_state(self, groups: Sequence[str], numbers: Numbers) -> bytes:
-        groups = tuple(groups)
-        words = [label("state", state) for state in COUNTDOWN_STATES]
-        lines = self._lines(
-            "group_retention_countdown_state",
-            groups,
-            lambda: [f"{g},{word}" for g in _labels("group", groups) for word in words],
-        )
-        return lines.fill(numbers)
+        own = [label(key, word) for word in words]
+        lines = self._lines(name, groups, lambda: [f"{g},{word}" for g in _labels("group", groups) for word in own])
+        return lines.fill(Numbers(is_word.astype(np.int64).ravel(), np.ones(is_word.size, dtype=np.bool_)))
 
     def _by_log_dir(self, name: str, places: tuple[tuple[int, str], ...], numbers: Numbers) -> bytes:
         def heads() -> list[str]:

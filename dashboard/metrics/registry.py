@@ -73,8 +73,14 @@ FAMILIES: tuple[Family, ...] = (
     _gauge("group_partition_log_end_age_seconds", "cluster group topic partition", "The same of each partition; left "
            "out where it is not known.", unit="seconds"),
     _gauge("group_head_of_backlog_age_seconds", "cluster group", "Age of the oldest record that the group has not read "
-           "by the timestamp it carries; read for groups in trouble and small lags that stand, else left out.",
+           "by the timestamp it carries; read for groups in trouble, groups whose page is open or that a rule asks "
+           "of, and small lags that stand, else left out.",
            unit="seconds"),
+    _gauge("group_drain_estimate_seconds", "cluster group", "Time until the group has read what waits, its lag over "
+           "what it reads beyond what arrives; 0 where nothing waits, left out unless the state is drains.",
+           unit="seconds"),
+    _gauge("group_drain_state", "cluster group state", "1 for what is said of the group's drain estimate, 0 for the "
+           "others: unknown, drains, keeps_up (no more waits than comes between two commits), not_draining."),
     _gauge("group_retention_countdown_seconds", "cluster group", "Time until retention deletes a record that the group "
            "has not read, the soonest of its partitions; left out where the state is not known.", unit="seconds"),
     _gauge("group_partition_retention_countdown_seconds", "cluster group topic partition", "The same of each "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +11,7 @@ from django import forms
 from django.contrib import messages
 from django.db import transaction
 from django.db.models import Count, Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -27,9 +29,42 @@ from . import words
 from .shell import page, shell_of
 
 LONGEST_HOLD_SECONDS = 86_400
-LONGEST_THRESHOLD_SECONDS = 31_622_400
-TIMES = (Quantity.GROUP_LOG_END_AGE, Quantity.GROUP_COUNTDOWN)
-"""Quantities in seconds: how much is too much is for people to say, and the rule's sentence says what they chose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a threshold is typed in."""
+
+    name: str
+    example: str
+    most: int
+    most_said: str = ""
+    is_whole: bool = False
+
+    def read(self, typed: str) -> float:
+        """What somebody typed; of whole numbers also as pages show them, with spaces between the thousands."""
+        written = "".join(typed.split()) if self.is_whole else typed.replace(",", ".")
+        try:
+            value = float(int(written)) if self.is_whole else float(written)
+        except ValueError:
+            raise forms.ValidationError(
+                f"“{typed}” is not a number of {self.name}: write like {self.example}."
+            ) from None
+        if not 1 <= value <= self.most:  # not-a-number fails this too
+            raise forms.ValidationError(f"“{typed}” is out of range: 1 to {self.most} {self.name}{self.most_said}.")
+        return value
+
+
+SECONDS = Unit("seconds", "600", 31_622_400, " (a year)")
+RECORDS = Unit("records", "100000", 10**12, is_whole=True)
+UNITS: Mapping[str, Unit] = {
+    Quantity.GROUP_LAG: RECORDS,
+    Quantity.GROUP_LOG_END_AGE: SECONDS,
+    Quantity.GROUP_HEAD_AGE: SECONDS,
+    Quantity.GROUP_DRAIN: SECONDS,
+    Quantity.GROUP_COUNTDOWN: SECONDS,
+}
+"""Of these how much is too much is for people to say, and the rule's sentence says what they chose."""
 _WORDS = {">": "above", ">=": "at least", "<": "below", "<=": "at most"}
 EDITED = ("is_enabled", "hold_seconds", "severity")
 
@@ -42,19 +77,14 @@ class RuleForm(forms.Form):
     severity = forms.CharField(max_length=20)
     threshold = forms.CharField(max_length=20, strip=True, required=False)
 
+    def __init__(self, typed: QueryDict | None, *, unit: Unit | None) -> None:
+        """`unit`: that of the threshold; None where it is not for people to change."""
+        super().__init__(typed)
+        self.unit = unit
+
     def clean_threshold(self) -> float | None:
         typed: str = self.cleaned_data["threshold"]
-        if not typed:
-            return None
-        try:
-            seconds = float(typed.replace(",", "."))
-        except ValueError:
-            raise forms.ValidationError(f"“{typed}” is not a number of seconds: write like 600.") from None
-        if not 1 <= seconds <= LONGEST_THRESHOLD_SECONDS:
-            raise forms.ValidationError(
-                f"“{typed}” is out of range: 1 to {LONGEST_THRESHOLD_SECONDS} (a year) seconds."
-            )
-        return seconds
+        return self.unit.read(typed) if typed and self.unit is not None else None
 
     def clean_hold_seconds(self) -> float:
         typed: str = self.cleaned_data["hold_seconds"]
@@ -98,18 +128,19 @@ def rules(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, key: str) -> HttpResponse:
     rule = _rule(key)
-    form = RuleForm(request.POST if request.method == "POST" else None)
+    unit = UNITS.get(rule.quantity)
+    form = RuleForm(request.POST if request.method == "POST" else None, unit=unit)
     if form.is_bound and form.is_valid():
         fields = {name: form.cleaned_data[name] for name in EDITED} | _threshold(rule, form.cleaned_data["threshold"])
         _change(request, rule, fields, "rule changed")
         return redirect("alert-rules")
-    stored = {"hold_seconds": f"{rule.hold_seconds:g}", "severity": rule.severity, "threshold": f"{rule.threshold:g}"}
+    stored = {"hold_seconds": _plain(rule.hold_seconds), "severity": rule.severity, "threshold": _plain(rule.threshold)}
     typed = form.data if form.is_bound else stored
     context = {
         "section": "alerts",
         "tab": "rules",
         "rule": rule,
-        "is_time": rule.quantity in TIMES,
+        "unit": unit,
         "said": rule_sentence(rule),
         "form": form,
         "typed": typed,
@@ -136,13 +167,18 @@ def reset(request: HttpRequest, key: str) -> HttpResponse:
     return redirect("alert-rules")
 
 
-def _threshold(rule: Rule, seconds: float | None) -> dict[str, float]:
-    """The threshold typed for a time; the level at which it is over stays in proportion."""
-    if rule.quantity not in TIMES or seconds is None:
+def _plain(value: float) -> str:
+    """A stored number as it can be typed: saved as it is shown, it stays the same."""
+    return f"{value:.15g}"
+
+
+def _threshold(rule: Rule, typed: float | None) -> dict[str, float]:
+    """The threshold that was typed; the level at which it is over stays in proportion."""
+    if typed is None:
         return {}
     if rule.recover_level is None or rule.threshold <= 0:
-        return {"threshold": seconds}
-    return {"threshold": seconds, "recover_level": seconds * rule.recover_level / rule.threshold}
+        return {"threshold": typed}
+    return {"threshold": typed, "recover_level": typed * rule.recover_level / rule.threshold}
 
 
 def as_delivered(rule: Rule) -> dict[str, Any] | None:
@@ -194,8 +230,16 @@ def _condition(rule: Rule) -> str:
             return "records arrive for a group without members" if rule.threshold == 0 else f"unread a second {level}"
         case Quantity.GROUP_RECORDS_LOST:
             return "retention deletes records that a group has not read" if rule.threshold == 0 else f"lost {level}"
+        case Quantity.GROUP_LAG:
+            return f"a group is {plain_words.counted(rule.threshold, 'record')} behind or more"
         case Quantity.GROUP_LOG_END_AGE:
             return f"a group's log-end age is {plain_words.duration(rule.threshold)} or more"
+        case Quantity.GROUP_HEAD_AGE:
+            old = plain_words.duration(rule.threshold)
+            return f"a group's oldest unread record is {old} old or more, where this login may read the topic"
+        case Quantity.GROUP_DRAIN:
+            takes = plain_words.duration(rule.threshold)
+            return f"a group needs {takes} or more to read what waits, or does not drain"
         case Quantity.GROUP_COUNTDOWN:
             return f"retention overtakes a group within {plain_words.duration(rule.threshold)}"
         case Quantity.TOPIC_SKEW:

@@ -24,6 +24,7 @@ from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
 from .times import spark_range
+from .wishes import want_head
 
 SHOWS = {
     "all": "All",
@@ -133,8 +134,10 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     found = Group.objects.filter(cluster=here.cluster, name=name).first()
     if found is None:
         raise Http404(f"There is no group “{name}” in {here.name}.")
-    row = details.group_detail(here.cluster, here.now, name)
     fragment = request.GET.get("fragment", "")
+    if found.gone_at is None and fragment in ("", "top"):  # what shows it; before the row, which says so
+        want_head(found, now=timezone.now())
+    row = details.group_detail(here.cluster, here.now, name)
     context: dict[str, Any] = {
         "section": "groups",
         "here": here,

@@ -85,7 +85,9 @@ def _head_kept(now: ClusterNow, at: int, name: str, meaning: str) -> Told:
     kept = queries.backlogs_at(now)
     age = kept.positions.at(at)
     if age is None:
-        return Told(name, meaning, "not read", "it is read when asked for, and needs the right Read on the topic", ())
+        why = "it is read when asked for, and needs the right Read on the topic"
+        step = "while a page of the group is open, the collector reads where its records wait longest"
+        return Told(name, meaning, "not read", why, (step,))
     steps = [f"the record carries {words.moment(now.taken_at - age, now=now.taken_at)}, read by the collector"]
     if kept.is_at_most[at]:
         steps.append("the group has read on since: what waits now is younger")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from collectors.domain import words
 from collectors.domain.ages import Method, first_unread, said_bounds
 from collectors.domain.commit_epochs import NO_EPOCH, said_other_log
 from collectors.domain.countdown import KEPT_UP, Outcome, said
-from collectors.domain.drain import drain_estimate
+from collectors.domain.drain import DrainOutcome, drain_estimates
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
 from collectors.history import queries
@@ -25,6 +26,7 @@ from dashboard.models import Role
 from .headtold import head_told, shared_head
 from .shell import page, shell_of
 from .told import Told
+from .wishes import want_head
 
 
 @role(Role.VIEWER)
@@ -41,6 +43,7 @@ def how(request: HttpRequest, slug: str) -> HttpResponse:
     group = Group.objects.filter(cluster=here.cluster, name=name).first()
     if group is None:
         raise Http404(f"There is no group “{name}” in {here.name}.")
+    want_head(group, now=timezone.now())
     context: dict[str, object] = {"section": "groups", "here": here, "group": group, "told": [], "where": None}
     now = here.now
     if now is not None and _has_positions(now, name):
@@ -162,26 +165,27 @@ def _open_transaction(now: ClusterNow, at: int) -> list[str]:
 
 def drain_told(now: ClusterNow, group: str, at: int | None) -> Told:
     """Lag over what is read beyond what arrives: of the position `at`, or of the whole group (None)."""
-    if at is None:
-        groups, where = now.groups, now.groups.index[group]
-        lag, read, comes = (
-            one.at(where) for one in (groups.lag, groups.consumed_per_second, groups.arriving_per_second)
-        )
-    else:
-        lag, read, comes = (one.at(at) for one in (now.lag, now.consumed, now.arriving))
-    found = drain_estimate(lag, read, comes)
+    groups, where = now.groups, now.groups.index[group] if at is None else at
+    numbers = (
+        (groups.lag, groups.consumed_per_second, groups.arriving_per_second)
+        if at is None
+        else (now.lag, now.consumed, now.arriving)
+    )
+    lag, read, comes = (one.at(where) for one in numbers)
+    found = drain_estimates(*(one.take(slice(where, where + 1)) for one in numbers))
+    seconds, value = found.seconds_at(0), found.said(0)
     steps = [
         "of this partition" if at is not None else "of all its partitions together",
         f"lag: {'not known' if lag is None else words.counted(lag, 'record')}",
         f"read {'not known' if read is None else words.rate(read)}, arriving "
         f"{'not known' if comes is None else words.rate(comes)}: over the newest half minute",
     ]
-    if found.seconds and lag and read is not None and comes is not None:
-        steps.append(f"{words.count(lag)} / ({words.rate(read)} − {words.rate(comes)}) = {found.said}")
-    elif read is not None and comes is not None and found.seconds is None:
+    if seconds and lag and read is not None and comes is not None:
+        steps.append(f"{words.count(lag)} / ({words.rate(read)} − {words.rate(comes)}) = {value}")
+    elif found.outcome[0] in (DrainOutcome.KEEPS_UP, DrainOutcome.NOT_DRAINING):
         steps.append("what is read is not more than what arrives, beyond the sawtooth of commits")
     meaning = "lag over what is read beyond what arrives"
-    return Told("Drain estimate", meaning, found.said, "rate only" if found.seconds else "", tuple(steps))
+    return Told("Drain estimate", meaning, value, "rate only" if seconds else "", tuple(steps))
 
 
 def share_lag_told(now: ClusterNow, at: int) -> Told:

@@ -33,6 +33,7 @@ class Stage:
         self.ends: dict[str, list[int | None]] = {"orders": [100, 100]}
         self.starts: dict[str, list[int | None]] = {}  # written with a cycle when there are any
         self.commits: dict[str, list[int | None]] = {"payments": [90, 90]}
+        self.heads: dict[str, list[int | None]] = {}  # as commits; what was read of the first records that wait
         self.verdicts: dict[str, int | None] = {"payments": Verdict.OK}
         self.brokers: dict[str, int | None] = {"1": Reach.UP, "2": Reach.UP, "3": Reach.UP}
         Cluster.objects.filter(pk=self.id).update(created_at=self.moment)
@@ -105,6 +106,10 @@ class Stage:
             }
             if self.starts:
                 columns[Kind.START] = topics(self.starts)
+            if self.heads:
+                columns[Kind.HEAD] = column(
+                    {g: {("orders", p): v for p, v in enumerate(own)} for g, own in self.heads.items()}
+                )
             number = recorder.write(columns)
         else:
             recorder.cycle += 1

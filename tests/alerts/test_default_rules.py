@@ -12,7 +12,7 @@ from collectors.domain.words import THIN
 from collectors.models import Configuration, Group, Member, Topic
 from dashboard.alerts.advice import how_bad, next_step
 from dashboard.alerts.defaults import DEFAULT_RULES, install_default_rules
-from dashboard.models import Alert, Delivery, Rule
+from dashboard.models import Alert, Delivery, Rule, Transition
 
 from .stage import Stage, killed, only_alert, settle, story, told, webhook_channel
 
@@ -274,6 +274,86 @@ def test_how_far_behind_in_time_is_too_far_is_asked_for_by_people_only(stage: St
     settle(judge)
     alert = only_alert("group_far_behind")
     assert re.match(r"payments is \d+.min.* behind: so long ago the log end stood where it is", alert.sentence)
+
+
+def switch_on(key: str, threshold: float) -> None:
+    """As the page does: the level at which it is over keeps its proportion, a half."""
+    Rule.objects.filter(key=key).update(is_enabled=True, threshold=threshold, recover_level=threshold / 2)
+
+
+@pytest.mark.parametrize("key", ["group_lag_high", "group_drain_long"])
+def test_how_large_a_backlog_is_too_large_is_asked_for_by_people_only(stage: Stage, key: str) -> None:
+    judge = stage.judge()
+    Rule.objects.filter(key=key).update(threshold=1.0)
+    flow(stage, 80, arriving=(500, 500), read=10)
+    settle(judge)
+    assert story(key) == []
+
+
+def test_a_group_behind_by_too_many_records_is_told_with_its_rates_and_when_it_is_not_any_more(stage: Stage) -> None:
+    judge = stage.judge()
+    settle(judge)
+    switch_on("group_lag_high", 2000.0)
+    flow(stage, 19, arriving=(100, 100), read=50)  # 20 records are there; 100 more a cycle
+    settle(judge)
+    assert story("group_lag_high") == []
+    flow(stage, 13, arriving=(100, 100), read=50)
+    settle(judge)
+    alert = only_alert("group_lag_high")
+    assert (alert.state, alert.severity) == ("firing", "warning")
+    assert alert.sentence == f"payments is 3{THIN}220 records behind: it reads 20/s while 40/s arrive"
+    stage.commits["payments"] = [None, None]
+    stage.cycles(3)
+    settle(judge)
+    assert only_alert("group_lag_high").state == "firing", "not known is not over"
+    flow(stage, 1)
+    settle(judge)
+    assert only_alert("group_lag_high").state == "resolved"
+    over = told_last("group_lag_high")
+    assert re.fullmatch("payments is no longer that many records behind after .*; 0 records wait", over)
+
+
+def test_a_backlog_that_takes_long_to_read_is_told_with_how_long(stage: Stage) -> None:
+    judge = stage.judge()
+    settle(judge)
+    flow(stage, 10, arriving=(1000, 1000), read=0)
+    switch_on("group_drain_long", 600.0)
+    Rule.objects.filter(key="group_drain_long").update(hold_seconds=0)
+    flow(stage, 10, arriving=(50, 50), read=100)
+    settle(judge)
+    alert = only_alert("group_drain_long")
+    said = alert.transitions.earliest("id").reason
+    assert said.startswith("payments does not drain, "), "the rates of half a minute still hold the rush"
+    flow(stage, 8, arriving=(50, 50), read=100)
+    settle(judge)
+    assert only_alert("group_drain_long").state == "firing", "more than the level at which it is over"
+    flow(stage, 8, arriving=(50, 50), read=1000)
+    settle(judge)
+    assert re.fullmatch(
+        "payments no longer takes that long to read what waits after .*: .* left; .* records wait",
+        told_last("group_drain_long"),
+    )
+    assert Transition.objects.filter(alert=alert).latest("id").numbers["drain"] == "drains"
+
+
+def test_a_group_that_does_not_drain_is_told_in_words_and_one_that_keeps_up_is_not(stage: Stage) -> None:
+    judge = stage.judge()
+    settle(judge)
+    switch_on("group_drain_long", 3600.0)
+    flow(stage, 80)
+    settle(judge)
+    assert story("group_drain_long") == [], "it keeps up"
+    flow(stage, 80, arriving=(100, 100), read=90)
+    settle(judge)
+    alert = only_alert("group_drain_long")
+    assert alert.state == "firing"
+    said = r"payments does not drain, [\d\s]+ records behind: it reads 36/s while 40/s arrive"
+    assert re.fullmatch(said, alert.sentence)
+    numbers = alert.transitions.latest("id").numbers
+    assert (numbers["drain"], numbers["drain_seconds"]) == ("not_draining", None)
+    flow(stage, 1)
+    settle(judge)
+    assert told_last("group_drain_long").endswith(": nothing waits")
 
 
 def told_last(key: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from collectors.domain.heads import (
     NO_RECORDS,
@@ -13,9 +14,10 @@ from collectors.domain.heads import (
     Head,
     Markers,
     head_ages,
+    in_trouble,
     oldest_heads,
+    small_residues,
     stored_value,
-    worth_reading,
 )
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.verdicts import Verdict
@@ -46,31 +48,36 @@ def window_of(*samples: Mapping[Place, tuple[int | None, int | None]]) -> Window
     return window
 
 
-def chosen(
-    window: Window, verdicts: dict[str, Verdict], settled: set[Place] | None = None, **more: bool
-) -> list[Place]:
-    layout = window.layout
-    told = Numbers.of([int(verdicts.get(owner, Verdict.OK)) for owner in layout.owners])
-    done = np.zeros(len(layout), dtype=np.bool_)
-    for place in settled or ():
-        done[layout.position[place]] = True
-    names = {at: key for key, at in layout.position.items()}
-    return [names[at] for at in worth_reading(window, told, done, **more).tolist()]
+def troubled(window: Window, verdicts: dict[str, Verdict], *settled: Place) -> list[Place]:
+    told = Numbers.of([int(verdicts.get(owner, Verdict.OK)) for owner in window.layout.owners])
+    return named(window, in_trouble(window, told, done(window, *settled)))
+
+
+def done(window: Window, *places: Place) -> NDArray[np.bool_]:
+    found = np.zeros(len(window.layout), dtype=np.bool_)
+    for place in places:
+        found[window.layout.position[place]] = True
+    return found
+
+
+def named(window: Window, found: NDArray[np.int64]) -> list[Place]:
+    names = {at: key for key, at in window.layout.position.items()}
+    return [names[at] for at in found.tolist()]
 
 
 def test_of_a_group_in_trouble_the_positions_that_wait_longest_the_worst_group_first() -> None:
     one = {("slow", "t", p): (10, 100) for p in range(4)} | {("stuck", "u", 0): (5, 50), ("fine", "v", 0): (0, 500)}
     two = one | {("slow", "t", 0): (10, 190), ("slow", "t", 1): (10, 101), ("slow", "t", 2): (10, 120)}
     verdicts = {"slow": Verdict.FALLING_BEHIND, "stuck": Verdict.NO_PROGRESS, "fine": Verdict.CATCHING_UP}
-    found = chosen(window_of(one, two), verdicts)
+    found = troubled(window_of(one, two), verdicts)
     # where nothing comes the lag is the oldest, then where it is many times what came
     assert found == [("stuck", "u", 0), ("slow", "t", 3), ("slow", "t", 1)]
-    assert chosen(window_of(one, two), verdicts, {("slow", "t", 3)}) == [("stuck", "u", 0), ("slow", "t", 1)]
+    assert troubled(window_of(one, two), verdicts, ("slow", "t", 3)) == [("stuck", "u", 0), ("slow", "t", 1)]
 
 
 def test_without_members_it_is_read_and_when_nothing_waits_it_is_not() -> None:
     window = window_of({("gone", "t", 0): (1, 9), ("gone", "t", 1): (9, 9), ("gone", "t", 2): (NO_COMMIT, 9)})
-    assert chosen(window, {"gone": Verdict.NO_MEMBERS}) == [("gone", "t", 0)]
+    assert troubled(window, {"gone": Verdict.NO_MEMBERS}) == [("gone", "t", 0)]
 
 
 @pytest.mark.parametrize(
@@ -92,9 +99,9 @@ def test_a_small_residue_that_stands_may_be_markers(
     why: str, samples: list[tuple[int | None, int | None]], is_asked: bool
 ) -> None:
     window = window_of(*({("well", "t", 0): sample} for sample in samples))
-    assert bool(chosen(window, {})) == is_asked
-    assert chosen(window, {}, {("well", "t", 0)}) == []
-    assert chosen(window, {}, residues=False) == []
+    assert named(window, small_residues(window, done(window))) == ([("well", "t", 0)] if is_asked else [])
+    assert named(window, small_residues(window, done(window, ("well", "t", 0)))) == []
+    assert troubled(window, {}) == []
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from collectors.domain.drain import drain, drain_estimate
+from collectors.domain.drain import drain
 from collectors.domain.explanations import explain
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.topology import GroupType
 from collectors.domain.trends import curves_of
 from collectors.domain.verdicts import GroupRow, Verdict, judge_groups
 from collectors.domain.window import Window
-from collectors.domain.words import THIN
 
 INTERVAL = 5.0
 ROW = GroupRow("g", GroupType.CLASSIC, 1)
@@ -150,20 +149,3 @@ def test_a_first_sample_that_was_not_answered_makes_nobody_fall_behind(shift: fl
     calm.run(40, 140)
     calm.sampled += shift - INTERVAL
     assert Verdict.FALLING_BEHIND not in calm.run(180, 140)
-
-
-@pytest.mark.parametrize(
-    ("lag", "consumed", "arriving", "said"),
-    [
-        (0, 0.0, 0.0, "0 s"),
-        (None, 1.0, 1.0, "unknown"),
-        (600, 30.0, 10.0, "30 s"),
-        (93, 29.0, 30.0, "keeps up"),
-        (900, 29.0, 30.0, "not draining"),
-        (900, 0.0, 0.0, "not draining"),
-    ],
-)
-def test_the_drain_estimate_of_rates(
-    lag: float | None, consumed: float | None, arriving: float | None, said: str
-) -> None:
-    assert drain_estimate(lag, consumed, arriving).said.replace(THIN, " ") == said

@@ -9,10 +9,13 @@ from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
+from django.utils import timezone
 
 from collectors.demo.nodes import KafkaCluster
 from collectors.domain.verdicts import Verdict
 from collectors.history import queries
+from collectors.models import Group
+from dashboard.live.times import BEING_READ, NOT_READ
 from tests.conftest import commit as commit_now
 from tests.kafka.watching import Watch, watching
 
@@ -92,6 +95,51 @@ def test_the_head_of_a_stuck_group_is_as_old_as_the_record_says(
         assert (topic, 0, 12) not in watch.sampler.survey._places, "what was read once is not read again"
         assert watch.sampler.survey.newest().errors == ()
         assert watch.cluster.rights.get(key="heads").why == ""
+
+
+def test_the_head_of_a_group_in_no_trouble_is_read_while_somebody_wants_it(
+    kafka: KafkaCluster, new_topic: Callable[..., str]
+) -> None:
+    """It keeps up, ten records behind, with records that were old when they came."""
+    topic, group = new_topic("steady"), f"steady-{uuid.uuid4().hex[:8]}"
+    producer = Producer({"bootstrap.servers": kafka.bootstrap}, logger=QUIET)
+
+    def produce(count: int) -> None:
+        for _ in range(count):
+            producer.produce(topic, b"x", partition=0, timestamp=round((time.time() - LONG_AGO) * 1000))
+        assert producer.flush(30) == 0
+
+    produce(30)
+    consumer = member(kafka, group, topic, 20)
+    committed = 20
+
+    def read_on() -> None:
+        nonlocal committed
+        produce(10)
+        committed += 10
+        commit_now(consumer, TopicPartition(topic, 0, committed))
+
+    try:
+        with watching({"bootstrap.servers": kafka.bootstrap}) as watch:
+            for _ in range(5):
+                watch.step()
+                read_on()
+            assert watch.now.groups.verdict.at(watch.now.groups.index[group]) == Verdict.OK
+            assert (watch.group(group)["head"], watch.group(group)["head_how"]) == (None, NOT_READ)
+            Group.objects.filter(name=group).want_heads(timezone.now())
+            assert watch.group(group)["head_how"] == BEING_READ
+            watch.until("the head", lambda: watch.group(group)["head"] is not None, each=read_on)
+            row = watch.group(group)
+            assert row["head"] == pytest.approx(LONG_AGO, abs=30.0)
+            assert row["head_how"] == "at most: it has read on since"
+            assert row["verdict"] == "ok"
+            Group.objects.filter(name=group).update(head_wanted_until=timezone.now())
+            watch.step()
+            read_on()
+            watch.step()
+            assert [place for place in watch.sampler.survey._places if place[0] == topic] == []
+    finally:
+        consumer.close()
 
 
 def _seconds(watch: Watch, group: str) -> float | None:

@@ -86,7 +86,7 @@ def test_a_group_that_stands_still_ages_and_says_how_that_is_known() -> None:
     stands = found["payment-service"]
     assert 45.0 <= stands["age"] <= 55.0
     assert stands["age_low"] <= stands["age"] <= stands["age_high"]
-    assert (stands["age_method"], stands["drain"]) == ("interpolated", "not draining")
+    assert (stands["age_method"], stands["drain"], stands["drain_said"]) == ("interpolated", None, "not draining")
     assert stands["countdown_said"] == "unknown"
     assert "settings are not known" in stands["countdown_why"]
     Configuration.objects.create(

@@ -141,6 +141,8 @@ def test_numbers_of_a_cluster_are_those_that_were_stored(page: MetricsPage) -> N
     assert found["streamgauge_group_retention_countdown_seconds"] == {}
     states = found["streamgauge_group_retention_countdown_state"]
     assert [states["demo", "readers", state] for state in ("known", "never", "unknown")] == [0, 0, 1]
+    assert found["streamgauge_group_drain_estimate_seconds"] == {("demo", "readers"): pytest.approx(90 / 0.5, abs=0.1)}
+    assert drain_states(found) == ["drains"]
     assert found["streamgauge_group_members"] == {("demo", "readers"): 2}
     assert found["streamgauge_topic_messages_per_second"][("demo", "orders")] == pytest.approx(1.0, rel=0.01)
     assert found["streamgauge_group_consumed_per_second"][("demo", "readers", "orders")] == pytest.approx(1.5, rel=0.01)
@@ -148,6 +150,35 @@ def test_numbers_of_a_cluster_are_those_that_were_stored(page: MetricsPage) -> N
     verdicts = found["streamgauge_group_verdict"]
     assert {key[2] for key in verdicts} == {verdict.word for verdict in Verdict}
     assert [key[2] for key, value in verdicts.items() if value == 1] == ["falling_behind"]
+
+
+def drain_states(found: dict[str, dict[tuple[str, ...], float]]) -> list[str]:
+    """What is said of the group `readers`; the words that are not said are there, with 0."""
+    states = {key[2]: value for key, value in found["streamgauge_group_drain_state"].items() if key[1] == "readers"}
+    assert set(states) == {"unknown", "drains", "keeps_up", "not_draining"}
+    return [state for state, value in states.items() if value == 1]
+
+
+@pytest.mark.parametrize(
+    ("before", "commit", "state", "seconds"),
+    [
+        (40, 100, "drains", 0.0),
+        (40, 95, "keeps_up", None),
+        (40, 50, "not_draining", None),
+        (None, 40, "unknown", None),
+    ],
+)
+def test_who_does_not_drain_has_a_word_and_no_number(
+    page: MetricsPage, before: int | None, commit: int, state: str, seconds: float | None
+) -> None:
+    """60 records came in 10 s, and the group moved from `before` to `commit`."""
+    cluster, now = make_cluster(), time.time()
+    if before is not None:
+        add_cycle(cluster, small_columns(commits=[before], ends=[40]), taken_at=now - 11)
+    add_cycle(cluster, small_columns(commits=[commit], ends=[100]), taken_at=now - 1)
+    found = {name: values(metric) for name, metric in families(page, now=now).items()}
+    assert drain_states(found) == [state]
+    assert list(found["streamgauge_group_drain_estimate_seconds"].values()) == ([] if seconds is None else [seconds])
 
 
 def test_a_share_group_has_a_lag_and_no_committed_offset(page: MetricsPage) -> None:

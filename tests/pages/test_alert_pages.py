@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from collectors.domain.words import THIN
 from dashboard.alerts.defaults import install_default_rules
 from dashboard.models import Alert, AuditEntry, Delivery, Rule, Silence, Transition
 from dashboard.pages.alert_history import spans
@@ -74,6 +77,64 @@ def test_a_bad_value_is_quoted_beside_its_field_and_changes_nothing(
     assert said in response.content.decode()
     assert rule().hold_seconds == 60.0
     assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "said"),
+    [
+        ("group_drain_long", "soon", "“soon” is not a number of seconds: write like 600."),
+        ("group_drain_long", "nan", "“nan” is out of range: 1 to 31622400 seconds (a year)."),
+        ("group_lag_high", "many", "“many” is not a number of records: write like 100000."),
+        ("group_lag_high", "1,5", "“1,5” is not a number of records"),
+        ("group_lag_high", "0", "“0” is out of range: 1 to 1000000000000 records."),
+        ("group_lag_high", "1e3", "“1e3” is not a number of records"),
+        ("group_lag_high", "-5", "“-5” is out of range"),
+    ],
+)
+def test_a_bad_threshold_is_quoted_with_its_unit(key: str, typed: str, said: str, admin: Client) -> None:
+    before = rule(key).threshold
+    response = admin.post(f"/alerts/rules/{key}/", {"hold_seconds": "60", "severity": "warning", "threshold": typed})
+    assert response.status_code == 422
+    assert said in response.content.decode()
+    assert rule(key).threshold == before
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "level", "over", "sentence"),
+    [
+        ("group_lag_high", "20 000", 20_000.0, 10_000.0, f"a group is 20{THIN}000 records behind or more"),
+        ("group_lag_high", f"1{THIN}234{THIN}567", 1_234_567.0, 617_283.5, f"1{THIN}234{THIN}567 records behind"),
+        (
+            "group_drain_long",
+            "90,5",
+            90.5,
+            45.25,
+            f"needs 1{THIN}min 30{THIN}s or more to read what waits, or does not drain",
+        ),
+        ("group_head_old", "7200", 7200.0, 3600.0, f"a group's oldest unread record is 2{THIN}h old or more"),
+        ("group_far_behind", "120", 120.0, 60.0, f"log-end age is 2{THIN}min or more"),
+    ],
+)
+def test_a_threshold_is_typed_in_its_unit_and_stays_when_saved_as_it_is_shown(
+    key: str, typed: str, level: float, over: float, sentence: str, admin: Client
+) -> None:
+    path, more = f"/alerts/rules/{key}/", {"is_enabled": "on", "hold_seconds": "60", "severity": "warning"}
+    assert admin.post(path, {**more, "threshold": typed}).status_code == 302
+    assert (rule(key).is_enabled, rule(key).threshold, rule(key).recover_level) == (True, level, over)
+    page = html.unescape(admin.get(path).content.decode())
+    assert sentence in page
+    shown = re.search('name="threshold" inputmode="decimal" value="([^"]+)"', page)
+    assert shown is not None
+    admin.post(path, {**more, "threshold": shown[1]})
+    assert rule(key).threshold == level
+
+
+def test_the_threshold_of_a_rule_that_has_no_unit_is_not_for_people(admin: Client) -> None:
+    path = "/alerts/rules/group_no_progress/"
+    assert 'name="threshold"' not in admin.get(path).content.decode()
+    before = rule().threshold
+    admin.post(path, {"is_enabled": "on", "hold_seconds": "60", "severity": "critical", "threshold": "1"})
+    assert rule().threshold == before
 
 
 def test_an_unknown_rule_is_not_found(admin: Client) -> None:

@@ -8,7 +8,7 @@ from collectors.domain.heads import NO_RECORDS, OF_A_GROUP, Found, Head, Markers
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.verdicts import Verdict
 from collectors.domain.window import Window
-from collectors.heads import AGAIN_SECONDS, MOST_KEPT, PASSED_SECONDS, HeadBook
+from collectors.heads import AGAIN_SECONDS, FOR_WANTED, MOST_KEPT, PASSED_SECONDS, HeadBook
 from collectors.kafka.peek import MOST_PLACES, HeadsAnswer, Place
 
 T0 = 1_700_000_000.0
@@ -25,6 +25,7 @@ class Cluster:
         self.grow(groups)
         self.answers: dict[Place, Found] = {}
         self.asked: list[Place] = []
+        self.wanted: frozenset[str] = frozenset()
 
     def grow(self, groups: Mapping[str, int]) -> None:
         self.layout = Layout.build({group: [("t", p) for p in range(count)] for group, count in groups.items()})
@@ -46,7 +47,7 @@ class Cluster:
         self.book.follow(self.window.layout)
         column = self.book.column(self.window, now=self.now)
         told = Numbers.of([int(self.verdicts.get(owner, Verdict.OK)) for owner in self.layout.owners])
-        self.asked = self.book.where_to_look(self.window, told, now=self.now)
+        self.asked = self.book.where_to_look(self.window, told, now=self.now, wanted=self.wanted)
         if column is None:
             return {}
         owners = column.layout.owner_of_position
@@ -174,3 +175,66 @@ def test_where_markers_were_found_a_residue_as_small_is_taken_for_them_until_it_
         found = cluster.cycle(40, 41)
     assert found == {("tx", 0): OLD_MS}, "it was a record after all"
     assert cluster.cycle(50, 51) != {("tx", 0): NO_RECORDS}, "and nothing is presumed any more"
+
+
+def test_a_group_in_no_trouble_is_read_while_somebody_wants_it() -> None:
+    cluster = Cluster({"well": 1})
+    cluster.answers = {("t", 0, at): OLD for at in (5, 7, 9)}
+    cluster.cycle(5, 50)
+    assert cluster.asked == []
+    cluster.wanted = frozenset({"well", "not there"})
+    cluster.cycle(5, 50)
+    assert cluster.asked == [("t", 0, 5)]
+    assert cluster.cycle(7, 60) == {("well", 0): -OLD_MS}
+    assert cluster.asked == [("t", 0, 7)]
+    cluster.wanted = frozenset()
+    assert cluster.cycle(7, 70) == {("well", 0): OLD_MS}, "what was read stays known"
+    cluster.cycle(9, 80)
+    assert cluster.asked == []
+
+
+def test_of_a_group_that_somebody_wants_nothing_is_read_where_nothing_waits() -> None:
+    cluster = Cluster({"well": 1})
+    cluster.wanted = frozenset({"well"})
+    cluster.cycle(50, 50)
+    assert cluster.asked == []
+
+
+def test_groups_in_trouble_come_first_and_leave_some_places_to_what_somebody_wants() -> None:
+    troubled = {f"a{i:02}": 1 for i in range(MOST_PLACES + 5)}
+    cluster = Cluster({**troubled, "z1": 1, "z2": 1})
+    cluster.verdicts |= dict.fromkeys(troubled, Verdict.NO_PROGRESS)
+    cluster.wanted = frozenset({"z1", "z2"})
+    cluster.layout = Layout.build({name: [(name, 0)] for name in (*troubled, "z1", "z2")})
+    cluster.ends = Layout.of_topics({name: [0] for name in (*troubled, "z1", "z2")})
+    cluster.cycle(5, 50)
+    names = [topic for topic, _, _ in cluster.asked]
+    first = MOST_PLACES - FOR_WANTED
+    assert names == [*list(troubled)[:first], "z1", "z2", *list(troubled)[first : MOST_PLACES - 2]]
+
+
+def test_who_reads_on_and_is_wanted_has_its_turn_however_many_are() -> None:
+    many = {f"g{i:02}": 1 for i in range(3 * MOST_PLACES)}
+    cluster = Cluster(many)
+    cluster.layout = Layout.build({name: [(name, 0)] for name in many})
+    cluster.ends = Layout.of_topics({name: [0] for name in many})
+    cluster.wanted = frozenset(many)
+    seen: set[str] = set()
+    for turn in range(3):
+        cluster.cycle(5 + turn, 50)
+        seen |= {topic for topic, _, _ in cluster.asked}
+    assert seen == set(many)
+
+
+def test_the_layout_is_not_another_one_each_cycle_while_positions_come_and_go() -> None:
+    cluster = Cluster({"well": 2})
+    cluster.wanted = frozenset({"well"})
+    found, layouts = [], []
+    for turn in range(9):
+        cluster.answers = {("t", turn % 2, 4 + turn): OLD}  # of the place before
+        found.append(cluster.cycle(5 + turn, 50, after=PASSED_SECONDS + 1))
+        column = cluster.book.column(cluster.window, now=cluster.now)
+        layouts += [column.layout] if column is not None else []
+    assert found[2:4] == [{("well", 0): -OLD_MS}, {("well", 1): -OLD_MS}], "one or the other is known"
+    assert len(layouts) == 8
+    assert len({id(one) for one in layouts}) == 2, "the first, and one for both"

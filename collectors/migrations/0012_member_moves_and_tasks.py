@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('collectors', '0010_commit_times'),
+        ('collectors', '0011_head_wanted'),
     ]
 
     operations = [
