@@ -35,6 +35,7 @@ FLOORS = {
     "collectors.past": 4,
     "collectors.sampler": 4,
     "collectors.expected_commits": 4,
+    "collectors.commit_epochs": 4,
     "collectors.share_groups": 4,
     "collectors.shares": 4,
     "collectors.waiting": 4,

@@ -64,7 +64,7 @@ def test_while_nothing_can_be_sampled_every_number_and_verdict_is_unknown_with_s
         found = row(cluster, name)
         numbers = ("lag", "consumed", "arriving", "age", "head", "countdown")
         assert [found[number] for number in numbers] == [None] * len(numbers), name
-        assert (found["verdict"], found["lag_state"], found["drain"]) == ("unknown", "unknown", "unknown")
+        assert (found["verdict"], found["lag_state"], found["drain_said"]) == ("unknown", "unknown", "unknown")
         assert re.fullmatch(r"Unknown: last sampled 10\Wmin( \d\Ws)? ago: timeout \(connect\)", found["sentence"]), (
             found
         )
@@ -93,7 +93,7 @@ def test_after_ten_minutes_nothing_is_made_of_the_gap_but_what_spans_it(
     assert now is not None
     assert (found["lag"], found["verdict"]) == (12_015, "unknown")
     assert found["sentence"] == "Unknown yet: 1 sample since a gap, 12\u202f015 records wait"
-    assert (found["consumed"], found["arriving"], found["drain"]) == (None, None, "unknown")
+    assert (found["consumed"], found["arriving"], found["drain_said"]) == (None, None, "unknown")
     ages, at = ages_at(now).groups, now.groups.index["billing"]
     assert Method(int(ages.method[at])) is Method.BRACKETED
     assert (ages.low[at], round(float(ages.high[at]))) == (0.0, 605)
