@@ -36,6 +36,7 @@ FLOORS = {
     "collectors.sampler": 4,
     "collectors.expected_commits": 4,
     "collectors.commit_epochs": 4,
+    "collectors.asking": 4,
     "collectors.share_groups": 4,
     "collectors.shares": 4,
     "collectors.waiting": 4,

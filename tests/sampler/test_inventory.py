@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from django.db import OperationalError, connection
 
+from collectors.asking import _is_reached
 from collectors.changes import EVENTS_OF_A_KIND_AT_ONCE, Changes
 from collectors.domain import topology
 from collectors.domain.assignments import AT_REST, Moving
@@ -24,7 +25,7 @@ from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import Survey, SurveyState
 from collectors.membership import moving_of, tasks_of
 from collectors.models import Broker, Cluster, Cycle, Event, Frame, Group, Lease, Member, Ownership, Topic
-from collectors.sampler import Sampler, _is_reached
+from collectors.sampler import Sampler
 from collectors.waiting import Observation
 from tests.pages.seed import Company, make_company
 
@@ -362,7 +363,9 @@ def test_controllers_of_their_own_are_no_brokers_that_are_down(cluster: Cluster)
     brokers = tuple(topology.BrokerNode(node, "127.0.0.1", 9092, None) for node in (1, 2))
     seen = topology.Metadata("id", brokers, (topic("t"),), NOW)  # its replicas are on 1, 2 and 3
     quorum = topology.Quorum(100, 1, 1, (100, 101, 102), (1, 2), NOW)
-    reach = {node: state for node, (state, _) in sampler._reach(SurveyState(metadata=seen, quorum=quorum), {}).items()}
+    reach = {
+        node: state for node, (state, _) in sampler.asking.reach(SurveyState(metadata=seen, quorum=quorum), {}).items()
+    }
     assert reach == {1: Reach.UP, 2: Reach.UP, 3: Reach.DOWN}
 
 
@@ -373,7 +376,11 @@ def test_a_broker_that_a_newer_list_lacks_by_now_does_not_answer_again(cluster: 
     brokers = tuple(topology.BrokerNode(node, "127.0.0.1", 9092, None) for node in (1, 2, 3))
     state = SurveyState(metadata=topology.Metadata("id", brokers, (topic("t"),), NOW))
     refused = BrokerReach(Reach.SUSPECT, "refused", NOW)
-    assert sampler._reach(state, {3: refused}) == {1: (Reach.UP, ""), 2: (Reach.UP, ""), 3: (Reach.SUSPECT, "refused")}
+    assert sampler.asking.reach(state, {3: refused}) == {
+        1: (Reach.UP, ""),
+        2: (Reach.UP, ""),
+        3: (Reach.SUSPECT, "refused"),
+    }
 
 
 def test_a_cluster_with_samples_can_be_deleted() -> None:
