@@ -75,6 +75,8 @@ TOUCHES = {
     "Apache Kafka 4.3.1, three": "mark.kafka",
     "Apache Kafka 3.7.2": "mark.brokers",
     "Transactions left open": "mark.kafka",
+    "KIP-848 members": "mark.kafka",
+    "Streams groups": "streams_answers",
     "A broker that does not tell": "NOT_OFFERED",
     "SASL": "SecuredKafka",
     "OAUTHBEARER": "OAUTHBEARER",

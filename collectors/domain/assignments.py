@@ -28,8 +28,9 @@ AT_REST = Moving()
 def moving(holds: Assignment, target: Assignment, *, epoch: int, newest: int) -> Moving:
     """What a member at `epoch` is still to do of the group's assignment of epoch `newest` (KIP-848, KIP-1071).
 
-    Once a member was told to give something up, brokers list it no more among what it holds, though it may still read
-    it: until it confirms, its epoch is the older one. A negative epoch is that of a static member that is away.
+    Until a member confirms what it was told to give up, its epoch is the older one. Brokers before Kafka 4.3, and those
+    of streams groups, list that no more among what it holds, though it may still read it. A negative epoch is that of a
+    static member that is away.
     """
     has, wants = _places(holds), _places(target)
     return Moving(_joined(wants - has), _joined(has - wants), 0 <= epoch < newest)

@@ -22,6 +22,7 @@ OFFERS = (
     Offer("share groups", (4, 1)),  # ShareGroupDescribe v1, KIP-932
     Offer("the lag of share groups", (4, 2)),  # DescribeShareGroupOffsets v1, KIP-1226
     Offer("streams groups", (4, 2)),  # StreamsGroupDescribe, KIP-1071
+    Offer("how far members of streams groups have restored their tasks", (4, 4)),  # task offsets, KAFKA-20695
 )
 
 

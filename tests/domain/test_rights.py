@@ -74,7 +74,8 @@ def test_the_oldest_broker_decides_what_is_offered(versions: list[str], expected
 
 def test_what_is_not_known_is_not_called_missing() -> None:
     assert not_offered("") == []
-    assert not_offered("4.3") == []
+    assert not_offered("4.3") == ["how far members of streams groups have restored their tasks"]
+    assert not_offered("4.4") == []
     assert len(not_offered("3.0")) > len(not_offered("3.7")) > len(not_offered("4.0")) > 0
 
 
