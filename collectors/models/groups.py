@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db import models
+from django.db import connection, models, transaction
 
 from .clusters import Cluster
 
@@ -18,10 +18,18 @@ MOST_WANTED = 500
 
 class GroupQuerySet(models.QuerySet["Group"]):
     def want_heads(self, now: datetime) -> int:
-        """Ask that the heads of these groups' backlogs be read for a while; how many rows that changed."""
+        """Ask that the heads of these groups' backlogs be read for a while; how many rows that changed.
+
+        Where rows have locks, those that are locked are left out: a hint waits for nobody, and the collector, which
+        writes many rows in an order of its own, is not brought to a deadlock.
+        """
         until = now + WANTED
-        is_due = models.Q(head_wanted_until=None) | models.Q(head_wanted_until__lte=until - WANTED_AGAIN)
-        return self.filter(is_due).update(head_wanted_until=until)
+        due = self.filter(models.Q(head_wanted_until=None) | models.Q(head_wanted_until__lte=until - WANTED_AGAIN))
+        if not connection.features.has_select_for_update_skip_locked:
+            return due.update(head_wanted_until=until)
+        with transaction.atomic():
+            free = due.select_for_update(skip_locked=True).values("pk")
+            return self.model.objects.filter(pk__in=free).update(head_wanted_until=until)
 
     def heads_wanted(self, cluster_id: int, now: datetime) -> frozenset[str]:
         """Names of the cluster's groups whose heads somebody wants."""

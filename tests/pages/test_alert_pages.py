@@ -123,6 +123,7 @@ def test_a_threshold_is_typed_in_its_unit_and_stays_when_saved_as_it_is_shown(
     assert (rule(key).is_enabled, rule(key).threshold, rule(key).recover_level) == (True, level, over)
     page = html.unescape(admin.get(path).content.decode())
     assert sentence in page
+    assert f"Threshold, {'records' if key == 'group_lag_high' else 'seconds'}<" in page
     shown = re.search('name="threshold" inputmode="decimal" value="([^"]+)"', page)
     assert shown is not None
     admin.post(path, {**more, "threshold": shown[1]})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from collectors.domain.topology import Member
@@ -61,6 +62,32 @@ def test_who_asks_again_soon_writes_nothing() -> None:
     assert Group.objects.want_heads(later) == 1
     one.refresh_from_db()
     assert one.head_wanted_until == later + WANTED
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no locks of rows")
+@pytest.mark.django_db(transaction=True)
+def test_who_asks_waits_for_no_row_that_another_writes() -> None:
+    group("written")
+    group("free")
+    holds, done = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with transaction.atomic():
+            Group.objects.filter(name="written").update(state="Stable")
+            holds.set()
+            done.wait(10)
+        connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert holds.wait(10)
+        assert Group.objects.want_heads(T0) == 1
+        assert list(Group.objects.exclude(head_wanted_until=None).values_list("name", flat=True)) == ["free"]
+    finally:
+        done.set()
+        writer.join()
+    assert Group.objects.want_heads(T0) == 1
 
 
 def test_a_wish_lapses_and_a_group_that_is_gone_has_none() -> None:
