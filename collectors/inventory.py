@@ -250,12 +250,18 @@ class Inventory:
             if row is None:
                 continue
             row.lost_records += one.records
-            changes.update.append((row, ("lost_records",)))
+            for topic, partition, records in one.partitions:
+                of_topic = row.lost_by_partition.setdefault(topic, {})
+                of_topic[str(partition)] = of_topic.get(str(partition), 0) + records
+            changes.update.append((row, ("lost_records", "lost_by_partition")))
             more = f" and {len(one.partitions) - NAMED_LOST} more" if len(one.partitions) > NAMED_LOST else ""
-            where = ", ".join(f"{topic}-{partition}" for topic, partition in one.partitions[:NAMED_LOST])
+            where = ", ".join(f"{topic}-{partition}" for topic, partition, _ in one.partitions[:NAMED_LOST])
             were = "was" if one.records == 1 else "were"
             text = f"Group {name}: {counted(one.records, 'record')} of {where}{more} {were} deleted before being read"
-            data = {"records": one.records, "partitions": [list(place) for place in one.partitions[:50]]}
+            data = {
+                "records": one.records,
+                "partitions": [[topic, partition] for topic, partition, _ in one.partitions[:50]],
+            }
             self._event(changes, now, Event.Kind.RECORDS_LOST, ("group", name), text, data)
 
     def _event(

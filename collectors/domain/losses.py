@@ -22,10 +22,13 @@ NEAR_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What one group lost between two looks: records in all, and where, the most first."""
+    """What one group lost between two looks: (topic, partition, records), the most first."""
 
-    records: int
-    partitions: tuple[tuple[str, int], ...]
+    partitions: tuple[tuple[str, int, int], ...]
+
+    @property
+    def records(self) -> int:
+        return sum(records for *_, records in self.partitions)
 
 
 def looks(samples: Sequence[Sample]) -> list[int]:
@@ -112,6 +115,6 @@ def lost_at_newest(window: Window) -> dict[str, Lost]:
         mine = [i for i in hit.tolist() if layout.starts[owner] <= i < layout.starts[owner + 1]]
         mine.sort(key=lambda i: -int(lost[i]))
         out[layout.owners[owner]] = Lost(
-            int(lost[mine].sum()), tuple((layout.topics[i], int(layout.partitions[i])) for i in mine)
+            tuple((layout.topics[i], int(layout.partitions[i]), int(lost[i])) for i in mine)
         )
     return out

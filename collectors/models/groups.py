@@ -51,6 +51,7 @@ class Group(models.Model):
     verdict = models.SmallIntegerField(default=0)  # collectors.domain.verdicts.Verdict
     verdict_since = models.DateTimeField(null=True)
     lost_records = models.BigIntegerField(default=0)  # deleted before it read them, since it was first seen
+    lost_by_partition = models.JSONField(default=dict)  # {topic: {partition: records}}, of those that lost some
     first_seen_at = models.DateTimeField()
     gone_at = models.DateTimeField(null=True)
     head_wanted_until = models.DateTimeField(null=True)  # somebody wants the head of its backlog read; a hint

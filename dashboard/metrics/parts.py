@@ -81,6 +81,9 @@ class Renderer:
             "group_lost_messages_total": self._by_group(
                 "group_lost_messages_total", lost, _ints(records for _, records in facts.lost)
             ),
+            "group_partition_lost_messages_total": self._by_group_partition(
+                "group_partition_lost_messages_total", *_lost_places(facts)
+            ),
             "collector_cycle_duration_seconds": self._one("collector_cycle_duration_seconds", cycle.duration_seconds),
         }
 
@@ -303,6 +306,21 @@ def _behind(stable: Column, end: Column) -> Column:
     ends = gather(end.numbers, positions_in(stable.layout, end.layout))
     waits = np.maximum(ends.values - stable.numbers.values, 0)
     return Column(stable.layout, Numbers(waits, ends.known & stable.numbers.known))
+
+
+def _lost_places(facts: rows.SlowFacts) -> tuple[Layout, Numbers]:
+    """Where groups have lost records, and how many in all."""
+    found = {
+        (group, topic, int(partition)): records
+        for group, by_topic in facts.lost_by_partition
+        for topic, of_topic in by_topic.items()
+        for partition, records in of_topic.items()
+    }
+    members: dict[str, list[tuple[str, int]]] = {}
+    for group, topic, partition in found:
+        members.setdefault(group, []).append((topic, partition))
+    layout = Layout.build(members)
+    return layout, _ints(found[key] for key in layout.position)
 
 
 def _tenths(numbers: Numbers) -> Numbers:

@@ -93,6 +93,8 @@ FAMILIES: tuple[Family, ...] = (
            unit="seconds"),
     _counter("group_lost_messages_total", "cluster group", "Records that retention deleted before the group read them, "
              "as far as is certain.", Section.CYCLE),
+    _counter("group_partition_lost_messages_total", "cluster group topic partition", "The same of each partition that "
+             "lost some; the others are left out.", Section.CYCLE),
     _gauge("group_lag_known", "cluster group", "1 if the lag of every partition that the group committed is known, "
            "else 0."),
     _gauge("group_members", "cluster group", "Members of the group; left out where it could not be described."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,7 @@ class SlowFacts:
     topics: tuple[TopicRow, ...] = ()
     members: tuple[tuple[str, int], ...] = ()  # (group, members), described groups only
     lost: tuple[tuple[str, int], ...] = ()  # (group, records deleted before it read them)
+    lost_by_partition: tuple[tuple[str, Mapping[str, Mapping[str, int]]], ...] = ()  # (group, as Group holds it)
     log_dirs: tuple[LogDirRow, ...] = ()
     has_starts: bool = False  # whether the stored log starts are recent
     has_sizes: bool = False  # likewise the sizes
@@ -120,13 +122,16 @@ def slow_facts(cluster: ClusterRow) -> SlowFacts:
     groups = list(
         Group.objects.filter(Q(gone_at=None) | Q(type=GroupType.SHARE), cluster_id=cluster.id)
         .order_by("name")
-        .values_list("name", "type", "member_count", "lost_records", "gone_at")
+        .values_list("name", "type", "member_count", "lost_records", "gone_at", "lost_by_partition")
     )
     members: tuple[tuple[str, int], ...] = ()
     lost: tuple[tuple[str, int], ...] = ()
+    where: tuple[tuple[str, Mapping[str, Mapping[str, int]]], ...] = ()
     if cycle.has_recent("groups", cluster.interval):
-        members = tuple((name, count) for name, _, count, _, gone_at in groups if count is not None and gone_at is None)
-        lost = tuple((name, records) for name, _, _, records, gone_at in groups if gone_at is None)
+        present = [group for group in groups if group[4] is None]
+        members = tuple((name, count) for name, _, count, *_ in present if count is not None)
+        lost = tuple((name, records) for name, _, _, records, *_ in present)
+        where = tuple((name, by_partition) for name, *_, by_partition in present if by_partition)
     if cycle.has_recent("log_dirs", cluster.interval):
         limit = _patience("log_dirs", cluster.interval)
         log_dirs = tuple(
@@ -142,6 +147,7 @@ def slow_facts(cluster: ClusterRow) -> SlowFacts:
         topics,
         members,
         lost,
+        where,
         log_dirs,
         has_starts=cycle.has_recent("start_offsets", cluster.interval),
         has_sizes=cycle.has_recent("log_dirs", cluster.interval),

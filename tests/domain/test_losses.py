@@ -56,7 +56,7 @@ def test_what_was_lost_at_the_newest_look(
     name: str, commits: list[int | None], starts: dict[int, int | None], lost: int
 ) -> None:
     found = lost_at_newest(window(commits, starts))
-    assert found == ({"g": Lost(lost, (("t", 0),))} if lost else {}), name
+    assert found == ({"g": Lost((("t", 0, lost),))} if lost else {}), name
 
 
 def test_a_look_is_told_of_once() -> None:
@@ -74,4 +74,4 @@ def test_partitions_are_named_the_most_first_and_groups_apart() -> None:
             topics({"t": [1_000, 1_000]}),
             start=topics({"t": starts}) if starts else None,
         )
-    assert lost_at_newest(made) == {"f": Lost(1, (("t", 1),)), "g": Lost(915, (("t", 1), ("t", 0)))}
+    assert lost_at_newest(made) == {"f": Lost((("t", 1, 1),)), "g": Lost((("t", 1, 895), ("t", 0, 20)))}

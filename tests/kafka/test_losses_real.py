@@ -44,6 +44,7 @@ def test_records_that_a_reader_was_set_past_are_counted_once(
         commit(1_515)
         watch.step()
         assert lost() == 1_500 - 50
+        assert Group.objects.get(cluster=watch.cluster, name=group).lost_by_partition == {topic: {"0": 1_450}}
         (event,) = Event.objects.filter(cluster=watch.cluster, kind=Event.Kind.RECORDS_LOST, subject=group)
         assert event.text == f"Group {group}: 1\u202f450 records of {topic}-0 were deleted before being read"
         assert event.data == {"records": 1_450, "partitions": [[topic, 0]]}

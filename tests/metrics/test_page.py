@@ -105,6 +105,18 @@ def test_the_age_of_a_head_is_there_where_one_was_read(page: MetricsPage) -> Non
     assert found == {("demo", "readers"): pytest.approx(90, abs=0.1)}
 
 
+def test_what_a_group_lost_is_told_of_the_partitions_that_lost_some(page: MetricsPage) -> None:
+    make_company(Company())
+    lost = {"orders": {"2": 40, "10": 2}}
+    Group.objects.filter(name="payment-service").update(lost_records=42, lost_by_partition=lost)
+    found = families(page)
+    assert values(found["streamgauge_group_lost_messages"])["demo", "payment-service"] == 42
+    assert values(found["streamgauge_group_partition_lost_messages"]) == {
+        ("demo", "payment-service", "orders", "2"): 40,
+        ("demo", "payment-service", "orders", "10"): 2,
+    }
+
+
 def test_both_formats_say_the_same(page: MetricsPage) -> None:
     make_company(hostile_company())
     now = time.time()
