@@ -120,7 +120,8 @@ def rules(request: HttpRequest) -> HttpResponse:
         {"rule": rule, "said": rule_sentence(rule), "fired": fired.get(rule.pk, 0), "is_changed": is_changed(rule)}
         for rule in found
     ]
-    context = {"section": "alerts", "tab": "rules", "rules": listed, "off": sum(not r.is_enabled for r in found)}
+    context = {"section": "alerts", "tab": "rules", "rules": listed}
+    context |= {"off": sum(not r.is_enabled for r in found), "silenced": sum(_was_switched_off(r) for r in found)}
     return page(request, "pages/alert_rules.html", context, shell=shell_of(request))
 
 
@@ -189,6 +190,12 @@ def as_delivered(rule: Rule) -> dict[str, Any] | None:
     fresh = Rule(key=rule.key, **own)
     kept = {"id", "key", "is_default"}
     return {field.attname: getattr(fresh, field.attname) for field in Rule._meta.fields if field.name not in kept}
+
+
+def _was_switched_off(rule: Rule) -> bool:
+    """Off, though it came switched on: nobody is told of what it watched."""
+    default = as_delivered(rule)
+    return not rule.is_enabled and (default is None or bool(default["is_enabled"]))
 
 
 def is_changed(rule: Rule) -> bool:

@@ -245,3 +245,14 @@ def test_a_dead_message_is_sent_again_with_its_key(operator: Client) -> None:
     assert (dead.state, dead.idempotency_key) == ("waiting", "k")
     operator.post(f"/alerts/deliveries/{dead.pk}/resend/")
     assert AuditEntry.objects.filter(action="message sent again").count() == 1
+
+
+def test_rules_that_came_off_are_no_warning_and_those_switched_off_are(viewer: Client) -> None:
+    install_default_rules()
+    page = viewer.get("/alerts/rules/").content.decode()
+    assert 'class="sg-head is-ok"' in page
+    assert "of them off until you switch them on" in page
+    Rule.objects.filter(key="broker_down").update(is_enabled=False)
+    page = viewer.get("/alerts/rules/").content.decode()
+    assert 'class="sg-head is-warn"' in page
+    assert "1 rule of 14 was switched off" in page

@@ -11,7 +11,7 @@ from django.test import Client
 
 from collectors.changes import Changes
 from collectors.domain.assignments import AT_REST, Assignment, Moving
-from collectors.domain.tasks import Held, Restoring, Role, Tasks
+from collectors.domain.tasks import Held, Restoring, Role, Tasks, tasks_of
 from collectors.domain.topology import Group, GroupType, Member
 from collectors.inventory import Inventory
 from collectors.kafka.described import described_group
@@ -109,7 +109,7 @@ def test_a_standby_alone_reads_nothing_and_tasks_without_topics_are_no_claim(vie
 
 def test_names_of_tasks_and_topics_are_a_strangers(viewer: Client, cluster: Cluster) -> None:
     odd = "<b>\u202ex\0"
-    tasks = Tasks(active=Held((odd,), 1), restoring=(Restoring(odd, Role.ACTIVE, None, 9),), restoring_count=1)
+    tasks = tasks_of({Role.ACTIVE: [(odd, 0)]}, {}, {(odd, 0): 9})
     see(cluster, streams(member(Moving(gives=((odd, (0,)),)), tasks)))
     content = viewer.get(PATH + "?fragment=members").content.decode()
     assert "<b>" not in content
