@@ -32,8 +32,11 @@ def moving(holds: Assignment, target: Assignment, *, epoch: int, newest: int) ->
     of streams groups, list that no more among what it holds, though it may still read it. A negative epoch is that of a
     static member that is away.
     """
+    is_behind = 0 <= epoch < newest
+    if holds == target:
+        return Moving(is_behind=True) if is_behind else AT_REST
     has, wants = _places(holds), _places(target)
-    return Moving(_joined(wants - has), _joined(has - wants), 0 <= epoch < newest)
+    return Moving(_joined(wants - has), _joined(has - wants), is_behind)
 
 
 def joined(found: Mapping[str, Iterable[int]]) -> Assignment:
