@@ -120,8 +120,13 @@ def rules(request: HttpRequest) -> HttpResponse:
         {"rule": rule, "said": rule_sentence(rule), "fired": fired.get(rule.pk, 0), "is_changed": is_changed(rule)}
         for rule in found
     ]
-    context = {"section": "alerts", "tab": "rules", "rules": listed}
-    context |= {"off": sum(not r.is_enabled for r in found), "silenced": sum(_was_switched_off(r) for r in found)}
+    context = {
+        "section": "alerts",
+        "tab": "rules",
+        "rules": listed,
+        "off": sum(not r.is_enabled for r in found),
+        "silenced": sum(_was_switched_off(r) for r in found),
+    }
     return page(request, "pages/alert_rules.html", context, shell=shell_of(request))
 
 
