@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -61,8 +61,6 @@ def explain(
     is_there = window.layout.owner_index(row.name) is not None and window.samples
     if not is_there or (is_shared and not len(look.keys)):
         return Finding(verdict, _without_positions(row, verdict, reason), since)
-    if look.other_logs and not reason:
-        look = replace(look, reason=look.other_logs[0])
     if verdict is Verdict.NO_PROGRESS:
         since = _stands_since(look, since)
         said = _no_progress(look, now, since)
@@ -195,9 +193,11 @@ def _unknown(look: Look) -> str:
     if missing:
         because = f": {look.reason}" if look.reason else ""
         part = f"{missing} of {words.counted(len(facts.known), 'partition')}"
+        if look.astray:
+            return f"Unknown: {part} not known: {look.astray[0]}"
         if look.is_shared:
             return f"Unknown: the lag of {part} is not known{because or f': {_NOTHING_YET}'}"
-        return f"Unknown: {part} {'not known' if look.other_logs else 'not answered'}{because}"
+        return f"Unknown: {part} not answered{because}"
     if len(look.window.samples) < 2:
         return "Unknown yet: 1 of 2 samples taken"
     if (came := look.window.samples_since_gap) < min(STALL_SAMPLES, len(look.window.samples)):
@@ -309,11 +309,7 @@ def _evidence(look: Look) -> tuple[str, ...]:
         lines.append(f"{name_of(*keys[i])}: went back from {steps}, now at {words.count(int(committed[i]))}")
     for i in np.flatnonzero(facts.lost).tolist()[:NAMED]:
         lines.append(f"{name_of(*keys[i])}: {words.counted(int(facts.lost[i]), 'record')} deleted before it came there")
-    for i in np.flatnonzero(facts.known & (look.beyond > 0)).tolist()[:NAMED]:
-        lines.append(
-            f"{name_of(*keys[i])}: committed {words.count(int(look.beyond[i]))} past the end: {look.past_end(i)}"
-        )
-    lines += look.other_logs[:NAMED]
+    lines += look.astray[:NAMED]
     missing = int((~(facts.known | facts.uncommitted)).sum())
     if missing:
         lines.append(f"not known: {words.counted(missing, 'partition')} of {len(facts.known)}")

@@ -11,15 +11,23 @@ from .numbers import NO_COMMIT, Layout, Numbers
 def partition_lag(committed: Numbers, end: Numbers, start: Numbers) -> Numbers:
     """Records between the committed offset and the log end, per position (aligned arrays of shape (n,)).
 
-    lag = end - max(committed, start), not below zero: a commit past the end that was sampled is a race or a
-    truncation, never "negative records". Unknown where the commit or the end is unknown, and where the group
-    never committed (`NO_COMMIT`): that is a state, not a lag. An unknown log start only means that records
-    which retention has already deleted may be counted.
+    lag = end - max(committed, start). Unknown where the commit or the end is unknown, where the group never committed
+    (`NO_COMMIT`) and where its commit lies past the end: these are states, not a lag (`within_log`). An unknown log
+    start only means that records which retention has already deleted may be counted.
     """
     floor = np.where(start.known, np.maximum(committed.values, start.values), committed.values)
-    known = committed.known & end.known & (committed.values != NO_COMMIT)
+    known = within_log(committed, end).known & end.known & (committed.values != NO_COMMIT)
     lag = np.where(known, np.maximum(end.values - floor, 0), 0)
     return Numbers(lag, known)
+
+
+def within_log(committed: Numbers, end: Numbers) -> Numbers:
+    """The commits that the log reaches (n,); one past its end is not known to be a place in it.
+
+    The log was cut off or made anew, the offset was set there, or it is a reading between two leaders: what waits, and
+    since when, cannot be told from it, and least of all that nothing does.
+    """
+    return Numbers(committed.values, committed.known & ~(end.known & (committed.values > end.values)))
 
 
 def lost_records(committed: Numbers, start: Numbers) -> Numbers:

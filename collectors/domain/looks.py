@@ -124,16 +124,25 @@ class Look:
         return "since before what is looked back on: set there, or of another topic of that name"
 
     @cached_property
-    def other_logs(self) -> list[str]:
-        """Commits that are not known since they are of another log, each in words."""
+    def _other_logs(self) -> list[str]:
+        """Commits that are not known since they are of another log."""
         if not self.epochs:
             return []
-        unknown = ~(self.facts.known | self.facts.uncommitted)
+        unknown = ~(self.facts.known | self.facts.uncommitted) & (self.beyond == 0)
         return [
             f"{name_of(*key)}: {said_other_log(*self.epochs[key])}"
             for key, is_unknown in zip(self.keys, unknown.tolist(), strict=True)
             if is_unknown and key in self.epochs
         ]
+
+    @cached_property
+    def astray(self) -> list[str]:
+        """Commits that are no places in the logs, in words: past the end, or of another log."""
+        past = [
+            f"{name_of(*self.keys[i])}: committed {words.count(int(self.beyond[i]))} past the end: {self.past_end(i)}"
+            for i in np.flatnonzero(self.beyond).tolist()
+        ]
+        return past + self._other_logs
 
     def stable_at(self, at: int) -> int:
         """The last stable offset of a position where one is known."""

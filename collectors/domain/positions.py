@@ -70,7 +70,7 @@ def positions(window: Window, where: slice = slice(None), *, only_forward: Bools
         committed, end = sample.committed.values[where], sample.end.values[where]
         answered = sample.committed.known[where] & sample.end.known[where]
         no_commit = committed == NO_COMMIT
-        both = answered & ~no_commit
+        both = answered & ~no_commit & (committed <= end)  # past the end is no place in the log
         moved = was_known & (committed != before) & ~((committed < before) & only_forward)
         fine = both & (moved | (end <= committed))
         begins = fine | (both & ~was_known)  # until something is fine, the first known sample is the base

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from collectors.domain.ages import Brackets, beyond_markers, first_unread, log_end_ages, oldest_by_owner, waits
 from collectors.domain.heads import are_markers
+from collectors.domain.lag import within_log
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.models import Cluster
 
@@ -63,7 +64,8 @@ def age_history(cluster_id: int, group: str, since: float, until: float, points:
     at = np.minimum(same, max(0, len(ends) - 1))
     end = Numbers(seen.values[at].ravel(), (seen.known[at] & is_there[:, None]).ravel())
     unread = first_unread(
-        Numbers(committed.values.ravel(), committed.known.ravel()), Numbers(start.values.ravel(), start.known.ravel())
+        within_log(Numbers(committed.values.ravel(), committed.known.ravel()), end),
+        Numbers(start.values.ravel(), start.known.ravel()),
     )
     unread = beyond_markers(unread, end, are_markers(Numbers(head.values.ravel(), head.known.ravel())))
     waiting = np.flatnonzero(waits(unread, end))

@@ -28,7 +28,7 @@ from collectors.domain.ages import (
     waits,
 )
 from collectors.domain.heads import are_markers
-from collectors.domain.lag import gather
+from collectors.domain.lag import gather, within_log
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.models import Frame, Span
 
@@ -118,7 +118,11 @@ def _compute(now: ClusterNow) -> AgesNow:
     layout = now.committed.layout
     own = stored(layout)
     start = gather(now.start.numbers, stored(now.start.layout).positions_by_topic(own))
-    unread = beyond_markers(first_unread(now.committed.numbers, start), now.end_of_committed, are_markers(now.heads))
+    unread = beyond_markers(
+        first_unread(within_log(now.committed.numbers, now.end_of_committed), start),
+        now.end_of_committed,
+        are_markers(now.heads),
+    )
     waiting = np.flatnonzero(waits(unread, now.end_of_committed))
     brackets = Brackets.none(unread.values[waiting])
     fresh = _reuse(now, layout, waiting, brackets)

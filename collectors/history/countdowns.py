@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from collectors.domain.ages import beyond_markers
 from collectors.domain.countdown import Countdowns, Retention, Trim, countdowns, soonest_by_owner, trim_of
 from collectors.domain.heads import are_markers
-from collectors.domain.lag import gather
+from collectors.domain.lag import gather, within_log
 from collectors.domain.numbers import NO_COMMIT, Numbers
 
 from . import decoded, layouts, reading
@@ -62,7 +62,9 @@ def countdowns_at(now: ClusterNow, ages: AgesNow | None = None) -> CountdownsNow
 def _compute(now: ClusterNow, ages: AgesNow) -> CountdownsNow:
     layout = now.committed.layout
     own = stored(layout)
-    committed = beyond_markers(now.committed.numbers, now.end_of_committed, are_markers(now.heads))
+    committed = beyond_markers(
+        within_log(now.committed.numbers, now.end_of_committed), now.end_of_committed, are_markers(now.heads)
+    )
     has_commit = committed.known & (committed.values != NO_COMMIT)
     start = gather(now.start.numbers, stored(now.start.layout).positions_by_topic(own))
     size = gather(now.size.numbers, stored(now.size.layout).positions_by_topic(own))

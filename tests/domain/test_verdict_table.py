@@ -221,7 +221,7 @@ CASES = [
     Case("asked every second: 14 s are too short", V.OK, [([90, *still(15, 100)], rising(16, 2, 100))], interval=1.0),
     Case("asked every second: 16 s are not", V.NO_PROGRESS,
          [([90, *still(17, 100)], rising(18, 2, 100))], interval=1.0),
-    Case("the end went back behind the commit: truncated, and nothing waits", V.OK,
+    Case("the end went back behind the commit: truncated, and what waits is not known", V.UNKNOWN,
          [(still(8, 500), [*rising(4, 10, 510), *still(4, 480)])]),
 ]  # fmt: skip
 
@@ -293,8 +293,11 @@ def test_the_sentence_of_what_nobody_owns_names_it() -> None:
     ],
 )
 def test_a_commit_past_the_end_is_no_lag_and_says_why(committed: Line, end: Line, why: str | None) -> None:
-    case = Case("past the end", V.OK, [(committed, end)])
-    finding = explain(case.row, case.window(), verdict=V.OK, now=START)
+    case = Case("past the end", V.UNKNOWN if why else V.OK, [(committed, end)])
+    assert case.verdict() is case.expected
+    finding = explain(case.row, case.window(), verdict=case.expected, now=START)
+    assert ("caught up" in finding.sentence.lower()) is (why is None)
+    assert why is None or why in finding.sentence
     told = [line for line in finding.evidence if "past the end" in line]
     assert len(told) == (why is not None)
     assert why is None or why in told[0]

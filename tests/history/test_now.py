@@ -66,7 +66,7 @@ def test_lag_is_known_at_the_first_cycle_and_rates_from_the_second(recorder: Rec
 
 LAG_CASES: list[tuple[str, dict[tuple[str, int], Value], tuple[int | None, str, int]]] = [
     ("every position has a commit", {("a", 0): 90, ("a", 1): 50}, (10, "known", 0)),
-    ("a commit past the end is no negative lag", {("a", 0): 120, ("a", 1): 50}, (0, "known", 0)),
+    ("a commit past the end is no lag, and not zero", {("a", 0): 120, ("a", 1): 50}, (None, "unknown", 0)),
     ("one position without a commit is counted apart", {("a", 0): 90, ("a", 1): NO_COMMIT}, (10, "known", 1)),
     ("no commit anywhere is a state", {("a", 0): NO_COMMIT, ("a", 1): NO_COMMIT}, (None, "no_commit", 2)),
     ("a group known to have no positions has no commit", {}, (None, "no_commit", 0)),
@@ -363,7 +363,10 @@ def expected(past: list[tuple[float, Ends, Commits]], starts: Ends) -> dict[str,
         lags: list[Value] = []
         for key in keys:
             committed, last = own[key], end(-1, key)
-            lags.append(None if committed is None or last is None else max(0, last - max(committed, start(key))))
+            if committed is None or last is None or committed > last:
+                lags.append(None)
+            else:
+                lags.append(max(0, last - max(committed, start(key))))
         lag = total(lags)
         out["groups"][group] = (
             lag,
