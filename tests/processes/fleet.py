@@ -290,7 +290,9 @@ class Fleet:
             for (_, reached), (left, _) in itertools.pairwise(chain):
                 assert left == reached, f"a transition is lost or doubled: {chain}"
         states = dict(self.rows("select id, state from dashboard_alert"))
-        assert {alert: chain[-1][1] for alert, chain in chains.items()} == states
+        # one that calmed before it had held is over, too: its row says resolved
+        last = {alert: chain[-1][1].replace("inactive", "resolved") for alert, chain in chains.items()}
+        assert last == states
 
     def subscriptions(self) -> int:
         """Processes that listen for hints at Redis."""
