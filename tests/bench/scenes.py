@@ -74,7 +74,10 @@ class Truth:
             if commit is None or (at := commit.at(moment)) is None:
                 return None
             start = self.starts[place].at(moment) if place in self.starts else None
-            total += max(0, ((end.at(moment) if end else None) or 0) - max(at, start or 0))
+            last = (end.at(moment) if end else None) or 0
+            if at > last:
+                return None  # no place in the log
+            total += max(0, last - max(at, start or 0))
         return total
 
     def age(self, group: str, places: list[Place], moment: float) -> float | None:
@@ -119,6 +122,7 @@ class Reader:
     next_offset: dict[Place, int] = field(default_factory=dict)
     sent: dict[Place, int] = field(default_factory=dict)
     due: float = 0.0
+    assigned: list[Place] = field(default_factory=list)  # it takes these and joins no group: a simple consumer
 
     def open(self) -> None:
         own = {
@@ -126,7 +130,10 @@ class Reader:
             "enable.auto.commit": "false", "enable.partition.eof": "false", "fetch.wait.max.ms": "200", **self.extra,
         }  # fmt: skip
         self.consumer = Consumer(own, logger=QUIET)
-        self.consumer.subscribe(self.topics)
+        if self.assigned:
+            self.consumer.assign([TopicPartition(topic, partition, 0) for topic, partition in self.assigned])
+        else:
+            self.consumer.subscribe(self.topics)
 
     def step(self) -> None:
         if self.consumer is None or not self.reads:
@@ -357,6 +364,8 @@ class World:
 
 
 OK = frozenset({"ok"})
+QUIET_AFTER_SECONDS = 25.0
+"""Long before the end, so that what is remembered of the last samples no longer holds a record that came."""
 
 
 def constant(rate: float) -> Callable[[float], float]:
@@ -410,6 +419,14 @@ def make(world: World) -> None:
     add("slow topic", rate=1 / 60, partitions=1)
     frozen = add("frozen", after=frozenset({"no_progress"}))
     frozen.event = lambda: setattr(of(frozen), "reads", False)
+    quiet = add("frozen, then nothing comes", after=frozenset({"no_progress"}), partitions=1)
+    quiet.rate = lambda _: 0.0 if world.event_at and time.time() > world.event_at + QUIET_AFTER_SECONDS else 40.0
+    quiet.event = lambda: setattr(of(quiet), "reads", False)
+    simple = add("simple consumer")
+    of(simple).assigned = simple.places
+    past_end = add("commit past the end", partitions=1, reads=False, before=frozenset({"no_members"}),
+                   after=frozenset({"no_members"}))  # fmt: skip
+    world.set_commits(past_end.group, {past_end.places[0]: 1_000_000})
     stopped = add("stopped", after=frozenset({"no_members"}))
     stopped.event = of(stopped).close
 

@@ -28,7 +28,8 @@ from .scenes import Scene, World, make, make_slow
 
 INTERVAL = 5.0
 WARM_SECONDS = 45.0
-AFTER_SECONDS = 105.0
+AFTER_SECONDS = 165.0
+"""Longer than what verdicts look back on."""
 REST_SECONDS = 15.0
 SLOW_SECONDS = 600.0
 PATIENCE_SECONDS = 3 * INTERVAL + 1.0
