@@ -91,6 +91,8 @@ class Truth:
                 return None
             start = self.starts[place].at(moment) if place in self.starts else None
             at = max(at, start or 0)
+            if at > (last or 0):
+                return None  # no place in the log
             if last is None or at >= last:
                 continue
             came = self._first_from(place, at)
