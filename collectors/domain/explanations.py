@@ -230,6 +230,8 @@ def _keeps_up(look: Look) -> str:
     consumed, arriving = look.speeds
     if consumed is None or arriving is None:
         return f"{left} behind; rates need a second sample"
+    if not consumed and not arriving:
+        return f"Quiet: nothing arrives and none of {words.counted(look.waiting, 'waiting record')} is read"
     beat = arriving * BEAT_SECONDS  # what waits between two commits of a group that is never behind
     speeds = f"reads {_rate(consumed)} while {_rate(arriving)} arrive, {left} behind"
     if consumed < KEPT_UP_SHARE * arriving and look.waiting > BEATS_BEHIND * beat:

@@ -143,8 +143,9 @@ class Look:
 
     @cached_property
     def still(self) -> NDArray[np.bool_]:
-        """Where records wait and no commit moved since a sample or more."""
-        return self.facts.known & (self.facts.lag > 0) & (self.facts.samples_since > 0)
+        """Where records wait and no commit moved since a sample or more, or since before the only one."""
+        facts = self.facts
+        return facts.known & (facts.lag > 0) & ((facts.samples_since > 0) | ~facts.base_is_seen)
 
     @cached_property
     def commits(self) -> StandingCommits | None:

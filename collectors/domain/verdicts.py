@@ -6,7 +6,9 @@ explains most comes first, so that one cause has one word:
 1. has it no members?                -> no members: without readers nothing else can be said of it
 2. is a waiting partition unowned?   -> unowned: members are there, and none of them was given it; it stands still
 3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move; it
-                                        may wait its turn for longer while a reader of several works off a backlog
+                                        may wait its turn for longer while a reader of several works off a backlog.
+                                        Once told it stands still until the offset moves or nothing waits, also when
+                                        no more arrive (`standstills`)
 4. does it lose data?                -> losing data: it reads, and retention deletes records before it comes to them
 5. does the lag climb?               -> falling behind: beyond the sawtooth that commits draw, and not falling by now
 6. was it rewound?                   -> rewound: it reads again what it had read; its lag says nothing of its pace
@@ -210,11 +212,25 @@ def catches_up(curves: Curves, falls: Bools) -> Bools:
     return falls & much
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    verdicts: Column  # owned by groups, one position each, always known
+    still: Bools  # (n,) positions of the window that stand still
+
+
 def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_seconds: float) -> Column:
-    """A verdict for each known group: a column owned by groups, one position each, always known."""
+    """A verdict for each known group, by what its window shows."""
+    return judge(window, groups, interval_seconds=interval_seconds).verdicts
+
+
+def judge(
+    window: Window, groups: Mapping[str, GroupRow], *, interval_seconds: float, held: Bools | None = None
+) -> Judged:
+    """A verdict for each known group. `held` (n,): positions that stand still, as was told before (`standstills`)."""
     layout = Layout.single(groups)
     if not window.samples:
-        return Column(layout, Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_)))
+        nothing = Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_))
+        return Judged(Column(layout, nothing), np.zeros(len(window.layout), dtype=np.bool_))
     counts = np.diff(window.layout.starts)
     are_shared = _are_shared(window.layout, groups)
     shared = np.repeat(are_shared, counts)
@@ -228,13 +244,16 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     busy = _any_by_owner(works_on_backlog(facts, window), window.layout)
     takes_turns = np.repeat((falls | busy) & shares, counts)
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
+    if held is not None:
+        still |= held
     unowned = is_unowned(facts, interval_seconds=interval_seconds) & ~shared
+    still &= ~unowned
     # the answers of all groups at once, in the order of the rules
     answers: list[tuple[Verdict, Bools]] = [
         (verdict, _any_by_owner(flags, window.layout))
         for verdict, flags in (
             (Verdict.UNOWNED, unowned),
-            (Verdict.NO_PROGRESS, still & ~unowned),
+            (Verdict.NO_PROGRESS, still),
             (Verdict.LOSING_DATA, loses_data(facts)),
         )
     ]
@@ -270,7 +289,7 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     verdicts = np.full(len(layout), int(Verdict.OK), dtype=np.int64)
     for verdict, flags in reversed(ordered):
         verdicts[flags] = int(verdict)
-    return Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_)))
+    return Judged(Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_))), still)
 
 
 def _are_shared(layout: Layout, groups: Mapping[str, GroupRow]) -> Bools:
@@ -295,14 +314,14 @@ def steadied(told: Column | None, judged_before: Column | None, judged: Column) 
     """
     if told is None or judged_before is None or not len(judged.layout):
         return judged
-    last, before = _aligned(told, judged.layout), _aligned(judged_before, judged.layout)
+    last, before = by_owner(told, judged.layout), by_owner(judged_before, judged.layout)
     fresh = judged.numbers.values
     holds = (fresh == int(Verdict.OK)) & (before != int(Verdict.OK)) & (last >= 0) & _HELD[np.maximum(last, 0)]
     return Column(judged.layout, Numbers(np.where(holds, last, fresh), judged.numbers.known)) if holds.any() else judged
 
 
-def _aligned(column: Column, layout: Layout) -> NDArray[np.int64]:
-    """Verdicts in the order of another layout; -1 where there was none."""
+def by_owner(column: Column, layout: Layout) -> NDArray[np.int64]:
+    """Verdicts in the order of another layout's owners; -1 where there was none."""
     if column.layout.owners == layout.owners:
         values: NDArray[np.int64] = column.numbers.values
         return values
