@@ -14,7 +14,7 @@ from .drain import drain
 from .looks import Epochs, Look, name_of
 from .topology import GroupType
 from .trends import BEAT_SECONDS, curves_of
-from .verdicts import STALL_SAMPLES, GroupRow, Verdict
+from .verdicts import STALL_SAMPLES, GroupRow, Verdict, is_read_alone
 from .window import Window
 
 KEPT_UP_SHARE = 0.9
@@ -286,6 +286,8 @@ def _evidence(look: Look) -> tuple[str, ...]:
         lines.append(f"as of {words.duration(stale)} ago, when the newest sample was taken:")
     consumed, arriving = look.speeds
     span = float(window.times[-1] - window.times[0])
+    if is_read_alone(look.row.members, look.verdict):
+        lines.append("a simple consumer: it commits without joining a group")
     if consumed is not None or arriving is not None:
         lines.append(
             f"reads {_rate(consumed)}, {_rate(arriving)} arrive, over the last {words.duration(span)} "

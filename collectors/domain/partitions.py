@@ -51,12 +51,14 @@ def judge_partitions(
     unowned: Collection[tuple[str, int]] = (),
     is_told_to_stand: bool = False,
     markers: Collection[tuple[str, int]] = (),
+    is_read_alone: bool = False,
 ) -> list[PartitionVerdict]:
     """A verdict for each (topic, partition) of `keys`, in their order; `members` of the group (None: not known).
 
     `is_shared`: it is a share group. `unowned`: those of the keys that belong to no member, though members are there.
     `is_told_to_stand`: the group makes no progress, as it is told; a partition where records have waited unmoved as
     long as the window remembers is then one of those that stand still, but for those where only `markers` wait.
+    `is_read_alone`: somebody commits, as the group is told, though it has no members.
     """
     if not window.samples or not keys:
         return [PartitionVerdict.UNKNOWN] * len(keys)
@@ -76,7 +78,7 @@ def judge_partitions(
     is_behind = arriving.known & (facts.lag > arriving.values * BEAT_SECONDS)
     unknown = ~(facts.known | facts.uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
     unknown |= is_unsure_after_gap(facts, part)
-    nobody = np.full(len(keys), members == 0)
+    nobody = np.full(len(keys), members == 0 and not is_read_alone)
     waits = (facts.known & (facts.lag > 0)) | (facts.uncommitted & (facts.uncommitted_arrived > 0))
     ownerless = waits & np.array([key in unowned for key in keys], dtype=np.bool_)
     rules = (

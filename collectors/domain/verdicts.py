@@ -3,7 +3,8 @@
 The rules, in the order in which they win. Each is a function named as a question, about positions or groups; what
 explains most comes first, so that one cause has one word:
 
-1. has it no members?                -> no members: without readers nothing else can be said of it
+1. has it no members?                -> no members: without readers nothing else can be said of it. A simple consumer,
+                                        which commits and joins no group, is judged by its commits while they move
 2. is a waiting partition unowned?   -> unowned: members are there, and none of them was given it; it stands still
 3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move; it
                                         may wait its turn for longer while a reader of several works off a backlog.
@@ -34,7 +35,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from .numbers import Column, Layout, Numbers
+from .numbers import NO_COMMIT, Column, Layout, Numbers
 from .positions import Positions, positions
 from .topology import GroupType
 from .trends import BEAT_SECONDS, Curves, curves_of, trends_of
@@ -56,6 +57,9 @@ TURN_SHARE = 0.85
 """But no longer than this share of what the window can hold."""
 UNOWNED_SECONDS = 20.0
 """Longer than the survey's pause between two looks at the groups: two looks found nobody."""
+SIMPLE_MOVES, SIMPLE_SECONDS, SIMPLE_PAUSES = 2, 30.0, 1.5
+"""Who commits without being a member is there when its commits moved so often in the window, and nothing has waited
+since they last did for longer than this, or than so many of the pauses between them."""
 
 
 class Verdict(IntEnum):
@@ -107,6 +111,7 @@ class GroupRow:
     members: int | None  # None: it could not be described
     rebalances: int = 0  # seen in the last minutes
     is_storm: bool = False  # these are more than one roll-out explains
+    is_simple: bool = False  # nobody ever joined it: whoever reads for it only commits (assign(); Flink, Spark)
 
 
 def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bools | bool = False) -> Bools:
@@ -212,6 +217,28 @@ def catches_up(curves: Curves, falls: Bools) -> Bools:
     return falls & much
 
 
+def commits_alone(window: Window, facts: Positions, where: slice, *, interval_seconds: float) -> bool:
+    """Whether somebody moves the commits of the positions in `where`, be it a member or not. `facts` are of them all.
+
+    Two movements are asked for: one may be that of a tool that set offsets.
+    """
+    committed, known, _, _ = window.arrays(where)
+    known = known & (committed != NO_COMMIT)
+    moved = ((np.diff(committed, axis=0) > 0) & known[1:] & known[:-1]).any(axis=1)
+    at = window.times[1:][moved]
+    if len(at) < SIMPLE_MOVES:
+        return False
+    patience = max(SIMPLE_SECONDS, STALL_SAMPLES * interval_seconds, SIMPLE_PAUSES * float(np.diff(at).max()))
+    # the movement may be long ago where nothing has waited since, and a partition may stand still while others move
+    silence = min(float(window.times[-1] - at[-1]), float(facts.waiting_seconds[where].max()))
+    return silence <= patience
+
+
+def is_read_alone(members: int | None, told: Verdict) -> bool:
+    """Whether a group of so many members is told as one that somebody reads for without being a member."""
+    return members == 0 and told not in (Verdict.NO_MEMBERS, Verdict.UNKNOWN)
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     verdicts: Column  # owned by groups, one position each, always known
@@ -273,7 +300,12 @@ def judge(
     def of_rows(flags: list[bool]) -> Bools:
         return np.array(flags, dtype=np.bool_)
 
-    no_one = of_rows([row.members == 0 for row in rows])
+    def has_reader(row: GroupRow) -> bool:
+        if not row.is_simple or window.layout.owner_index(row.name) is None:
+            return False
+        return commits_alone(window, facts, window.layout.slice_of(row.name), interval_seconds=interval_seconds)
+
+    no_one = of_rows([row.members == 0 and not has_reader(row) for row in rows])
     unmeasured = of_rows([row.type is GroupType.UNKNOWN for row in rows])
     unknown = of_groups(_any_by_owner(unanswered, window.layout)) | ~has_positions
     unknown |= of_groups(are_shared & (counts == 0))  # its broker has told nothing yet

@@ -13,7 +13,7 @@ from collectors.domain import commit_times
 from collectors.domain.heads import are_markers
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
-from collectors.domain.verdicts import Verdict
+from collectors.domain.verdicts import Verdict, is_read_alone
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.history.policies import UNKNOWN, policies_of
@@ -84,6 +84,7 @@ def _judge(cluster: Cluster, now: ClusterNow, name: str, shown: Sequence[Row], g
         unowned=[(p["topic"], p["partition"]) for p in shown if not p["owner"]] if is_unowned else (),
         is_told_to_stand=is_told_to_stand,
         markers=_marker_partitions(now, name) if is_told_to_stand else (),
+        is_read_alone=is_read_alone(group["members"], Verdict[group["verdict"].upper()]),
     )
     for part, word in zip(shown, said, strict=True):
         part["verdict"] = word

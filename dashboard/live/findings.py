@@ -87,6 +87,7 @@ def partition_verdicts(
     unowned: Collection[tuple[str, int]] = (),
     is_told_to_stand: bool = False,
     markers: Collection[tuple[str, int]] = (),
+    is_read_alone: bool = False,
 ) -> list[str]:
     """The word of each (topic, partition) of a group, as seen at `cycle`; see `judge_partitions`."""
     window = _parts(cluster, [group], cycle=cycle, taken_at=taken_at)[group]
@@ -101,6 +102,7 @@ def partition_verdicts(
         unowned=unowned,
         is_told_to_stand=is_told_to_stand,
         markers=markers,
+        is_read_alone=is_read_alone,
     )
     return [str(verdict) for verdict in judged]
 
