@@ -235,7 +235,9 @@ class Asking:
 def _group_row(group: Group, rebalances: Rebalances) -> GroupRow:
     members = len(group.members) if group.error is None else None
     name = group.name
-    return GroupRow(name, group.type, members, rebalances.count(name), rebalances.is_storm(name))
+    return GroupRow(
+        name, group.type, members, rebalances.count(name), rebalances.is_storm(name), is_simple=group.is_simple
+    )
 
 
 def _is_reached(answered: int, asked: int, reach: dict[int, tuple[Reach, str]], errors: Iterable[PartError]) -> bool:

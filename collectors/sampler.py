@@ -16,8 +16,9 @@ from .asking import NOT_LISTED, OTHER_CLUSTER, Asking, budget_seconds
 from .domain.losses import lost_at_newest
 from .domain.numbers import Column, Layout
 from .domain.ownership import ownership
+from .domain.standstills import judge_and_hold, stored_standstills
 from .domain.topology import Group, GroupType, Partition, Topic
-from .domain.verdicts import Verdict, judge_groups, severities, steadied, stood_since
+from .domain.verdicts import Verdict, severities, steadied, stood_since
 from .domain.window import LENGTH, Window
 from .domain.words import storable
 from .heads import HeadBook
@@ -79,6 +80,8 @@ class Sampler:
         self._stop = threading.Event()
         self._window = Window()
         self._judged: tuple[Column, Column] | None = None  # of the cycle before: as judged, and as told
+        self._stood: Column | None = None  # where groups stand still by what was told in the cycle before
+        self._known_heads: Column | None = None  # of the cycle before
         self._starts: object = None  # those that the window has
         self._heads = HeadBook()
         self._wanted: frozenset[str] = frozenset()  # groups whose heads somebody wants read, as of the cycle before
@@ -232,6 +235,11 @@ class Sampler:
         """After a take-over or a restart the recent window comes from the stored frames."""
         for recent in recent_samples(self.cluster.pk, self.clock() - LENGTH * self.interval):
             recent.into(self._window)
+        newest = [queries.column_at(self.cluster.pk, kind) for kind in (Kind.VERDICT, Kind.COMMITTED, Kind.HEAD)]
+        verdicts, committed, heads = newest
+        if verdicts is not None and committed is not None and verdicts[2] == committed[2]:
+            self._stood = stored_standstills(verdicts[0], committed[0])
+            self._known_heads = heads[0] if heads is not None and heads[2] == verdicts[2] else None
 
     # --- one cycle ----------------------------------------------------------------------------------------
 
@@ -270,7 +278,13 @@ class Sampler:
             stable=seen.columns.get(Kind.STABLE),
             owned=self._ownership(committed.layout, state.groups or ()),
         )
-        judged = judge_groups(self._window, seen.groups, interval_seconds=self.interval)
+        judged, self._stood = judge_and_hold(
+            self._window,
+            seen.groups,
+            interval_seconds=self.interval,
+            stood=self._stood,
+            heads=self._known_heads,
+        )
         before, told = self._judged or (None, None)
         told = steadied(told, before, judged)
         self._judged = judged, told
@@ -290,6 +304,7 @@ class Sampler:
             without=self.asking.share_groups.names,
             wanted=self._wanted,
         )
+        self._known_heads = known
         if known is not None:
             seen.columns[Kind.HEAD] = known
         self.survey.want_heads(places)

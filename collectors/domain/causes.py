@@ -143,6 +143,10 @@ def _has_one_stuck_member(at: Situation) -> bool:
     return len(owners) == 1 and all(one.owner for one in at.stuck) and not owners & at.moving_owners
 
 
+def _is_nobody_s_member(at: Situation) -> bool:
+    return at.members == 0
+
+
 def _is_one_of_several(at: Situation) -> bool:
     return _has_one_stuck_member(at) and (at.members or 0) > 1
 
@@ -230,6 +234,14 @@ def _stuck_members(at: Situation) -> Cause:
     )
 
 
+def _stuck_simple(at: Situation) -> Cause:
+    return Cause(
+        "stuck reader",
+        "who reads here commits without being a member, and commits nothing new where it stands",
+        "Look at the log of what reads for this group (Flink, Spark, a reader with assign()): Kafka does not know who.",
+    )
+
+
 def _stuck_on_a_record(at: Situation) -> Cause:
     one = at.stuck[0]
     where = f"at offset {words.count(one.offset)} of {one.partition}"
@@ -311,7 +323,7 @@ def _slow(at: Situation) -> Cause:
     advice = _advice(at)
     return Cause(
         "slow consumer",
-        "records come evenly, and its members read fewer",
+        f"records come evenly, and {'fewer are read' if at.members == 0 else 'its members read fewer'}",
         _sentence(advice) or "Look what takes a member its time: what it calls, how much it asks for in one poll.",
     )
 
@@ -354,6 +366,7 @@ TABLE: tuple[Row, ...] = (
     (_STANDS | _SLOW | {Verdict.UNKNOWN, Verdict.LOSING_DATA}, _has_broker_trouble, _broker_trouble),
     (_STANDS | _SLOW | {Verdict.REBALANCING}, _rebalances_all_the_time, _storm),
     (_STANDS, _is_held_back, _open_transaction),
+    (_STANDS, _is_nobody_s_member, _stuck_simple),
     (_STANDS, _chokes_on_a_record, _poison),
     (_STANDS, _commits_in_place, _stuck_on_a_record),
     (_STANDS, _commits_nothing, _dead_loop),

@@ -14,7 +14,7 @@ from .drain import drain
 from .looks import Epochs, Look, name_of
 from .topology import GroupType
 from .trends import BEAT_SECONDS, curves_of
-from .verdicts import STALL_SAMPLES, GroupRow, Verdict
+from .verdicts import STALL_SAMPLES, GroupRow, Verdict, is_read_alone
 from .window import Window
 
 KEPT_UP_SHARE = 0.9
@@ -134,22 +134,22 @@ def _unowned(look: Look) -> str:
 def _losing_data(look: Look) -> str:
     consumed, arriving = look.rates(look.recent)
     newly = int(look.facts.lost.sum())
-    fresh = f", {words.counted(newly, 'record')} of them in the last minute" if newly else ""
+    fresh = f", {words.count(newly)} in the last minute" if newly else ""
     return (
         f"Losing data: retention deletes records before they are read{fresh}; reads {_rate(consumed)} while "
-        f"{_rate(arriving)} arrive, {_wait(look.waiting)}"
+        f"{_rate(arriving)} arrive, {_waits(look)}"
     )
 
 
 def _falling_behind(look: Look) -> str:
     consumed, arriving = look.rates(look.recent)
-    return f"Falling behind: reads {_rate(consumed)} while {_rate(arriving)} arrive; {_wait(look.waiting)}"
+    return f"Falling behind: reads {_rate(consumed)} while {_rate(arriving)} arrive; {_waits(look)}"
 
 
 def _no_members(look: Look) -> str:
     arriving = look.speeds[1]
-    wait = _wait(look.waiting) if look.waiting else "nothing waits"
-    if not look.waiting and not (look.facts.known | look.facts.uncommitted).all():
+    wait = _waits(look) if look.waiting else "nothing waits"
+    if not look.waiting and look.misses_some:
         wait = "how many records wait is not known"
     more = f", {_rate(arriving)} arrive" if arriving else ""
     return f"No members: nobody reads, {wait}{more}"
@@ -172,9 +172,10 @@ def _rewound(look: Look) -> str:
 def _not_committing(look: Look) -> str:
     silent = int(look.facts.uncommitted.sum())
     arrived = int(look.facts.uncommitted_arrived.sum())
+    span = float(look.window.times[-1] - look.window.times[0])  # what came before the window is not counted
     return (
         f"Not committing: {words.counted(silent, 'partition')} assigned, no offset ever committed "
-        f"while {words.counted(arrived, 'record')} arrived"
+        f"while {words.counted(arrived, 'record')} arrived in the last {words.duration(span)}"
     )
 
 
@@ -182,7 +183,7 @@ def _rebalancing(look: Look) -> str:
     times = look.row.rebalances
     often = f"{words.counted(times, 'rebalance')} in the last 5 min" if times else "one after the other"
     members = "" if look.row.members is None else f" of {words.counted(look.row.members, 'member')}"
-    return f"Rebalancing too often: {often}{members}; {_wait(look.waiting)}"
+    return f"Rebalancing too often: {often}{members}; {_waits(look)}"
 
 
 def _unknown(look: Look) -> str:
@@ -223,6 +224,10 @@ def _ok(look: Look) -> str:
 
 
 def _keeps_up(look: Look) -> str:
+    if look.facts.uncommitted.any() and not look.facts.known.any():
+        arrived = int(look.facts.uncommitted_arrived.sum())
+        come = f"{words.counted(arrived, 'record')} came" if arrived else "no record has come"
+        return f"No commit yet: {come} since it was seen"
     if look.waiting == 0:
         left = "; what is left are transaction markers" if look.markers else ""
         return f"Caught up: every record is read{left}"
@@ -230,6 +235,8 @@ def _keeps_up(look: Look) -> str:
     consumed, arriving = look.speeds
     if consumed is None or arriving is None:
         return f"{left} behind; rates need a second sample"
+    if not consumed and not arriving:
+        return f"Quiet: nothing arrives and none of {words.counted(look.waiting, 'waiting record')} is read"
     beat = arriving * BEAT_SECONDS  # what waits between two commits of a group that is never behind
     speeds = f"reads {_rate(consumed)} while {_rate(arriving)} arrive, {left} behind"
     if consumed < KEPT_UP_SHARE * arriving and look.waiting > BEATS_BEHIND * beat:
@@ -284,6 +291,8 @@ def _evidence(look: Look) -> tuple[str, ...]:
         lines.append(f"as of {words.duration(stale)} ago, when the newest sample was taken:")
     consumed, arriving = look.speeds
     span = float(window.times[-1] - window.times[0])
+    if is_read_alone(look.row.members, look.verdict):
+        lines.append("a simple consumer: it commits without joining a group")
     if consumed is not None or arriving is not None:
         lines.append(
             f"reads {_rate(consumed)}, {_rate(arriving)} arrive, over the last {words.duration(span)} "
@@ -327,6 +336,10 @@ def _last_commit(look: Look, at: int) -> str:
 
 def _wait(count: int) -> str:
     return f"{words.counted(count, 'record')} {'waits' if count == 1 else 'wait'}"
+
+
+def _waits(look: Look) -> str:
+    return f"{'at least ' if look.misses_some else ''}{_wait(look.waiting)}"
 
 
 def _rate(value: float | None) -> str:

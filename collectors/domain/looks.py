@@ -68,6 +68,11 @@ class Look:
         return max(0, int(self.facts.lag[self.facts.known].sum()) - (self.lost or 0) - self.markers)
 
     @property
+    def misses_some(self) -> bool:
+        """Whether something is not known of a position, so that more may wait than is counted."""
+        return not bool((self.facts.known | self.facts.uncommitted).all())
+
+    @property
     def stale_seconds(self) -> float:
         """How long ago the newest sample was taken, where that is longer than samples usually take; else 0."""
         times = self.window.times
@@ -152,8 +157,9 @@ class Look:
 
     @cached_property
     def still(self) -> NDArray[np.bool_]:
-        """Where records wait and no commit moved since a sample or more."""
-        return self.facts.known & (self.facts.lag > 0) & (self.facts.samples_since > 0)
+        """Where records wait and no commit moved since a sample or more, or since before the only one."""
+        facts = self.facts
+        return facts.known & (facts.lag > 0) & ((facts.samples_since > 0) | ~facts.base_is_seen)
 
     @cached_property
     def commits(self) -> StandingCommits | None:
@@ -248,9 +254,10 @@ class Look:
 
     @property
     def _moved(self) -> NDArray[np.bool_]:
-        """Positions whose commit is another than when the window began."""
+        """Positions whose commit is another than when it was first known in the window."""
         committed, known = self.arrays[0], self.arrays[1]
-        moved: NDArray[np.bool_] = (committed[-1] != committed[0]) & known[-1] & known[0]
+        first = committed[known.argmax(axis=0), np.arange(committed.shape[1])]
+        moved: NDArray[np.bool_] = (committed[-1] != first) & known[-1]
         return moved
 
 

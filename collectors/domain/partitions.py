@@ -49,10 +49,16 @@ def judge_partitions(
     interval_seconds: float,
     is_shared: bool = False,
     unowned: Collection[tuple[str, int]] = (),
+    is_told_to_stand: bool = False,
+    markers: Collection[tuple[str, int]] = (),
+    is_read_alone: bool = False,
 ) -> list[PartitionVerdict]:
     """A verdict for each (topic, partition) of `keys`, in their order; `members` of the group (None: not known).
 
     `is_shared`: it is a share group. `unowned`: those of the keys that belong to no member, though members are there.
+    `is_told_to_stand`: the group makes no progress, as it is told; a partition where records have waited unmoved as
+    long as the window remembers is then one of those that stand still, but for those where only `markers` wait.
+    `is_read_alone`: somebody commits, as the group is told, though it has no members.
     """
     if not window.samples or not keys:
         return [PartitionVerdict.UNKNOWN] * len(keys)
@@ -63,13 +69,16 @@ def judge_partitions(
     busy = len(whole.layout) > 0 and works_on_backlog(positions(whole), whole).any()
     turns = (trends(whole)[1] | busy) & ((members or 0) < len(whole.layout))
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=turns if len(turns) else falls)
+    if is_told_to_stand:
+        only_markers = np.array([key in markers for key in keys], dtype=np.bool_)
+        still |= facts.known & (facts.lag > 0) & ~facts.base_is_seen & ~only_markers
     _, _, end, end_known = part.arrays()
     arriving = rate_per_second(part.times, end, end_known)
     # what waits between two commits of a group that is never behind
     is_behind = arriving.known & (facts.lag > arriving.values * BEAT_SECONDS)
     unknown = ~(facts.known | facts.uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
     unknown |= is_unsure_after_gap(facts, part)
-    nobody = np.full(len(keys), members == 0)
+    nobody = np.full(len(keys), members == 0 and not is_read_alone)
     waits = (facts.known & (facts.lag > 0)) | (facts.uncommitted & (facts.uncommitted_arrived > 0))
     ownerless = waits & np.array([key in unowned for key in keys], dtype=np.bool_)
     rules = (

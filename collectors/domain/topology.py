@@ -135,5 +135,11 @@ class Group:
         return self.state in ("PreparingRebalance", "CompletingRebalance")
 
     @property
+    def is_simple(self) -> bool:
+        """Offsets are committed for it, and nobody has ever joined it: whoever was a member leaves a protocol type."""
+        is_empty = self.error is None and self.state == "Empty" and not self.members
+        return is_empty and self.type is GroupType.CLASSIC and not self.protocol_type
+
+    @property
     def assigned(self) -> frozenset[tuple[str, int]]:
         return frozenset((t, p) for m in self.members for t, ps in m.assignment for p in ps)

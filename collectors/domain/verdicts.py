@@ -3,10 +3,13 @@
 The rules, in the order in which they win. Each is a function named as a question, about positions or groups; what
 explains most comes first, so that one cause has one word:
 
-1. has it no members?                -> no members: without readers nothing else can be said of it
+1. has it no members?                -> no members: without readers nothing else can be said of it. A simple consumer,
+                                        which commits and joins no group, is judged by its commits while they move
 2. is a waiting partition unowned?   -> unowned: members are there, and none of them was given it; it stands still
 3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move; it
-                                        may wait its turn for longer while a reader of several works off a backlog
+                                        may wait its turn for longer while a reader of several works off a backlog.
+                                        Once told it stands still until the offset moves or nothing waits, also when
+                                        no more arrive (`standstills`)
 4. does it lose data?                -> losing data: it reads, and retention deletes records before it comes to them
 5. does the lag climb?               -> falling behind: beyond the sawtooth that commits draw, and not falling by now
 6. was it rewound?                   -> rewound: it reads again what it had read; its lag says nothing of its pace
@@ -32,7 +35,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from .numbers import Column, Layout, Numbers
+from .numbers import NO_COMMIT, Column, Layout, Numbers
 from .positions import Positions, positions
 from .topology import GroupType
 from .trends import BEAT_SECONDS, Curves, curves_of, trends_of
@@ -54,6 +57,9 @@ TURN_SHARE = 0.85
 """But no longer than this share of what the window can hold."""
 UNOWNED_SECONDS = 20.0
 """Longer than the survey's pause between two looks at the groups: two looks found nobody."""
+SIMPLE_MOVES, SIMPLE_SECONDS, SIMPLE_PAUSES = 2, 30.0, 1.5
+"""Who commits without being a member is there when its commits moved so often in the window, and nothing has waited
+since they last did for longer than this, or than so many of the pauses between them."""
 
 
 class Verdict(IntEnum):
@@ -105,6 +111,7 @@ class GroupRow:
     members: int | None  # None: it could not be described
     rebalances: int = 0  # seen in the last minutes
     is_storm: bool = False  # these are more than one roll-out explains
+    is_simple: bool = False  # nobody ever joined it: whoever reads for it only commits (assign(); Flink, Spark)
 
 
 def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bools | bool = False) -> Bools:
@@ -210,11 +217,50 @@ def catches_up(curves: Curves, falls: Bools) -> Bools:
     return falls & much
 
 
+def commits_alone(window: Window, facts: Positions, where: slice, *, interval_seconds: float) -> bool:
+    """Whether somebody moves the commits of the positions in `where`, be it a member or not. `facts` are of them all.
+
+    Two movements are asked for: one may be that of a tool that set offsets.
+    """
+    first, last = (window.samples[row].committed.take(where) for row in (0, -1))
+    if (first.known & last.known & (first.values == last.values)).all():
+        return False  # most groups of this kind have been dead for long: their whole windows are not looked at
+    committed, known, _, _ = window.arrays(where)
+    known = known & (committed != NO_COMMIT)
+    moved = ((np.diff(committed, axis=0) > 0) & known[1:] & known[:-1]).any(axis=1)
+    at = window.times[1:][moved]
+    if len(at) < SIMPLE_MOVES:
+        return False
+    patience = max(SIMPLE_SECONDS, STALL_SAMPLES * interval_seconds, SIMPLE_PAUSES * float(np.diff(at).max()))
+    # the movement may be long ago where nothing has waited since, and a partition may stand still while others move
+    silence = min(float(window.times[-1] - at[-1]), float(facts.waiting_seconds[where].max()))
+    return silence <= patience
+
+
+def is_read_alone(members: int | None, told: Verdict) -> bool:
+    """Whether a group of so many members is told as one that somebody reads for without being a member."""
+    return members == 0 and told not in (Verdict.NO_MEMBERS, Verdict.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    verdicts: Column  # owned by groups, one position each, always known
+    still: Bools  # (n,) positions of the window that stand still
+
+
 def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_seconds: float) -> Column:
-    """A verdict for each known group: a column owned by groups, one position each, always known."""
+    """A verdict for each known group, by what its window shows."""
+    return judge(window, groups, interval_seconds=interval_seconds).verdicts
+
+
+def judge(
+    window: Window, groups: Mapping[str, GroupRow], *, interval_seconds: float, held: Bools | None = None
+) -> Judged:
+    """A verdict for each known group. `held` (n,): positions that stand still, as was told before (`standstills`)."""
     layout = Layout.single(groups)
     if not window.samples:
-        return Column(layout, Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_)))
+        nothing = Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_))
+        return Judged(Column(layout, nothing), np.zeros(len(window.layout), dtype=np.bool_))
     counts = np.diff(window.layout.starts)
     are_shared = _are_shared(window.layout, groups)
     shared = np.repeat(are_shared, counts)
@@ -228,13 +274,16 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     busy = _any_by_owner(works_on_backlog(facts, window), window.layout)
     takes_turns = np.repeat((falls | busy) & shares, counts)
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
+    if held is not None:
+        still |= held
     unowned = is_unowned(facts, interval_seconds=interval_seconds) & ~shared
+    still &= ~unowned
     # the answers of all groups at once, in the order of the rules
     answers: list[tuple[Verdict, Bools]] = [
         (verdict, _any_by_owner(flags, window.layout))
         for verdict, flags in (
             (Verdict.UNOWNED, unowned),
-            (Verdict.NO_PROGRESS, still & ~unowned),
+            (Verdict.NO_PROGRESS, still),
             (Verdict.LOSING_DATA, loses_data(facts)),
         )
     ]
@@ -254,7 +303,12 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     def of_rows(flags: list[bool]) -> Bools:
         return np.array(flags, dtype=np.bool_)
 
-    no_one = of_rows([row.members == 0 for row in rows])
+    def has_reader(row: GroupRow) -> bool:
+        if not row.is_simple or window.layout.owner_index(row.name) is None:
+            return False
+        return commits_alone(window, facts, window.layout.slice_of(row.name), interval_seconds=interval_seconds)
+
+    no_one = of_rows([row.members == 0 and not has_reader(row) for row in rows])
     unmeasured = of_rows([row.type is GroupType.UNKNOWN for row in rows])
     unknown = of_groups(_any_by_owner(unanswered, window.layout)) | ~has_positions
     unknown |= of_groups(are_shared & (counts == 0))  # its broker has told nothing yet
@@ -270,7 +324,7 @@ def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_sec
     verdicts = np.full(len(layout), int(Verdict.OK), dtype=np.int64)
     for verdict, flags in reversed(ordered):
         verdicts[flags] = int(verdict)
-    return Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_)))
+    return Judged(Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_))), still)
 
 
 def _are_shared(layout: Layout, groups: Mapping[str, GroupRow]) -> Bools:
@@ -295,14 +349,14 @@ def steadied(told: Column | None, judged_before: Column | None, judged: Column) 
     """
     if told is None or judged_before is None or not len(judged.layout):
         return judged
-    last, before = _aligned(told, judged.layout), _aligned(judged_before, judged.layout)
+    last, before = by_owner(told, judged.layout), by_owner(judged_before, judged.layout)
     fresh = judged.numbers.values
     holds = (fresh == int(Verdict.OK)) & (before != int(Verdict.OK)) & (last >= 0) & _HELD[np.maximum(last, 0)]
     return Column(judged.layout, Numbers(np.where(holds, last, fresh), judged.numbers.known)) if holds.any() else judged
 
 
-def _aligned(column: Column, layout: Layout) -> NDArray[np.int64]:
-    """Verdicts in the order of another layout; -1 where there was none."""
+def by_owner(column: Column, layout: Layout) -> NDArray[np.int64]:
+    """Verdicts in the order of another layout's owners; -1 where there was none."""
     if column.layout.owners == layout.owners:
         values: NDArray[np.int64] = column.numbers.values
         return values

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from django.db import connection, models, transaction
 
+from ..domain.verdicts import Verdict, is_read_alone
 from .clusters import Cluster
 
 WANTED = timedelta(seconds=120)
@@ -71,6 +72,11 @@ class Group(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_read_alone(self) -> bool:
+        """Whether somebody commits for it without being a member, as it is told."""
+        return is_read_alone(self.member_count, Verdict(self.verdict))
 
     def is_head_wanted(self, now: datetime) -> bool:
         return self.head_wanted_until is not None and self.head_wanted_until > now

@@ -111,6 +111,9 @@ def read_again(now: ClusterNow | None, group: str, after: str, numbers: dict[str
     numbers |= group_numbers(now, group)
     if now.groups.verdict.at(now.groups.index[group]) == Verdict.NO_MEMBERS:
         return Told(f"Nothing arrives for {visible(group)} any more, which has no members{after}", numbers)
+    row = Group.objects.filter(cluster=now.cluster_id, name=group, gone_at=None).first()
+    if row is not None and row.is_read_alone:
+        return Told(f"Somebody commits for {visible(group)} again, as no member{after}{behind(numbers)}", numbers)
     return Told(f"{visible(group)} has members again{after}{behind(numbers)}", numbers)
 
 

@@ -6,11 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from collectors import membership
 from collectors.domain import commit_times
+from collectors.domain.heads import are_markers
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
-from collectors.domain.verdicts import Verdict
+from collectors.domain.verdicts import Verdict, is_read_alone
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.history.policies import UNKNOWN, policies_of
@@ -69,6 +72,7 @@ def _judge(cluster: Cluster, now: ClusterNow, name: str, shown: Sequence[Row], g
     keys = [(part["topic"], part["partition"]) for part in shown]
     # only the group's own verdict says so: a member that joins owns nothing for a moment
     is_unowned = group["verdict"] == Verdict.UNOWNED.word
+    is_told_to_stand = group["verdict"] == Verdict.NO_PROGRESS.word
     said = findings.partition_verdicts(
         cluster,
         name,
@@ -78,9 +82,22 @@ def _judge(cluster: Cluster, now: ClusterNow, name: str, shown: Sequence[Row], g
         taken_at=now.taken_at,
         is_shared=group["type"] == GroupType.SHARE,
         unowned=[(p["topic"], p["partition"]) for p in shown if not p["owner"]] if is_unowned else (),
+        is_told_to_stand=is_told_to_stand,
+        markers=_marker_partitions(now, name) if is_told_to_stand else (),
+        is_read_alone=is_read_alone(group["members"], Verdict[group["verdict"].upper()]),
     )
     for part, word in zip(shown, said, strict=True):
         part["verdict"] = word
+
+
+def _marker_partitions(now: ClusterNow, name: str) -> set[tuple[str, int]]:
+    """(topic, partition) where nothing but the markers of transactions waits for a group."""
+    layout = now.committed.layout
+    if layout.owner_index(name) is None:
+        return set()
+    where = layout.slice_of(name)
+    at = where.start + np.flatnonzero(are_markers(now.heads.take(where)))
+    return {(layout.topics[i], int(layout.partitions[i])) for i in at.tolist()}
 
 
 def _hot_times(now: ClusterNow, topic: str, partition: int) -> float | None:

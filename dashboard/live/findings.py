@@ -85,12 +85,24 @@ def partition_verdicts(
     taken_at: float,
     is_shared: bool = False,
     unowned: Collection[tuple[str, int]] = (),
+    is_told_to_stand: bool = False,
+    markers: Collection[tuple[str, int]] = (),
+    is_read_alone: bool = False,
 ) -> list[str]:
-    """The word of each (topic, partition) of a group, as seen at `cycle`."""
+    """The word of each (topic, partition) of a group, as seen at `cycle`; see `judge_partitions`."""
     window = _parts(cluster, [group], cycle=cycle, taken_at=taken_at)[group]
     interval = max(1.0, cluster.interval_seconds)
     judged = judge_partitions(
-        window, group, keys, members=members, interval_seconds=interval, is_shared=is_shared, unowned=unowned
+        window,
+        group,
+        keys,
+        members=members,
+        interval_seconds=interval,
+        is_shared=is_shared,
+        unowned=unowned,
+        is_told_to_stand=is_told_to_stand,
+        markers=markers,
+        is_read_alone=is_read_alone,
     )
     return [str(verdict) for verdict in judged]
 

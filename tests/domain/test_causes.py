@@ -31,6 +31,8 @@ CASES: list[tuple[str, Situation, str, str]] = [
         STANDS, stuck=(*STANDS.stuck, Stuck("t-5", 1, "m1"))
     ), "stuck members", "what they all wait for"),
     ("the only member stands", replace(STANDS, members=1), "stuck member", "helps only against a hang"),
+    ("who reads is no member", replace(STANDS, members=0), "stuck reader", "Kafka does not know who"),
+    ("who reads too slowly is no member", replace(SLOW, members=0), "slow consumer", "what it calls"),
     ("nobody knows whose they are", replace(STANDS, stuck=(Stuck("t-3", 1),)), "stuck members", "wait for"),
     ("a storm lets nothing move", replace(STANDS, is_storm=True), "rebalance storm", "group.instance.id"),
     ("the leader does not answer", replace(STANDS, trouble="broker 1: refused"), "broker trouble", "first"),

@@ -3,8 +3,9 @@ order. Partitions are written as (commits, log ends), None where nothing was ans
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from collectors.domain.ownership import Owner
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict, judge_groups, steadied
 from collectors.domain.window import Window
+from collectors.domain.words import THIN
 from tests.domain.test_verdicts import CASES as FIRST
 
 INTERVAL = 5.0
@@ -250,7 +252,7 @@ def test_every_case_has_a_sentence_with_its_word_and_a_step_where_something_is_w
 
 
 _BEGINS: dict[Verdict, str | tuple[str, ...]] = {
-    V.OK: ("Keeps up", "Caught up", "Too soon to say"),
+    V.OK: ("Keeps up", "Caught up", "Too soon to say", "No commit yet"),
     V.CATCHING_UP: "Catching up: reads",
     V.UNKNOWN: "Unknown",
     V.NOT_COMMITTING: "Not committing",
@@ -272,6 +274,59 @@ def test_the_sentence_of_a_rewind_says_from_where_to_where_and_how_far() -> None
         == "Rewound: t-0 went back from offset 950 to 100; 310 records to read until it is where it was"
     )
     assert "t-0: went back from 950 to 100, now at 640" in finding.evidence
+
+
+def told(case: Case) -> str:
+    return explain(case.row, case.window(), verdict=case.expected, now=START + 200).sentence
+
+
+def test_a_group_that_has_not_committed_and_gets_nothing_is_not_said_to_have_read_all() -> None:
+    silent = Case("", V.OK, [(still(12, NO_COMMIT), still(12, 7))] * 2)
+    assert silent.verdict() is V.OK
+    assert told(silent) == "No commit yet: no record has come since it was seen"
+    just_now = Case("", V.OK, [(still(12, NO_COMMIT), [*still(11, 7), 8])])
+    assert told(just_now) == "No commit yet: 1 record came since it was seen"
+    in_part = Case("", V.OK, [(still(12, NO_COMMIT), still(12, 7)), READS])
+    assert told(in_part).startswith("Caught up: every record is read")
+
+
+def test_what_came_to_who_never_commits_is_said_to_be_of_the_window() -> None:
+    assert told(Case("", V.NOT_COMMITTING, [(still(24, NO_COMMIT), rising(24, 50))])) == (
+        f"Not committing: 1 partition assigned, no offset ever committed while 1{THIN}150 records arrived in the last "
+        f"1{THIN}min 55{THIN}s"
+    )
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("", V.LOSING_DATA, [SLOW, ([None] * 24, rising(24, 50))], [TRIMMED, still(24, 0)]),
+        Case("", V.NO_MEMBERS, [WAITS, ([None] * 12, WAITS[1])], members=0),
+    ],
+    ids=["losing data", "no members"],
+)
+def test_where_something_is_not_known_more_may_wait(case: Case) -> None:
+    assert case.verdict() is case.expected
+    assert re.search(r"at least [\d\s]+ records wait", told(case))
+    assert "at least" not in told(replace(case, parts=case.parts[:1], starts=case.starts[:1]))
+
+
+def test_a_loss_that_goes_on_says_how_much_of_it_is_new() -> None:
+    assert f"before they are read, 4{THIN}200 in the last minute; reads" in told(
+        Case("", V.LOSING_DATA, [SLOW], [TRIMMED])
+    )
+
+
+def test_a_member_that_came_while_the_window_lasted_is_seen_to_read_its_other_partitions() -> None:
+    young: Line = [None] * 12
+    case = Case(
+        "",
+        V.NO_PROGRESS,
+        [([*young, *still(12, 100)], rising(24, 50)), ([*young, *rising(12, 50)], rising(24, 50, -600))],
+    )
+    owners = {("t", 0): "m0", ("t", 1): "m0"}
+    finding = explain(case.row, case.window(), verdict=V.NO_PROGRESS, now=START + 200, owners=owners)
+    assert finding.cause.startswith("a record that cannot be processed: m0 reads its other partitions on"), finding
 
 
 def test_the_sentence_of_what_nobody_owns_names_it() -> None:

@@ -1,0 +1,120 @@
+"""Standstills that were told, held until they end: a window forgets after two minutes that records came by.
+
+Nothing ends a standstill but a commit that moves, nothing that waits any more, members that go, or a rule that explains
+more. That no more records come is no such thing: those that wait are as unread as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .heads import NO_RECORDS, RESIDUE
+from .numbers import NO_COMMIT, Column, Layout, Numbers
+from .positions import MARKERS
+from .topology import GroupType
+from .verdicts import GroupRow, Verdict, by_owner, judge
+from .window import Window
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+def judge_and_hold(
+    window: Window,
+    groups: Mapping[str, GroupRow],
+    *,
+    interval_seconds: float,
+    stood: Column | None = None,
+    heads: Column | None = None,
+) -> tuple[Column, Column | None]:
+    """The verdicts of groups, and by position the offset at which each stands that is told to stand still.
+
+    `stood` is the latter of the cycle before, `heads` what was known then of the records that wait (`domain.heads`).
+    """
+    told = Numbers.unknown(len(window.layout)) if stood is None else _moved_to(stood, window.layout)
+    held = np.zeros(len(window.layout), dtype=np.bool_)
+    at = np.flatnonzero(told.known)
+    if len(at) and window.samples:
+        names = [window.layout.owners[i] for i in window.layout.owner_of_position[at].tolist()]
+        rows = (groups.get(name) for name in names)
+        shared = np.array([row is not None and row.type is GroupType.SHARE for row in rows], dtype=np.bool_)
+        held[at] = waits_unmoved(window, at, told.values[at], only_forward=shared)
+        at = at[held[at]]
+        held[at] = _are_records(window, at, heads)
+    judged = judge(window, groups, interval_seconds=interval_seconds, held=held)
+    return judged.verdicts, _remembered(window, told, judged.still, judged.verdicts)
+
+
+def stored_standstills(verdicts: Column, committed: Column) -> Column:
+    """Where groups stood still by the newest verdicts and commits that were stored: what to go on with after a restart.
+
+    Which of a group's positions it were is not stored: those that have moved, or where nothing waits, fall out.
+    """
+    stands = by_owner(verdicts, committed.layout) == int(Verdict.NO_PROGRESS)
+    numbers = committed.numbers
+    known = numbers.known & (numbers.values != NO_COMMIT) & np.repeat(stands, np.diff(committed.layout.starts))
+    return Column(committed.layout, Numbers(numbers.values, known))
+
+
+def waits_unmoved(window: Window, at: Ints, stood: Ints, *, only_forward: Bools) -> Bools:
+    """Which of the positions `at` (n,) stand at the offset `stood`, as they did through the whole window, while records
+    wait there. `only_forward` (n,): a step back is no movement (`share_positions`)."""
+    newest = window.samples[-1].committed.take(at)
+    unmoved = newest.known & ((newest.values == stood) | (only_forward & (newest.values < stood)))
+    unmoved &= window.samples[-1].end.known[at]
+    for sample in window.samples:
+        committed, end = sample.committed.take(at), sample.end.take(at)
+        same = (committed.values == newest.values) | (only_forward & (committed.values > newest.values))
+        unmoved &= ~(committed.known & end.known) | (same & (end.values > committed.values))
+    found: Bools = unmoved
+    return found
+
+
+def _are_records(window: Window, at: Ints, heads: Column | None) -> Bools:
+    """Which of the positions `at` have a record to read, and not only the markers of transactions or what retention
+    has deleted. One alone that nobody has looked at is taken for a marker."""
+    newest = window.samples[-1]
+    committed, end = newest.committed.values[at], newest.end.values[at]
+    start = newest.start.take(at) if newest.start is not None else Numbers.unknown(len(at))
+    lag = end - np.where(start.known, np.maximum(committed, start.values), committed)
+    are: Bools = lag > 0
+    layout = window.layout
+    places = heads.layout.position if heads is not None else {}
+    for i in np.flatnonzero(are & (lag <= RESIDUE)).tolist():
+        position = int(at[i])
+        owner = layout.owners[int(layout.owner_of_position[position])]
+        place = places.get((owner, layout.topics[position], int(layout.partitions[position])))
+        head = heads.numbers.at(place) if heads is not None and place is not None else None
+        are[i] = lag[i] > MARKERS if head is None else head != NO_RECORDS
+    return are
+
+
+def _remembered(window: Window, told: Numbers, still: Bools, verdicts: Column) -> Column | None:
+    """What is to be held in the next cycle; what is not answered in this one is remembered as it was."""
+    if not window.samples or not (still.any() or told.known.any()):
+        return None
+    verdict = by_owner(verdicts, window.layout)[window.layout.owner_of_position]
+    newest = window.samples[-1]
+    stands = still & (verdict == int(Verdict.NO_PROGRESS))
+    unanswered = told.known & ~(newest.committed.known & newest.end.known)
+    unanswered &= np.isin(verdict, [int(Verdict.NO_PROGRESS), int(Verdict.UNKNOWN)])
+    if not (stands | unanswered).any():
+        return None
+    offsets = np.where(stands, newest.committed.values, told.values)
+    return Column(window.layout, Numbers(offsets, stands | unanswered))
+
+
+def _moved_to(stood: Column, layout: Layout) -> Numbers:
+    if stood.layout is layout or stood.layout.digest == layout.digest:
+        return stood.numbers
+    out = Numbers.unknown(len(layout))
+    old = stood.layout
+    owners = old.owner_of_position
+    for i in np.flatnonzero(stood.numbers.known).tolist():
+        place = layout.position.get((old.owners[int(owners[i])], old.topics[i], int(old.partitions[i])))
+        if place is not None:
+            out.values[place], out.known[place] = stood.numbers.values[i], True
+    return out

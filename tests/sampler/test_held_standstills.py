@@ -1,0 +1,88 @@
+"""A group that stands still does so on its page and after a restart, though its producer has stopped long ago."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from collectors.domain.topology import Group, GroupType, Member
+from collectors.history.queries import cluster_at
+from collectors.models import Cluster, Lease
+from collectors.models import Group as GroupLine
+from collectors.sampler import Sampler
+from dashboard.live import findings
+from dashboard.live.details import group_detail
+from dashboard.live.rows import Row
+from tests.faults.pretend import Clock, Pretend, cycles, make_cluster, sampler_of, shop
+
+pytestmark = pytest.mark.django_db
+LONG = 40
+
+
+def read_by_one(name: str, topic: str, partitions: int) -> Group:
+    member = Member("m#1", "m", "h", None, ((topic, tuple(range(partitions))),))
+    return Group(name, GroupType.CLASSIC, "Stable", "consumer", 1, members=(member,))
+
+
+def detail(cluster: Cluster, name: str) -> Row:
+    cluster.refresh_from_db()
+    findings.forget()
+    found = group_detail(cluster, cluster_at(cluster.pk), name)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def stuck(db: None) -> tuple[Cluster, Clock, Pretend, Sampler]:
+    """ "stats" reads none of ten records a cycle, six of them, and then no more come."""
+    cluster, clock = make_cluster(), Clock(time.time() - 5 * 120)
+    kafka = shop(groups=(read_by_one("billing", "orders", 2), read_by_one("stats", "clicks", 1)))
+    sampler = sampler_of(cluster, kafka, clock)
+    cycles(sampler, clock, 3)
+    cycles(sampler, clock, 6, kafka)
+    cycles(sampler, clock, LONG)
+    return cluster, clock, kafka, sampler
+
+
+def test_a_group_that_commits_nothing_makes_no_progress_however_long_ago_the_last_record_came(
+    stuck: tuple[Cluster, Clock, Pretend, Sampler],
+) -> None:
+    cluster, clock, kafka, sampler = stuck
+    row = detail(cluster, "stats")
+    assert (row["verdict"], [part["verdict"] for part in row["partitions"]]) == ("no_progress", ["no_progress"])
+    assert row["sentence"].startswith("No progress since ")
+    assert "none of 60 waiting records read" in row["sentence"]
+    since = GroupLine.objects.get(name="stats").verdict_since
+    assert since is not None
+    assert clock.wall() - since.timestamp() > 5 * LONG, "since it came to stand, and not since it was told again"
+    kafka.commits["stats"] = {("clicks", 0): 1010}
+    cycles(sampler, clock, 1)
+    row = detail(cluster, "stats")
+    assert (row["verdict"], [part["verdict"] for part in row["partitions"]]) == ("ok", ["ok"])
+
+
+@pytest.mark.parametrize("away", [1, 60])
+def test_a_restart_ends_no_standstill_and_forgets_not_since_when(
+    stuck: tuple[Cluster, Clock, Pretend, Sampler], away: int
+) -> None:
+    cluster, clock, kafka, sampler = stuck
+    since = GroupLine.objects.get(name="stats").verdict_since
+    clock.go(5.0 * away)
+    Lease.objects.release(sampler.lease_name, holder=sampler.waiting.holder, epoch=sampler.epoch)
+    cluster.refresh_from_db()
+    again = sampler_of(cluster, kafka, clock)
+    again.remember()
+    again._rebuild_window()
+    cycles(again, clock, 1)
+    assert detail(cluster, "stats")["verdict"] == "no_progress"
+    cycles(again, clock, 5)
+    assert detail(cluster, "stats")["verdict"] == "no_progress"
+    assert GroupLine.objects.get(name="stats").verdict_since == since
+
+
+def test_a_clock_that_was_set_ends_no_standstill(stuck: tuple[Cluster, Clock, Pretend, Sampler]) -> None:
+    cluster, clock, _, sampler = stuck
+    clock.step(-60.0)
+    cycles(sampler, clock, 1)
+    assert detail(cluster, "stats")["verdict"] == "no_progress"
