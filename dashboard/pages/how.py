@@ -17,7 +17,7 @@ from collectors.domain.trends import BEAT_SECONDS
 from collectors.history import queries
 from collectors.history.commit_epochs import commit_epochs_at
 from collectors.history.now import ClusterNow
-from collectors.history.policies import UNKNOWN, policies_of
+from collectors.history.policies import ASKED_EVERY_SECONDS, UNKNOWN, policies_of, seconds_since_read
 from collectors.history.queries import AgesNow, CountdownsNow
 from collectors.models import Group
 from dashboard.access.roles import role
@@ -295,6 +295,15 @@ def _age_steps(now: ClusterNow, ages: AgesNow, at: int, method: Method) -> list[
     ]
 
 
+def _settings_read(now: ClusterNow, *, is_seen: bool) -> str:
+    """How old the topic's settings are: they are asked for seldom, and may have changed since."""
+    if not is_seen:
+        return ""
+    age = seconds_since_read(now.cluster_id, now.cycle)
+    often = f"asked every {words.duration(ASKED_EVERY_SECONDS)}"
+    return f"; {often}" if age is None else f"; read {words.duration(age)} before this cycle, {often}"
+
+
 def countdown_told(now: ClusterNow, ages: AgesNow, counted: CountdownsNow, at: int) -> Told:
     """Until the log start overtakes the committed offset."""
     found, retention, trim = counted.positions, counted.retention, counted.trim
@@ -306,7 +315,8 @@ def countdown_told(now: ClusterNow, ages: AgesNow, counted: CountdownsNow, at: i
     steps = [
         f"cleanup.policy: {'not visible' if deletes is None else 'deletes' if deletes else 'compacts only'}",
         f"retention.ms: {'not visible' if keep is None else 'without limit' if keep < 0 else words.duration(keep)}; "
-        f"retention.bytes: {'not visible' if size is None else 'without limit' if size < 0 else words.size(size)}",
+        f"retention.bytes: {'not visible' if size is None else 'without limit' if size < 0 else words.size(size)}"
+        + _settings_read(now, is_seen=deletes is not None or keep is not None or size is not None),
         "age of the first record that waits: " + ("not known" if age is None else words.duration(age)),
         f"read {'at a rate not known' if consumed is None else words.rate(consumed)}, "
         f"{words.rate(now.arriving.at(at) or 0) if now.arriving.at(at) is not None else 'not known how many'} arrive",
