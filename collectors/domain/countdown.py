@@ -10,6 +10,8 @@ from that, and the soonest counts:
 - trim: the log start as it moved lately, against the consume rate.
 
 The first two are the earliest moment: a segment leaves as a whole, so the record may live longer by what one spans.
+They say never of who keeps up, and where the moment is further off than records are kept at all: that is a division by
+nearly nothing. How fast a group reads must be known; only that nobody reads is known without two samples.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from . import words
 from .ages import Ages, Method
 from .numbers import Numbers
+from .trends import BEAT_SECONDS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -52,23 +55,25 @@ class Outcome(IntEnum):
     CAUGHT_UP = 0  # never: nothing waits
     KEPT_FOR_EVER = 1  # never: the topic deletes nothing by time or size, and its log start stands
     OUTREAD = 2  # never, as it goes: it reads as fast as deletion comes
-    NO_COMMIT = 3  # not known: no offset was ever committed here
-    NOT_ANSWERED = 4  # not known: the commit or the log end was not answered
-    SETTINGS_HIDDEN = 5  # not known: the topic's configuration is not readable, and its log start stands
-    AGE_UNKNOWN = 6  # not known: how old the oldest unread record is
-    RATE_UNKNOWN = 7  # not known: how fast records come, or how large they are
-    BY_TIME = 8  # a number
-    BY_SIZE = 9
-    BY_TRIM = 10
-    OVERTAKEN = 11  # 0: the log start has passed the commit
+    FAR_OFF = 3  # never, at this pace: the moment is further off than records are kept at all
+    NO_COMMIT = 4  # not known: no offset was ever committed here
+    NOT_ANSWERED = 5  # not known: the commit or the log end was not answered
+    SETTINGS_HIDDEN = 6  # not known: the topic's configuration is not readable, and its log start stands
+    AGE_UNKNOWN = 7  # not known: how old the oldest unread record is
+    RATE_UNKNOWN = 8  # not known: how fast records come, or how large they are
+    READING_UNKNOWN = 9  # not known: how fast the group reads
+    BY_TIME = 10  # a number
+    BY_SIZE = 11
+    BY_TRIM = 12
+    OVERTAKEN = 13  # 0: the log start has passed the commit
 
     @property
     def is_never(self) -> bool:
-        return self <= Outcome.OUTREAD
+        return self <= Outcome.FAR_OFF
 
     @property
     def is_unknown(self) -> bool:
-        return Outcome.NO_COMMIT <= self <= Outcome.RATE_UNKNOWN
+        return Outcome.NO_COMMIT <= self <= Outcome.READING_UNKNOWN
 
     @property
     def is_number(self) -> bool:
@@ -87,11 +92,13 @@ _BECAUSE = {
     Outcome.CAUGHT_UP: "nothing waits to be read",
     Outcome.KEPT_FOR_EVER: "the topic deletes nothing by time or size",
     Outcome.OUTREAD: "it reads as fast as deletion comes",
+    Outcome.FAR_OFF: "at this pace it is further off than records are kept",
     Outcome.NO_COMMIT: "no offset was ever committed here",
     Outcome.NOT_ANSWERED: "the commit or the log end was not answered",
     Outcome.SETTINGS_HIDDEN: "the topic's retention settings are not known, and its log start stands",
     Outcome.AGE_UNKNOWN: "how old the oldest unread record is, is not known",
     Outcome.RATE_UNKNOWN: "how fast records come, or how large they are, is not known",
+    Outcome.READING_UNKNOWN: "how fast it reads is not known yet",
     Outcome.BY_TIME: "retention.ms against the age of the oldest unread record",
     Outcome.BY_SIZE: "retention.bytes against the bytes that wait",
     Outcome.BY_TRIM: "the pace at which the log start has moved lately",
@@ -135,7 +142,7 @@ class Countdowns:
 
     @property
     def is_never(self) -> Bools:
-        found: Bools = self.outcome <= int(Outcome.OUTREAD)
+        found: Bools = self.outcome <= int(Outcome.FAR_OFF)
         return found
 
     @property
@@ -186,7 +193,8 @@ def countdowns(
 ) -> Countdowns:
     """Countdowns of positions (n,): arrays as they come from one cycle, rates per second, sizes of whole partitions.
 
-    A consume rate that is not known counts as none: the countdown is then the shortest that it can be.
+    Without a consume rate (after a gap, or of a group that was just found) no estimate is made: as if nobody read, one
+    that keeps up would have a number, and an alert. Of a group without members give a known 0.
     """
     count = len(committed)
     lag = np.maximum(end.values - np.maximum(committed.values, np.where(start.known, start.values, 0)), 0)
@@ -200,48 +208,63 @@ def countdowns(
         better = where & (seconds < best)
         best[better], outcome[better] = seconds[better], int(kind)
 
-    def keeps_up(where: Bools) -> None:
+    def never_as_it_goes(where: Bools, why: Outcome = Outcome.OUTREAD) -> None:
         later = where & ~np.isfinite(best)
-        outcome[later] = int(Outcome.OUTREAD)
+        outcome[later] = int(why)
 
+    kept_seconds = np.where(retention.seconds.known, retention.seconds.values, -1.0)
+    # no more than always lies between two commits
+    by_lag = arriving.known & (reading > 0) & (lag <= arriving.values * BEAT_SECONDS)
+    keeps_up = by_lag | (ages.known & (ages.seconds <= BEAT_SECONDS))
     # by time
     limit = retention.seconds.known & (retention.seconds.values >= 0) & (retention.deletes.values != 0)
+    told = limit & ages.known & consumed.known
     speed = np.divide(reading * ages.seconds, lag, out=np.zeros(count), where=(lag > 0) & ages.known)
     left = np.maximum(retention.seconds.values - ages.seconds, 0.0)
     unsure_by = np.minimum(UNSURE_SECONDS, UNSURE_SHARE * np.maximum(retention.seconds.values, 0.0))
     most = np.where(np.isfinite(ages.high), np.minimum(ages.high, ages.seconds + unsure_by), ages.seconds)
     close = ages.known & (lag > 0) & (reading * most >= KEPT_UP * lag)
-    kept_up = close & ((left > NEAR_SHARE * retention.seconds.values) | (speed >= 1))
-    by_time = np.divide(left, 1.0 - speed, out=np.full(count, np.inf), where=~kept_up)
-    offer(by_time, limit & ages.known & ~kept_up, Outcome.BY_TIME)
-    keeps_up(limit & ages.known & kept_up)
+    kept_up = (close | keeps_up) & ((left > NEAR_SHARE * retention.seconds.values) | (speed >= 1))
+    by_time = np.divide(left, 1.0 - speed, out=np.full(count, np.inf), where=~kept_up & (speed < 1))
+    far_off = by_time > kept_seconds
+    offer(by_time, told & ~kept_up & ~far_off, Outcome.BY_TIME)
+    never_as_it_goes(told & kept_up)
+    never_as_it_goes(told & ~kept_up & far_off, Outcome.FAR_OFF)
+    unsure[limit & ~consumed.known] = int(Outcome.READING_UNKNOWN)
     unsure[limit & ~ages.known] = int(Outcome.AGE_UNKNOWN)
     # by size
     limit = retention.size_bytes.known & (retention.size_bytes.values >= 0) & (retention.deletes.values != 0)
     held = end.values - start.values
     sized = size_bytes.known & start.known & (held > 0)
+    told = limit & sized & arriving.known & consumed.known
     each = np.divide(size_bytes.values, held, out=np.zeros(count), where=sized)
     gains = np.where(arriving.known, arriving.values, 0.0) - reading
     room = np.maximum(retention.size_bytes.values - lag * each, 0.0)
     near = lag <= reading * UNSURE_SECONDS
-    far = near & (room > np.maximum(gains, 0.0) * each * FAR_SECONDS)
-    grows = sized & (each > 0) & (((gains > 0) & ~far) | (room == 0)) & arriving.known
+    reads_what_comes = arriving.known & (reading >= KEPT_UP * arriving.values)
+    lasts = (near & (room > np.maximum(gains, 0.0) * each * FAR_SECONDS)) | (by_lag & reads_what_comes)
+    grows = (each > 0) & (((gains > 0) & ~lasts) | (room == 0))
     by_size = np.divide(room, gains * each, out=np.zeros(count), where=grows & (gains * each > 0))
-    offer(by_size, limit & grows, Outcome.BY_SIZE)
-    keeps_up(limit & sized & arriving.known & ~grows)
+    far_off = (kept_seconds >= 0) & (by_size > kept_seconds)
+    offer(by_size, told & grows & ~far_off, Outcome.BY_SIZE)
+    never_as_it_goes(told & ~grows)
+    never_as_it_goes(told & grows & far_off, Outcome.FAR_OFF)
+    unsure[limit & ~consumed.known & (unsure == 0)] = int(Outcome.READING_UNKNOWN)
     unsure[limit & ~(sized & arriving.known) & (unsure == 0)] = int(Outcome.RATE_UNKNOWN)
     # by the log start's own pace
     gains = trim.per_second.values - reading
     moves = trim.per_second.known & (trim.per_second.values > 0)
+    told = moves & consumed.known
     to_go = np.maximum(committed.values - trim.start.values, 0.0)
     by_trim = np.divide(to_go, gains, out=np.full(count, np.inf), where=moves & (gains > 0))
     # nothing is deleted beyond the log end: who is near it and reads what comes is not overtaken, however fast it moves
-    safe = near & arriving.known & (reading >= KEPT_UP * arriving.values)
-    offer(by_trim, moves & (gains > 0) & ~safe, Outcome.BY_TRIM)
-    keeps_up(moves & ((gains <= 0) | safe))
+    safe = near & reads_what_comes
+    offer(by_trim, told & (gains > 0) & ~safe, Outcome.BY_TRIM)
+    never_as_it_goes(told & ((gains <= 0) | safe))
     # what cannot be said
     hidden = ~(retention.deletes.known & retention.seconds.known & retention.size_bytes.known)
     unsure[hidden] = int(Outcome.SETTINGS_HIDDEN)
+    unsure[moves & ~consumed.known] = int(Outcome.READING_UNKNOWN)
     open_ = ~np.isfinite(best)
     outcome[open_ & (unsure > 0)] = unsure[open_ & (unsure > 0)]
     overtaken = start.known & (start.values > committed.values)
@@ -256,8 +279,8 @@ def countdowns(
     by_age = outcome == int(Outcome.BY_TIME)
     confidence[by_age] = ages.method[by_age]
     confidence[outcome == int(Outcome.OVERTAKEN)] = int(Method.EXACT)
-    confidence[outcome <= int(Outcome.OUTREAD)] = int(Method.EXACT)
-    confidence[(outcome > int(Outcome.OUTREAD)) & ~is_number] = int(Method.UNKNOWN)
+    confidence[outcome <= int(Outcome.FAR_OFF)] = int(Method.EXACT)
+    confidence[(outcome > int(Outcome.FAR_OFF)) & ~is_number] = int(Method.UNKNOWN)
     return Countdowns(np.where(is_number, best, 0.0), outcome, confidence, np.where(is_number, lag, 0))
 
 

@@ -25,6 +25,12 @@ class BacklogsNow:
     worst: NDArray[np.int64]  # that position; -1 where there is none
     marked: NDArray[np.int64]  # by the same: what transaction markers make of the lag
 
+    @property
+    def exact(self) -> Numbers:
+        """`groups` without those whose worst position has been read past since: of these only a bound is known."""
+        passed = self.is_at_most[self.worst] & (self.worst >= 0) if len(self.is_at_most) else False
+        return Numbers(self.groups.values, self.groups.known & ~np.asarray(passed, dtype=np.bool_))
+
 
 _results: LeastRecent[tuple[int, int, float], BacklogsNow] = LeastRecent(
     1_000_000, lambda one: 3 * len(one.positions) + 2_000

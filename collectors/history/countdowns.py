@@ -13,6 +13,7 @@ from collectors.domain.countdown import Countdowns, Retention, Trim, countdowns,
 from collectors.domain.heads import are_markers
 from collectors.domain.lag import gather, within_log
 from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.domain.verdicts import Verdict
 
 from . import decoded, layouts, reading
 from .ages import AgesNow, ages_at
@@ -35,12 +36,13 @@ class CountdownsNow:
     positions: Countdowns  # (n,) by position of the committed layout
     retention: Retention  # (n,) how their topics are set
     trim: Trim  # (n,) how their log starts move
+    consumed: Numbers  # (n,) how fast they are read: 0 where the group has no members, without two samples too
     groups: Countdowns  # by ClusterNow.groups.names: the soonest position, all that is at stake
     worst: Ints  # that position; -1 where there is none
 
 
 _results: LeastRecent[tuple[int, int, float], CountdownsNow] = LeastRecent(
-    3_000_000, lambda one: 8 * len(one.positions) + 2_000
+    3_000_000, lambda one: 9 * len(one.positions) + 2_000
 )
 _turns: dict[int, threading.Lock] = {}
 
@@ -80,6 +82,11 @@ def _compute(now: ClusterNow, ages: AgesNow) -> CountdownsNow:
     keeps = retention.deletes.known & (retention.deletes.values == 0)
     start = Numbers(start.values, start.known & ~keeps)
     trim = _trim(now, ages.waiting[~keeps[ages.waiting]])
+    index = np.array([now.groups.index[owner] for owner in layout.owners], dtype=np.int64)
+    owners = index[layout.owner_of_position] if len(layout) else np.zeros(0, dtype=np.int64)
+    verdict = now.groups.verdict.take(owners)
+    nobody = verdict.known & (verdict.values == int(Verdict.NO_MEMBERS))
+    consumed = Numbers(np.where(nobody, 0.0, now.consumed.values), now.consumed.known | nobody)
     found = countdowns(
         committed,
         start,
@@ -88,15 +95,13 @@ def _compute(now: ClusterNow, ages: AgesNow) -> CountdownsNow:
         ages=ages.positions,
         retention=retention,
         trim=trim,
-        consumed=now.consumed,
+        consumed=consumed,
         arriving=now.arriving,
         size_bytes=size,
     )
-    index = np.array([now.groups.index[owner] for owner in layout.owners], dtype=np.int64)
-    owners = index[layout.owner_of_position] if len(layout) else np.zeros(0, dtype=np.int64)
     counted = ~(committed.known & ~has_commit)
     groups, worst = soonest_by_owner(found, counted, owners, len(now.groups.names))
-    return CountdownsNow(found, retention, trim, groups, worst)
+    return CountdownsNow(found, retention, trim, consumed, groups, worst)
 
 
 def _trim(now: ClusterNow, waiting: Ints) -> Trim:

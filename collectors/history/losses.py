@@ -54,8 +54,8 @@ def _may_have_jumped(now: ClusterNow, start: Numbers, earlier: Numbers) -> Bools
     """(n,) positions that stand behind a log start that has moved, and were before it a while ago."""
     committed = now.committed.numbers
     trimmed = start.known & earlier.known & (start.values > earlier.values) & committed.known
-    began = committed.values - now.consumed.values * LOOKED_BACK_SECONDS
-    may: Bools = trimmed & (committed.values >= start.values) & now.consumed.known & (began < start.values)
+    began = committed.values - now.moved.values * LOOKED_BACK_SECONDS
+    may: Bools = trimmed & (committed.values >= start.values) & now.moved.known & (began < start.values)
     return may
 
 

@@ -13,6 +13,7 @@ from collectors.domain.lag import gather, held_records, lost_records, partition_
 from collectors.domain.numbers import NO_COMMIT, Column, Numbers
 from collectors.domain.rates import rate_per_second
 from collectors.domain.skew import times_even
+from collectors.domain.verdicts import Verdict
 
 from . import decoded, layouts, sql
 from .cache import LeastRecent
@@ -99,7 +100,10 @@ class ClusterNow:
     held: Numbers  # likewise: of the lag, the records of open transactions, which who reads committed ones cannot have
     end_of_committed: Numbers  # the log end at each position of committed.layout
     arriving: Numbers  # records per second written to each position of committed.layout
-    consumed: Numbers  # and committed by the group
+    consumed: (
+        Numbers  # and committed by the group; 0 where it has no members: what a tool sets is nothing that was read
+    )
+    moved: Numbers  # how fast the commits grow, whoever makes them
     heads: Numbers  # likewise: what collectors.domain.heads keeps of the first record that waits
     committed_at: Numbers  # likewise: as Kind.COMMITTED_AT; nothing of it is known where commits are not read
     end_rates: Numbers  # records per second written, aligned with end.layout
@@ -112,7 +116,7 @@ class ClusterNow:
 # Weighed with a large constant, else a small cluster's results of the last hours would fill the memory: nobody asks
 # for the old ones again.
 _results: LeastRecent[tuple[object, ...], ClusterNow] = LeastRecent(
-    3_000_000, lambda now: 6 * (len(now.committed.layout) + len(now.end.layout)) + 40_000
+    3_000_000, lambda now: 7 * (len(now.committed.layout) + len(now.end.layout)) + 40_000
 )
 _turns: dict[int, threading.Lock] = {}
 
@@ -215,7 +219,8 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
     lost = without_compacted(cluster_id, committed.column.layout.topics, lost)
     is_held = any(mark.cycle == newest.cycle for mark in marks.get(Kind.STABLE, []))
     stable = kept(Kind.STABLE) if is_held else _kept(Column.empty(), [], [])
-    arriving, consumed = gather(end_rates, positions), committed.rates(valid_from=0)
+    arriving, moved = gather(end_rates, positions), committed.rates(valid_from=0)
+    consumed = _by_members(moved, committed.stored, verdict)
     return ClusterNow(
         cluster_id=cluster_id,
         cycle=newest.cycle,
@@ -232,6 +237,7 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
         end_of_committed=end_there,
         arriving=arriving,
         consumed=consumed,
+        moved=moved,
         heads=_of_these_offsets(Kind.HEAD, kept(Kind.HEAD), marks, committed.stored),
         committed_at=_of_these_offsets(Kind.COMMITTED_AT, kept(Kind.COMMITTED_AT), marks, committed.stored),
         end_rates=end_rates,
@@ -240,6 +246,15 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
         brokers=BrokersNow(tuple(int(owner) for owner in brokers.layout.owners), brokers.numbers),
         window_samples=len(end.times),
     )
+
+
+def _by_members(moved: Numbers, committed: StoredLayout, verdict: _Kept) -> Numbers:
+    """How fast is read, by position of the committed layout: where a group has no members, nobody does."""
+    verdicts = gather(verdict.column.numbers, verdict.stored.owners_of(committed))
+    nobody = verdicts.known & (verdicts.values == int(Verdict.NO_MEMBERS))
+    if not nobody.any():
+        return moved
+    return Numbers(np.where(nobody[committed.layout.owner_of_position], 0.0, moved.values), moved.known)
 
 
 def _of_these_offsets(own: Kind, found: _Kept, marks: Mapping[Kind, list[Mark]], committed: StoredLayout) -> Numbers:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from collectors.domain.configuration import number_of
 from collectors.domain.numbers import Column, Numbers
 from collectors.domain.rights import NOT_ASKED
-from collectors.models import ClusterRight, Configuration
+from collectors.models import ClusterRight, Configuration, Cycle
 
 from .cache import LeastRecent
 
@@ -28,6 +28,9 @@ class Policy:
     deletes: bool | None
     compacts: bool | None = None
 
+
+ASKED_EVERY_SECONDS = 600.0
+"""How often the survey asks for them (collectors.kafka.survey.EVERY_SECONDS, which a web process does not import)."""
 
 UNKNOWN = Policy(None, None, None)
 _Version = tuple[datetime | None, int, bool]
@@ -83,6 +86,13 @@ def policies_of(cluster_id: int) -> dict[str, Policy]:
     rows = Configuration.objects.filter(cluster_id=cluster_id, kind=Configuration.Kind.TOPIC)
     made = {name: _policy(entries) for name, entries in rows.values_list("name", "entries").iterator()}
     return _kept.put((cluster_id, version), made)
+
+
+def seconds_since_read(cluster_id: int, cycle: int) -> float | None:
+    """How old the newest reading of all topics' settings was at a cycle; None where it does not say. One query."""
+    ages = Cycle.objects.filter(cluster_id=cluster_id, number=cycle).values_list("ages", flat=True).first()
+    age = dict(ages or {}).get("topic_configs")
+    return float(age) if isinstance(age, int | float) else None
 
 
 def _policy(entries: dict[str, Any]) -> Policy:

@@ -154,7 +154,7 @@ class Renderer:
                 "group_partition_log_end_age_seconds", layout, _tenths(ages.positions.numbers)
             ),
             "group_head_of_backlog_age_seconds": self._by_group(
-                "group_head_of_backlog_age_seconds", names, _tenths(backlogs_at(now).groups)
+                "group_head_of_backlog_age_seconds", names, _tenths(backlogs_at(now).exact)
             ),
             "group_drain_estimate_seconds": self._by_group(
                 "group_drain_estimate_seconds", names, _tenths(drains.numbers)

@@ -74,7 +74,7 @@ FAMILIES: tuple[Family, ...] = (
            "out where it is not known.", unit="seconds"),
     _gauge("group_head_of_backlog_age_seconds", "cluster group", "Age of the oldest record that the group has not read "
            "by the timestamp it carries; read for groups in trouble, groups whose page is open or that a rule asks "
-           "of, and small lags that stand, else left out.",
+           "of, and small lags that stand, else left out; so it is while the group has read past that record since.",
            unit="seconds"),
     _gauge("group_drain_estimate_seconds", "cluster group", "Time until the group has read what waits, its lag over "
            "what it reads beyond what arrives; 0 where nothing waits, left out unless the state is drains.",

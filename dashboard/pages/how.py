@@ -13,10 +13,11 @@ from collectors.domain.countdown import KEPT_UP, Outcome, said
 from collectors.domain.drain import DrainOutcome, drain_estimates
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
+from collectors.domain.trends import BEAT_SECONDS
 from collectors.history import queries
 from collectors.history.commit_epochs import commit_epochs_at
 from collectors.history.now import ClusterNow
-from collectors.history.policies import UNKNOWN, policies_of
+from collectors.history.policies import ASKED_EVERY_SECONDS, UNKNOWN, policies_of, seconds_since_read
 from collectors.history.queries import AgesNow, CountdownsNow
 from collectors.models import Group
 from dashboard.access.roles import role
@@ -294,6 +295,15 @@ def _age_steps(now: ClusterNow, ages: AgesNow, at: int, method: Method) -> list[
     ]
 
 
+def _settings_read(now: ClusterNow, *, is_seen: bool) -> str:
+    """How old the topic's settings are: they are asked for seldom, and may have changed since."""
+    if not is_seen:
+        return ""
+    age = seconds_since_read(now.cluster_id, now.cycle)
+    often = f"asked every {words.duration(ASKED_EVERY_SECONDS)}"
+    return f"; {often}" if age is None else f"; read {words.duration(age)} before this cycle, {often}"
+
+
 def countdown_told(now: ClusterNow, ages: AgesNow, counted: CountdownsNow, at: int) -> Told:
     """Until the log start overtakes the committed offset."""
     found, retention, trim = counted.positions, counted.retention, counted.trim
@@ -301,25 +311,37 @@ def countdown_told(now: ClusterNow, ages: AgesNow, counted: CountdownsNow, at: i
     keep, size = retention.seconds.at(at), retention.size_bytes.at(at)
     deletes, pace = retention.deletes.at(at), trim.per_second.at(at)
     age = ages.positions.numbers.at(at)
-    consumed, lag = now.consumed.at(at), now.lag.at(at)
+    consumed, lag = counted.consumed.at(at), now.lag.at(at)
     steps = [
         f"cleanup.policy: {'not visible' if deletes is None else 'deletes' if deletes else 'compacts only'}",
         f"retention.ms: {'not visible' if keep is None else 'without limit' if keep < 0 else words.duration(keep)}; "
-        f"retention.bytes: {'not visible' if size is None else 'without limit' if size < 0 else words.size(size)}",
+        f"retention.bytes: {'not visible' if size is None else 'without limit' if size < 0 else words.size(size)}"
+        + _settings_read(now, is_seen=deletes is not None or keep is not None or size is not None),
         "age of the first record that waits: " + ("not known" if age is None else words.duration(age)),
         f"read {'at a rate not known' if consumed is None else words.rate(consumed)}, "
         f"{words.rate(now.arriving.at(at) or 0) if now.arriving.at(at) is not None else 'not known how many'} arrive",
         "log start: " + ("not known" if pace is None else "stands" if pace == 0 else f"moves by {words.rate(pace)}"),
     ]
+    speed = (consumed or 0.0) * age / lag if lag and age is not None else 0.0
     if outcome is Outcome.BY_TIME and keep is not None and age is not None:
-        speed = (consumed or 0.0) * age / lag if lag else 0.0
         steps.append(f"left: {words.duration(keep)} − {words.duration(age)} = {words.duration(max(0.0, keep - age))}")
         if speed > 0:
             steps.append(f"it reads {speed:.2f} s of log a second: divided by 1 − {speed:.2f}")
     if outcome is Outcome.OUTREAD:
         steps.append(
-            f"who reads {KEPT_UP:g} s of log a second or more, or is behind by a sample or two, keeps ahead of deletion"
+            f"who reads {KEPT_UP:g} s of log a second or more, is behind by a sample or two, or by no more than comes "
+            f"between two commits ({BEAT_SECONDS:g} s), keeps ahead of deletion"
         )
+    if outcome is Outcome.FAR_OFF and keep is not None:
+        by_time = max(0.0, keep - age) / (1.0 - speed) if age is not None and speed < 1 else 0.0
+        steps.append(
+            f"it reads {speed:.2f} s of log a second: ({words.duration(keep)} − {words.duration(age or 0.0)}) / (1 − "
+            f"{speed:.2f}) = {words.duration(by_time)}, longer than the {words.duration(keep)} that are kept"
+            if by_time > keep
+            else "at that pace more than retention.bytes waits only when retention.ms is over as well"
+        )
+    if outcome is Outcome.READING_UNKNOWN:
+        steps.append("a rate needs two samples in a row; as if nobody read, who keeps up would have a countdown")
     if outcome is Outcome.BY_TRIM and pace:
         gain = pace - (consumed or 0.0)
         to_go = max(0.0, (now.committed.numbers.at(at) or 0) - (trim.start.at(at) or 0.0))

@@ -72,7 +72,10 @@ def found(*cases: Case) -> Countdowns:
     ("sentence", "case", "outcome", "seconds"),
     [
         ("a day is kept, an hour has gone", Case(), Outcome.BY_TIME, 23 * HOUR),
-        ("it reads half as fast as time goes: twice as long", Case(consumed=1000 / 7200), Outcome.BY_TIME, 46 * HOUR),
+        ("it reads half as fast as time goes: twice as long", Case(age=18 * HOUR, consumed=1000 / (36 * HOUR)),
+         Outcome.BY_TIME, 12 * HOUR),
+        ("it reads half as fast as time goes, and that is longer than is kept", Case(consumed=1000 / 7200),
+         Outcome.FAR_OFF, None),
         ("it reads as fast as records came: never", Case(consumed=1000 / 3600), Outcome.OUTREAD, None),
         ("overdue: at any moment", Case(age=25 * HOUR), Outcome.BY_TIME, 0),
         ("nothing waits: never", Case(committed=6_000), Outcome.CAUGHT_UP, None),
@@ -112,11 +115,35 @@ def found(*cases: Case) -> Countdowns:
          Outcome.OUTREAD, None),
         ("the same where a size is kept", Case(age=3.0, unsure=2.0, consumed=250.0, arriving=300.0, keep_seconds=-1,
          keep_bytes=200_000_000), Outcome.OUTREAD, None),
-        ("an age that says little does not excuse who hardly reads", Case(age=600.0, unsure=3000.0, consumed=0.5),
-         Outcome.BY_TIME, 23.0 * HOUR + 3000.0 + 0.3 / 0.7 * (23.0 * HOUR + 3000.0)),
+        ("an age that says little does not excuse who hardly reads", Case(age=600.0, unsure=3000.0, consumed=0.5,
+         keep_seconds=800.0), Outcome.BY_TIME, 200.0 / 0.7),
         ("a little too slow, with little left", Case(age=22 * HOUR, consumed=0.9 * 1000 / (22 * HOUR)),
          Outcome.BY_TIME, 20 * HOUR),
-        ("a consume rate that is not known counts as none", Case(consumed=None), Outcome.BY_TIME, 23 * HOUR),
+        # 60 records, 20 a second come: three seconds' worth, which one sample takes for 8 s old
+        ("no more waits than comes between two commits", Case(committed=5_940, age=8.0, consumed=3.0, arriving=20.0,
+         keep_seconds=60.0), Outcome.OUTREAD, None),
+        ("the same where nobody reads", Case(committed=5_940, age=8.0, arriving=20.0, keep_seconds=60.0),
+         Outcome.BY_TIME, 52.0),
+        ("the same with next to nothing left", Case(committed=5_940, age=58.0, consumed=0.5, arriving=20.0,
+         keep_seconds=60.0), Outcome.BY_TIME, 2.0 / (1 - 0.5 * 58 / 60)),
+        ("a record that came a moment ago", Case(committed=5_999, age=2.5, arriving=0.1), Outcome.OUTREAD, None),
+        ("the same with a size, read a little slower", Case(committed=5_940, age=8.0, consumed=19.0, arriving=20.0,
+         keep_seconds=-1, keep_bytes=200_000), Outcome.OUTREAD, None),
+        ("a size that lasts longer than the time that is kept", Case(keep_bytes=200_000, keep_seconds=HOUR + 900,
+         consumed=0.999, arriving=1.0), Outcome.FAR_OFF, None),
+        ("who reads is not known: as if nobody did it would be 23 h", Case(consumed=None),
+         Outcome.READING_UNKNOWN, None),
+        ("the same by size", Case(consumed=None, keep_seconds=-1, keep_bytes=200_000), Outcome.READING_UNKNOWN, None),
+        ("the same by a trim", Case(consumed=None, keep_seconds=-1, trim=50.0, trimmed_to=1_000.0),
+         Outcome.READING_UNKNOWN, None),
+        ("the same of a trim where settings may not be seen", Case(consumed=None, keep_seconds=None, keep_bytes=None,
+         deletes=None, trim=50.0, trimmed_to=1_000.0), Outcome.READING_UNKNOWN, None),
+        ("who reads does not matter where nothing waits", Case(committed=6_000, consumed=None),
+         Outcome.CAUGHT_UP, None),
+        ("nor where nothing is deleted", Case(consumed=None, keep_seconds=-1), Outcome.KEPT_FOR_EVER, None),
+        ("nor where it is lost already", Case(consumed=None, start=5_500), Outcome.OVERTAKEN, 0),
+        ("the pace of the log start tells also what is further off than records are kept", Case(keep_seconds=3_900.0,
+         consumed=0.3, trim=1.3), Outcome.BY_TRIM, 5_000),
     ],
 )  # fmt: skip
 def test_countdown_of_one_position(sentence: str, case: Case, outcome: Outcome, seconds: float | None) -> None:
@@ -125,7 +152,34 @@ def test_countdown_of_one_position(sentence: str, case: Case, outcome: Outcome, 
     assert outcome.is_number == (seconds is not None)
     if seconds is not None:
         assert one.seconds[0] == pytest.approx(seconds), sentence
-    assert one.at_stake[0] == (0 if seconds is None else 500 if outcome is Outcome.OVERTAKEN else 1_000)
+    waits = (case.end or 0) - max(case.committed or 0, case.start or 0)
+    assert one.at_stake[0] == (0 if seconds is None else waits)
+
+
+@pytest.mark.parametrize("keep_seconds", [600.0, 6 * HOUR, 168 * HOUR])
+@pytest.mark.parametrize("per_second", [0.05, 0.2, 1.0, 5.0])
+def test_a_group_that_keeps_up_has_never_a_countdown(per_second: float, keep_seconds: float) -> None:
+    """It commits all there is every 5 s, and is sampled about every 5 s: the sawtooth of commits is no pace."""
+    chance = np.random.default_rng(1)
+    came = np.cumsum(chance.exponential(1 / per_second, int(per_second * 800) + 50))
+    times = np.arange(60, 660, 5.0) + chance.uniform(0, 0.3, 120)
+    ends = np.searchsorted(came, times)
+    commits = np.searchsorted(came, np.floor((times - 2.0) / 5.0) * 5.0 + 1.9)
+    every = []
+    for i in range(20, len(times)):
+        age = unsure = 0.0
+        if ends[i] > commits[i]:
+            before = int(np.flatnonzero(ends[:i] <= commits[i])[-1])  # the sample before its oldest record came
+            number = commits[i] - ends[before] + 0.5
+            share = number / (ends[before + 1] - ends[before])
+            age = times[i] - (times[before] + share * (times[before + 1] - times[before]))
+            unsure = times[i] - times[before] - age
+        spent = times[i] - times[i - 6]
+        every.append(
+            Case(committed=int(commits[i]), end=int(ends[i]), age=age, unsure=unsure, keep_seconds=keep_seconds,
+                 consumed=(commits[i] - commits[i - 6]) / spent, arriving=(ends[i] - ends[i - 6]) / spent)
+        )  # fmt: skip
+    assert found(*every).is_never.all()
 
 
 def test_the_soonest_position_counts_and_what_is_at_stake_is_added_up() -> None:
@@ -201,4 +255,7 @@ def test_a_countdown_is_never_nan_nor_negative_and_unknown_inputs_give_no_number
         if outcome is Outcome.BY_TIME:
             assert case.age is not None
             assert case.keep_seconds is not None
+            assert one.seconds[i] <= case.keep_seconds
+        if outcome in (Outcome.BY_TIME, Outcome.BY_SIZE, Outcome.BY_TRIM):
+            assert case.consumed is not None
         assert (one.confidence[i] == Method.UNKNOWN) == outcome.is_unknown

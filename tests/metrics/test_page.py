@@ -105,6 +105,27 @@ def test_the_age_of_a_head_is_there_where_one_was_read(page: MetricsPage) -> Non
     assert found == {("demo", "readers"): pytest.approx(90, abs=0.1)}
 
 
+@pytest.mark.parametrize(
+    ("sentence", "heads", "seconds"),
+    [
+        ("it has read on: 90 s is a bound, and no value", {0: -90}, None),
+        ("the oldest is a bound, the other one is not the group's", {0: -90, 1: 30}, None),
+        ("the oldest is exact", {0: -30, 1: 90}, 90.0),
+    ],
+)
+def test_a_bound_of_a_head_s_age_is_no_value(
+    page: MetricsPage, sentence: str, heads: dict[int, int], seconds: float | None
+) -> None:
+    cluster, now = make_cluster(), time.time()
+    layout = Layout.build({"readers": [("orders", partition) for partition in heads]})
+    stored = [(-1 if age < 0 else 1) * round((now - 1 - abs(age)) * 1000) for age in heads.values()]
+    columns = small_columns(commits=[20, 40], ends=[100, 50]) | {Kind.HEAD: Column(layout, Numbers.of(stored))}
+    add_cycle(cluster, columns, taken_at=now - 1)
+    found = values(families(page, now=now)["streamgauge_group_head_of_backlog_age_seconds"])
+    wanted = {} if seconds is None else {("demo", "readers"): pytest.approx(seconds, abs=0.1)}
+    assert found == wanted, sentence
+
+
 def test_what_a_group_lost_is_told_of_the_partitions_that_lost_some(page: MetricsPage) -> None:
     make_company(Company())
     lost = {"orders": {"2": 40, "10": 2}}

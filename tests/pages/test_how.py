@@ -18,8 +18,10 @@ from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.history import queries
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
+from collectors.history.policies import ASKED_EVERY_SECONDS
 from collectors.history.queries import cluster_at
 from collectors.kafka.settings import ConnectionSettings
+from collectors.kafka.survey import EVERY_SECONDS
 from collectors.models import Cluster, Configuration, Cycle
 from collectors.secrets import encrypt
 from dashboard.pages import headtold
@@ -43,6 +45,32 @@ def test_the_age_of_a_partition_is_told_from_the_two_samples_around_it(viewer: C
     assert 1 <= int(found[1]) <= int(found[2])
     assert "Retention countdown" in page
     assert "unknown the topic's retention settings are not known" in page.replace("&#x27;", "'")
+
+
+@pytest.mark.parametrize(
+    ("ages", "said"),
+    [
+        (
+            {"topic_configs": 75.0},
+            "retention.ms: 10 min; retention.bytes: without limit; read 1 min 15 s before this cycle",
+        ),
+        ({}, "retention.ms: 10 min; retention.bytes: without limit; asked every 10 min"),
+    ],
+)
+def test_the_settings_of_a_topic_say_when_they_were_read(viewer: Client, ages: dict[str, float], said: str) -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    Cycle.objects.filter(cluster=cluster).update(ages=ages)
+    entries = {"retention.ms": ["600000", "topic"], "retention.bytes": ["-1", "default"]}
+    Configuration.objects.create(
+        cluster=cluster, kind=Configuration.Kind.TOPIC, name="orders", changed_at=moment(0),
+        entries=entries | {"cleanup.policy": ["delete", "default"]},
+    )  # fmt: skip
+    page = text_of(viewer.get("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
+    assert said in re.sub(r"[\u202f\u2009\xa0]", " ", page)
+
+
+def test_settings_are_said_to_be_asked_for_as_often_as_they_are() -> None:
+    assert EVERY_SECONDS["topic_configs"] == ASKED_EVERY_SECONDS
 
 
 def test_without_a_partition_the_oldest_is_told_of(viewer: Client) -> None:
