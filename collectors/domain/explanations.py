@@ -59,7 +59,7 @@ def explain(
     is_shared = row.type is GroupType.SHARE  # then many members may read one partition, and none of them owns it
     look = Look(row, window, verdict, {} if is_shared else owners or {}, reason, lost, markers, epochs or {}, now)
     is_there = window.layout.owner_index(row.name) is not None and window.samples
-    if not is_there or (is_shared and not len(look.keys)):
+    if not is_there or ((is_shared or verdict is Verdict.NO_MEMBERS) and not len(look.keys)):
         return Finding(verdict, _without_positions(row, verdict, reason), since)
     if look.other_logs and not reason:
         look = replace(look, reason=look.other_logs[0])
