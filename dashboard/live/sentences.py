@@ -148,7 +148,7 @@ def _away(facts: ClusterFacts) -> str:
 def _troubled(facts: ClusterFacts, lead: str) -> str:
     if not facts.troubled:
         return ""
-    name, does = facts.worst_group, _DOES.get(facts.worst_verdict, "is not known")
+    name, does = facts.worst_group, _DOES[facts.worst_verdict]
     if facts.troubled == 1:
         return f"{lead}{'group' if lead else 'Group'} {name} {does}"
     return f"{lead}{facts.troubled} of {words.counted(facts.groups, 'group')} need a look, first {name}: it {does}"
@@ -159,6 +159,13 @@ _DOES = {
     Verdict.FALLING_BEHIND: "falls behind",
     Verdict.NO_MEMBERS: "has no members",
     Verdict.NOT_COMMITTING: "does not commit",
+    Verdict.LOSING_DATA: "loses records",
+    Verdict.UNOWNED: "has partitions that no member reads",
+    Verdict.REWOUND: "was set back",
+    Verdict.REBALANCING: "rebalances too often",
+    Verdict.CATCHING_UP: "catches up",
+    Verdict.OK: "keeps up",
+    Verdict.UNKNOWN: "is not known",
 }
 
 
