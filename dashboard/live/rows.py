@@ -108,18 +108,22 @@ def _sentences(
     readers: dict[int, list[Member]] = {}
     for member in Member.objects.filter(group_id__in=named) if named else ():
         readers.setdefault(member.group_id, []).append(member)
+    since = {group.name: unix(group.verdict_since) for group in groups if group.verdict == verdicts[group.name]}
+    fallen = {n: at for n, at in since.items() if at is not None and verdicts[n] is Verdict.FALLING_BEHIND}
+    befores = queries.arriving_befores(cluster.pk, fallen)
     subjects = [
         findings.Subject(
             group.name,
             group.type,
             group.member_count,
             verdicts[group.name],
-            unix(group.verdict_since) if group.verdict == verdicts[group.name] else None,
+            since.get(group.name),
             owners_of(readers.get(group.pk, ())),
             _lost(now, group.name),
             why_shared if group.type == GroupType.SHARE else why,
             _markers(now, group.name),
             epochs.get(group.name, {}),
+            befores.get(group.name),
         )
         for group in groups
     ]
