@@ -20,7 +20,7 @@ from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Top
 from collectors.models.moments import aware
 from dashboard.live import findings, leaders, times
 from dashboard.live.epochs import told_epochs
-from dashboard.live.sentences import waiting_sentence, why_share_unknown, why_unknown
+from dashboard.live.sentences import group_type, waiting_sentence, why_share_unknown, why_unknown
 from dashboard.models import Alert
 
 Row = dict[str, Any]
@@ -72,6 +72,7 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "members": group.member_count,
             "state": group.state,
             "type": group.type,
+            "type_said": group_type(group.type, group.protocol_type),
             "assignor": group.assignor,
             "coordinator": group.coordinator,
             "described_error": group.described_error,

@@ -169,6 +169,11 @@ _DOES = {
 }
 
 
+def group_type(kind: str, protocol: str) -> str:
+    """What a group is by its protocol: the workers of a Connect cluster are a classic group, too."""
+    return "Connect" if kind == "classic" and protocol == "connect" else kind
+
+
 def topic_sentence(row: Mapping[str, Any]) -> tuple[str, str]:
     """("ok" | "warn" | "bad" | "unknown", sentence) of a topic's row, the worst thing first."""
     if row["offline"]:

@@ -266,6 +266,20 @@ def test_lists_sort_filter_search_and_page_by_their_address(viewer: Client) -> N
     assert lags == sorted(lags, reverse=True)
 
 
+def test_groups_are_sorted_by_what_protocol_they_speak(viewer: Client) -> None:
+    make_company(company(5))
+    spoken = {"group-0": ("share", ""), "group-1": ("consumer", ""), "group-2": ("classic", "connect"),
+              "group-3": ("streams", ""), "group-4": ("classic", "consumer")}  # fmt: skip
+    for name, (kind, protocol) in spoken.items():
+        Group.objects.filter(name=name).update(type=kind, protocol_type=protocol)
+    found = viewer.get("/clusters/demo/groups/?sort=type").context["lines"]
+    said = [line["row"]["type_said"] for line in found]
+    assert said == ["classic", "Connect", "consumer", "share", "streams"]
+    backwards = viewer.get("/clusters/demo/groups/?sort=-type")
+    assert [line["row"]["type_said"] for line in backwards.context["lines"]] == said[::-1]
+    assert 'data-k="Type">Connect<' in backwards.content.decode()
+
+
 def test_the_address_follows_a_search(viewer: Client) -> None:
     make_company(company())
     query = "?fragment=rows&q=group-1&show=all&sort=-lag&page="
