@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from django.db.models import Q
 
+from collectors.domain import words
 from collectors.domain.explanations import Finding
 from collectors.domain.numbers import Numbers
 from collectors.domain.topology import GroupType, Reach
@@ -65,7 +66,7 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "arriving": _number(now.groups.arriving_per_second, at) if now else None,
             "verdict": verdicts[group.name].word,
             "verdict_since": finding.since if finding else unix(group.verdict_since),
-            "sentence": finding.sentence if finding else waiting_sentence(cluster, None, moment),
+            "sentence": _said(now, finding, moment) if finding else waiting_sentence(cluster, None, moment),
             "evidence": list(finding.evidence) if finding else [],
             "cause": finding.cause if finding else "",
             "step": finding.step if finding else "",
@@ -80,6 +81,16 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             **times.of_group(now, group.name, times.why_not_read(group, aware(moment))),
         }
     return rows
+
+
+def _said(now: ClusterNow | None, finding: Finding, moment: float) -> str:
+    """The sentence of a finding; that nothing was sampled for a while goes before what else is not known."""
+    if now is None or not now.is_old or finding.sentence.startswith(_LAST_SAMPLED):
+        return finding.sentence
+    return f"{_LAST_SAMPLED}{words.duration(moment - now.taken_at)} ago"
+
+
+_LAST_SAMPLED = "Unknown: last sampled "
 
 
 def group_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
@@ -150,7 +161,7 @@ def _lost(now: ClusterNow, name: str) -> int | None:
 
 def _markers(now: ClusterNow, name: str) -> int:
     at = now.groups.index.get(name)
-    return 0 if at is None else int(queries.backlogs_at(now).marked[at])
+    return 0 if at is None or now.is_old else int(queries.backlogs_at(now).marked[at])
 
 
 def owners_of(members: Iterable[Member]) -> dict[tuple[str, int], str]:

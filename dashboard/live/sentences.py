@@ -15,6 +15,11 @@ STALE_INTERVALS = 3
 STALE_SECONDS = 15.0
 
 
+def is_stale(taken_at: float, interval_seconds: float, moment: float) -> bool:
+    """Whether the newest sample is too old to speak of now."""
+    return moment - taken_at > max(STALE_INTERVALS * interval_seconds, STALE_SECONDS)
+
+
 class HasCycles(Protocol):
     @property
     def last_cycle(self) -> int: ...
@@ -110,7 +115,7 @@ def cluster_sentence(facts: ClusterFacts, now: float) -> tuple[str, str]:
     if facts.taken_at is None:
         return "unknown", "Waiting for the first cycle"
     age = now - facts.taken_at
-    if age > max(STALE_INTERVALS * facts.interval, STALE_SECONDS):
+    if is_stale(facts.taken_at, facts.interval, now):
         return "unknown", f"No new samples for {words.duration(age)}: the collector has finished no cycle"
     if not facts.is_reachable:
         reason = why_unknown(facts.errors)

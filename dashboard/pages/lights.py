@@ -55,7 +55,7 @@ def lights_of(
     def unknown(name: str, members: int | None) -> Light:
         return Light(name, Verdict.UNKNOWN, None, None, None, members, type=types.get(name, ""))
 
-    if now is None:
+    if now is None or now.is_old:
         return [unknown(name, members) for name, members in groups]
     ages, countdowns = queries.ages_at(now).groups.numbers, queries.countdowns_at(now).groups
     until = np.where(countdowns.is_never, np.inf, countdowns.seconds)
