@@ -24,10 +24,18 @@ class Ownerships:
         self._open = {row.group.name: row for row in found.select_related("group")}
         self._looked_at = last_reached(cluster_id) if self._open else None
 
+    def was_away(self, now: float) -> bool:
+        """Whether so long nobody looked that what is open has to end where it was last seen."""
+        return self._looked_at is not None and (aware(now) - self._looked_at).total_seconds() > AWAY_SECONDS
+
+    def look_the_same(self, now: float) -> None:
+        """Somebody looked, and found all groups as at the look before: nothing to write. Not after `was_away`."""
+        self._looked_at = aware(now)
+
     def look(self, into: Changes, *, now: float) -> None:
         """Begin a look at all groups. After a time without one, what was open ended when it was last seen."""
         at = aware(now)
-        if self._looked_at is not None and (at - self._looked_at).total_seconds() > AWAY_SECONDS:
+        if self._looked_at is not None and self.was_away(now):
             for name in list(self._open):
                 self._close(into, name, max(self._looked_at, self._open[name].since))
         self._looked_at = at

@@ -235,9 +235,7 @@ class Waiting:
         )
         if state.metadata is not None and (old is None or state.metadata is not old.metadata):
             rows.plan_topics(changes, state.metadata, now=now)
-        if state.groups is not None and (old is None or state.groups is not old.groups):
-            listed_all = not any(error.part == "groups" for error in state.errors)
-            rows.plan_groups(changes, state.groups, is_complete=listed_all, now=now)
+        self._plan_groups(changes, state, now)
         if state.log_dirs is not None and (old is None or state.log_dirs is not old.log_dirs):
             # those of a broker that is silent just now keep the moment at which they were read
             changes.log_dirs = tuple(d for d in state.log_dirs if d.broker_id in state.log_dirs_answered)
@@ -272,6 +270,20 @@ class Waiting:
                 Event(cluster=self.cluster, at=at, kind=Event.Kind.CLOCK_STEPPED, text=text, data=data)
             )
         return changes
+
+    def _plan_groups(self, changes: Changes, state: SurveyState, now: float) -> None:
+        """Groups that are the same as before are the same tuple; `groups_taken_at` says that somebody looked."""
+        rows, old = self.rows(), self._stored
+        if state.groups is None:
+            return
+        is_same = old is not None and state.groups is old.groups
+        if is_same and old is not None and state.groups_taken_at == old.groups_taken_at:
+            return
+        if is_same and not rows.ownerships.was_away(now):
+            rows.ownerships.look_the_same(now)
+            return
+        listed_all = not any(error.part == "groups" for error in state.errors)
+        rows.plan_groups(changes, state.groups, is_complete=listed_all, now=now)
 
     def _plan_insight(self, changes: Changes, state: SurveyState, commit_times: str | None, now: float) -> None:
         """What this login may see, and how things are set. `commit_times`: why commits are not read."""

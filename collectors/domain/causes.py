@@ -42,7 +42,7 @@ class Situation:
     partitions: int = 0
     consumed: float | None = None  # records per second
     arriving: float | None = None
-    arriving_before: float | None = None  # when the window began
+    arriving_before: float | None = None  # before the verdict, or when the window began
     stuck: tuple[Stuck, ...] = ()
     moving_owners: frozenset[str] = field(default_factory=frozenset)  # members that read some other partition
     hot: Hot | None = None
@@ -314,7 +314,7 @@ def _burst(at: Situation) -> Cause:
     advice = _advice(at)
     return Cause(
         "producer burst",
-        f"{words.rate(at.arriving)} arrive, a moment ago it were {words.rate(at.arriving_before)}",
+        f"{words.rate(at.arriving)} arrive, before that it were {words.rate(at.arriving_before)}",
         _sentence(advice) or "Wait for its end, or start more members.",
     )
 

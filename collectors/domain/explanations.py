@@ -48,6 +48,7 @@ def explain(
     lost: int | None = None,
     markers: int = 0,
     epochs: Epochs | None = None,
+    arriving_before: float | None = None,
 ) -> Finding:
     """The sentence for a verdict, with its numbers.
 
@@ -55,11 +56,13 @@ def explain(
     (topic, partition); `reason` says why something is unknown ("broker 2 did not answer in time"); `lost` are the
     records between commits and log starts that the group can no longer read (None: not known), `markers` what of its
     lag is known to be transaction markers. `epochs`: leader epochs of commits that do not fit their partitions.
+    `arriving_before`: records a second that came before the verdict (None: what the window began with).
     """
     is_shared = row.type is GroupType.SHARE  # then many members may read one partition, and none of them owns it
-    look = Look(row, window, verdict, {} if is_shared else owners or {}, reason, lost, markers, epochs or {}, now)
+    owners = {} if is_shared else owners or {}
+    look = Look(row, window, verdict, owners, reason, lost, markers, epochs or {}, now, arriving_before)
     is_there = window.layout.owner_index(row.name) is not None and window.samples
-    if not is_there or (is_shared and not len(look.keys)):
+    if not is_there or ((is_shared or verdict is Verdict.NO_MEMBERS) and not len(look.keys)):
         return Finding(verdict, _without_positions(row, verdict, reason), since)
     if verdict is Verdict.NO_PROGRESS:
         since = _stands_since(look, since)

@@ -44,6 +44,7 @@ class Look:
     markers: int = 0  # of the lag, what transaction markers make
     epochs: Epochs = field(default_factory=dict)
     now: float = 0.0  # unix seconds at which it is told
+    arriving_before: float | None = None  # records a second before the verdict, where more than the window tells that
 
     @cached_property
     def where(self) -> slice:
@@ -216,6 +217,7 @@ class Look:
         """What the table of causes asks about."""
         consumed, arriving = self.rates(self.recent)
         third = max(2, len(self.window.samples) // 3)
+        before = self.arriving_before
         keys, offsets = self.keys, self.arrays[0][-1]
         stuck = np.flatnonzero(self.still)
         moves = self.facts.known & ~self.still & (self.facts.samples_since == 0) & self._moved
@@ -234,7 +236,7 @@ class Look:
             partitions=len(facts.known),
             consumed=consumed,
             arriving=arriving,
-            arriving_before=self.rates(slice(0, third))[1],
+            arriving_before=before if before is not None else self.rates(slice(0, third))[1],
             stuck=tuple(
                 Stuck(name_of(*keys[i]), int(offsets[i]), words.visible(self.owners.get(keys[i], "")))
                 for i in stuck.tolist()

@@ -32,14 +32,14 @@ class BacklogsNow:
         return Numbers(self.groups.values, self.groups.known & ~np.asarray(passed, dtype=np.bool_))
 
 
-_results: LeastRecent[tuple[int, int, float], BacklogsNow] = LeastRecent(
+_results: LeastRecent[tuple[int, int, float, bool], BacklogsNow] = LeastRecent(
     1_000_000, lambda one: 3 * len(one.positions) + 2_000
 )
 
 
 def backlogs_at(now: ClusterNow) -> BacklogsNow:
     """No query: all comes with the cycle."""
-    key = (now.cluster_id, now.cycle, now.taken_at)
+    key = (now.cluster_id, now.cycle, now.taken_at, now.is_old)
     found = _results.get(key)
     return found if found is not None else _results.put(key, _compute(now))
 

@@ -41,7 +41,7 @@ class CountdownsNow:
     worst: Ints  # that position; -1 where there is none
 
 
-_results: LeastRecent[tuple[int, int, float], CountdownsNow] = LeastRecent(
+_results: LeastRecent[tuple[int, int, float, bool], CountdownsNow] = LeastRecent(
     3_000_000, lambda one: 9 * len(one.positions) + 2_000
 )
 _turns: dict[int, threading.Lock] = {}
@@ -51,7 +51,7 @@ def countdowns_at(now: ClusterNow, ages: AgesNow | None = None) -> CountdownsNow
     """Countdowns of all positions and groups; five queries a cycle at most. `ages`: better ones than `ages_at`'s."""
     if ages is not None:
         return _compute(now, ages)
-    key = (now.cluster_id, now.cycle, now.taken_at)
+    key = (now.cluster_id, now.cycle, now.taken_at, now.is_old)
     found = _results.get(key)
     if found is None:
         with _turns.setdefault(now.cluster_id, threading.Lock()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +111,33 @@ class ClusterNow:
     groups: GroupsNow
     brokers: BrokersNow
     window_samples: int  # that rates come from: with fewer than 2 there are none
+    is_old: bool = False  # too long ago to speak of now: see `without_present`
+
+
+def without_present(now: ClusterNow) -> ClusterNow:
+    """The same, where it is too long ago: what groups do and what waits for them is not known."""
+    groups, nothing = now.groups, Numbers.unknown(len(now.committed.layout))
+    count, pairs = len(groups.names), len(groups.gt_group)
+    unknown, none_of_pairs = Numbers.unknown(count), Numbers.unknown(pairs)
+    return replace(
+        now,
+        lag=nothing,
+        held=nothing,
+        arriving=nothing,
+        consumed=nothing,
+        groups=replace(
+            groups,
+            lag=unknown,
+            lag_state=(_LAG_STATES[_UNKNOWN],) * count,
+            lost=unknown,
+            consumed_per_second=unknown,
+            arriving_per_second=unknown,
+            verdict=unknown,
+            gt_lag=none_of_pairs,
+            gt_consumed_per_second=none_of_pairs,
+        ),
+        is_old=True,
+    )
 
 
 # Weighed with a large constant, else a small cluster's results of the last hours would fill the memory: nobody asks

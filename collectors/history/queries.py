@@ -20,6 +20,7 @@ from .age_histories import AgeHistory
 from .ages import AgesNow, ages_at, ages_of
 from .arrivals import ArrivalHistory, Arrived, Ends, NewestArrival, arrival_history, arrived, newest_arrivals
 from .backlogs import BacklogsNow, backlogs_at
+from .befores import arriving_before, arriving_befores
 from .blocks import Fetched
 from .countdowns import CountdownsNow, countdowns_at
 from .curves import Band
@@ -79,6 +80,8 @@ __all__ = [
     "arrival_rates",
     "arrived",
     "arrived_about",
+    "arriving_before",
+    "arriving_befores",
     "backlogs_at",
     "cluster_at",
     "cluster_history",

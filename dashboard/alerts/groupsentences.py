@@ -109,7 +109,10 @@ def read_again(now: ClusterNow | None, group: str, after: str, numbers: dict[str
     if now is None or group not in now.groups.index:
         return Told(f"Of {visible(group)} nothing waits for members any more{after}", numbers)
     numbers |= group_numbers(now, group)
-    if now.groups.verdict.at(now.groups.index[group]) == Verdict.NO_MEMBERS:
+    position = now.groups.index[group]
+    if now.groups.verdict.at(position) == Verdict.NO_MEMBERS:
+        if now.groups.lag_state[position] == "no_commit":
+            return Told(f"{visible(group)} has no committed offset any more, and no members{after}", numbers)
         return Told(f"Nothing arrives for {visible(group)} any more, which has no members{after}", numbers)
     row = Group.objects.filter(cluster=now.cluster_id, name=group, gone_at=None).first()
     if row is not None and row.is_read_alone:

@@ -161,10 +161,12 @@ def falling_behind(now: ClusterNow) -> Subjects:
 
 
 def unread_rates(now: ClusterNow) -> Subjects:
-    """Records a second that come to groups that nobody is in."""
+    """Records a second that come to groups that nobody is in; 0 for one that has no committed offset any more, since
+    its topic or its offsets were deleted: nothing can come to it."""
     is_empty = now.groups.verdict.values == int(Verdict.NO_MEMBERS)
     arriving = now.groups.arriving_per_second
-    known = _is_judged(now) & (arriving.known | ~is_empty)
+    has_none = np.array([state == "no_commit" for state in now.groups.lag_state], dtype=np.bool_)
+    known = _is_judged(now) & (arriving.known | ~is_empty | has_none)
     return Subjects(tuple(now.groups.names), Numbers(np.where(is_empty & arriving.known, arriving.values, 0.0), known))
 
 

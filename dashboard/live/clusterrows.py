@@ -98,7 +98,7 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             "offline": leaderless,
             "rate": rate,
             "groups": facts.groups,
-            "troubled": troubled,
+            "troubled": None if now and now.is_old else troubled,
             "worst_group": worst,
             "alerts": sum(facts.alerts.values()),
             "taken_at": facts.taken_at,

@@ -60,7 +60,7 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
             "consumed": row["consumed"],
             "age": row["age"],
         }
-        if now
+        if now and not now.is_old
         else None
     )
     row["waiting"] = sentences.waiting_sentence(cluster, now.taken_at if now else None, time.time())
@@ -69,6 +69,10 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
 
 def _judge(cluster: Cluster, now: ClusterNow, name: str, shown: Sequence[Row], group: Row) -> None:
     """Give each partition row its verdict."""
+    if now.is_old:
+        for part in shown:
+            part["verdict"] = Verdict.UNKNOWN.word
+        return
     keys = [(part["topic"], part["partition"]) for part in shown]
     # only the group's own verdict says so: a member that joins owns nothing for a moment
     is_unowned = group["verdict"] == Verdict.UNOWNED.word
@@ -254,8 +258,8 @@ def _readers(now: ClusterNow | None, name: str) -> tuple[int, list[Row]]:
             "key": groups.names[int(groups.gt_group[i])],
             "lag_here": groups.gt_lag.at(i),
             "consumed_here": groups.gt_consumed_per_second.at(i),
-            "age_here": times.age_fields(pairs, i)["age"],
-            "age_bounds_here": times.age_fields(pairs, i)["age_bounds"],
+            "age_here": None if now.is_old else times.age_fields(pairs, i)["age"],
+            "age_bounds_here": "" if now.is_old else times.age_fields(pairs, i)["age_bounds"],
         }
         for i in (groups.gt_topic == at).nonzero()[0].tolist()
     ]

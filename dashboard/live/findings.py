@@ -34,6 +34,7 @@ class Subject:
     reason: str = ""  # why something is not known of it
     markers: int = 0  # of its lag, what transaction markers make
     epochs: Epochs = field(default_factory=dict)  # leader epochs of commits that do not fit their partitions
+    arriving_before: float | None = None  # records a second that came before it fell behind
 
 
 @dataclass
@@ -70,6 +71,7 @@ def findings(
             lost=subject.lost,
             markers=subject.markers,
             epochs=subject.epochs,
+            arriving_before=subject.arriving_before,
         )
         for subject in subjects
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Event, Group, Topic
 from dashboard import names
 from dashboard.live import clusterrows, details, rows
+from dashboard.live.presence import present
 from dashboard.live.wire import Position, Subject, subject_id
 from dashboard.models import Person, Role, Transition
 
@@ -74,6 +76,7 @@ class DatabaseReader:
     def update(self, head: Head, subjects: Sequence[Subject]) -> Update:
         cluster = self._clusters[head.id]
         now = queries.cluster_at(cluster.pk) if cluster.last_cycle else None
+        now = present(now, cluster.interval_seconds, time.time())
         by_kind: dict[str, list[Subject]] = {}
         for subject in subjects:
             by_kind.setdefault(subject.kind, []).append(subject)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from django.db.models import Q
 
+from collectors.domain import words
 from collectors.domain.explanations import Finding
 from collectors.domain.numbers import Numbers
 from collectors.domain.topology import GroupType, Reach
@@ -20,7 +21,7 @@ from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Top
 from collectors.models.moments import aware
 from dashboard.live import findings, leaders, times
 from dashboard.live.epochs import told_epochs
-from dashboard.live.sentences import waiting_sentence, why_share_unknown, why_unknown
+from dashboard.live.sentences import group_type, waiting_sentence, why_share_unknown, why_unknown
 from dashboard.models import Alert
 
 Row = dict[str, Any]
@@ -65,13 +66,14 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "arriving": _number(now.groups.arriving_per_second, at) if now else None,
             "verdict": verdicts[group.name].word,
             "verdict_since": finding.since if finding else unix(group.verdict_since),
-            "sentence": finding.sentence if finding else waiting_sentence(cluster, None, moment),
+            "sentence": _said(now, finding, moment) if finding else waiting_sentence(cluster, None, moment),
             "evidence": list(finding.evidence) if finding else [],
             "cause": finding.cause if finding else "",
             "step": finding.step if finding else "",
             "members": group.member_count,
             "state": group.state,
             "type": group.type,
+            "type_said": group_type(group.type, group.protocol_type),
             "assignor": group.assignor,
             "coordinator": group.coordinator,
             "described_error": group.described_error,
@@ -79,6 +81,16 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             **times.of_group(now, group.name, times.why_not_read(group, aware(moment))),
         }
     return rows
+
+
+def _said(now: ClusterNow | None, finding: Finding, moment: float) -> str:
+    """The sentence of a finding; that nothing was sampled for a while goes before what else is not known."""
+    if now is None or not now.is_old or finding.sentence.startswith(_LAST_SAMPLED):
+        return finding.sentence
+    return f"{_LAST_SAMPLED}{words.duration(moment - now.taken_at)} ago"
+
+
+_LAST_SAMPLED = "Unknown: last sampled "
 
 
 def group_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
@@ -108,18 +120,22 @@ def _sentences(
     readers: dict[int, list[Member]] = {}
     for member in Member.objects.filter(group_id__in=named) if named else ():
         readers.setdefault(member.group_id, []).append(member)
+    since = {group.name: unix(group.verdict_since) for group in groups if group.verdict == verdicts[group.name]}
+    fallen = {n: at for n, at in since.items() if at is not None and verdicts[n] is Verdict.FALLING_BEHIND}
+    befores = queries.arriving_befores(cluster.pk, fallen)
     subjects = [
         findings.Subject(
             group.name,
             group.type,
             group.member_count,
             verdicts[group.name],
-            unix(group.verdict_since) if group.verdict == verdicts[group.name] else None,
+            since.get(group.name),
             owners_of(readers.get(group.pk, ())),
             _lost(now, group.name),
             why_shared if group.type == GroupType.SHARE else why,
             _markers(now, group.name),
             epochs.get(group.name, {}),
+            befores.get(group.name),
         )
         for group in groups
     ]
@@ -145,7 +161,7 @@ def _lost(now: ClusterNow, name: str) -> int | None:
 
 def _markers(now: ClusterNow, name: str) -> int:
     at = now.groups.index.get(name)
-    return 0 if at is None else int(queries.backlogs_at(now).marked[at])
+    return 0 if at is None or now.is_old else int(queries.backlogs_at(now).marked[at])
 
 
 def owners_of(members: Iterable[Member]) -> dict[tuple[str, int], str]:

@@ -15,6 +15,11 @@ STALE_INTERVALS = 3
 STALE_SECONDS = 15.0
 
 
+def is_stale(taken_at: float, interval_seconds: float, moment: float) -> bool:
+    """Whether the newest sample is too old to speak of now."""
+    return moment - taken_at > max(STALE_INTERVALS * interval_seconds, STALE_SECONDS)
+
+
 class HasCycles(Protocol):
     @property
     def last_cycle(self) -> int: ...
@@ -110,7 +115,7 @@ def cluster_sentence(facts: ClusterFacts, now: float) -> tuple[str, str]:
     if facts.taken_at is None:
         return "unknown", "Waiting for the first cycle"
     age = now - facts.taken_at
-    if age > max(STALE_INTERVALS * facts.interval, STALE_SECONDS):
+    if is_stale(facts.taken_at, facts.interval, now):
         return "unknown", f"No new samples for {words.duration(age)}: the collector has finished no cycle"
     if not facts.is_reachable:
         reason = why_unknown(facts.errors)
@@ -148,7 +153,7 @@ def _away(facts: ClusterFacts) -> str:
 def _troubled(facts: ClusterFacts, lead: str) -> str:
     if not facts.troubled:
         return ""
-    name, does = facts.worst_group, _DOES.get(facts.worst_verdict, "is not known")
+    name, does = facts.worst_group, _DOES[facts.worst_verdict]
     if facts.troubled == 1:
         return f"{lead}{'group' if lead else 'Group'} {name} {does}"
     return f"{lead}{facts.troubled} of {words.counted(facts.groups, 'group')} need a look, first {name}: it {does}"
@@ -159,7 +164,19 @@ _DOES = {
     Verdict.FALLING_BEHIND: "falls behind",
     Verdict.NO_MEMBERS: "has no members",
     Verdict.NOT_COMMITTING: "does not commit",
+    Verdict.LOSING_DATA: "loses records",
+    Verdict.UNOWNED: "has partitions that no member reads",
+    Verdict.REWOUND: "was set back",
+    Verdict.REBALANCING: "rebalances too often",
+    Verdict.CATCHING_UP: "catches up",
+    Verdict.OK: "keeps up",
+    Verdict.UNKNOWN: "is not known",
 }
+
+
+def group_type(kind: str, protocol: str) -> str:
+    """What a group is by its protocol: the workers of a Connect cluster are a classic group, too."""
+    return "Connect" if kind == "classic" and protocol == "connect" else kind
 
 
 def topic_sentence(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -32,6 +32,9 @@ NOTHING: Row = {
     "at_stake": 0,
 }
 
+TOO_OLD: Row = NOTHING | {"head_how": "the newest sample is too old", "countdown_why": "the newest sample is too old"}
+"""Likewise, where nothing was sampled for a while."""
+
 
 def age_fields(ages: Ages, at: int) -> Row:
     """What a row says of one age; an age without an upper bound has None there."""
@@ -96,6 +99,8 @@ def of_group(now: ClusterNow | None, name: str, not_read: str) -> Row:
     at = now.groups.index.get(name) if now is not None else None
     if now is None or at is None:
         return dict(NOTHING)
+    if now.is_old:
+        return dict(TOO_OLD)
     age = age_fields(queries.ages_at(now).groups, at)
     counted = countdown_fields(queries.countdowns_at(now).groups, at)
     return age | head_fields(now, at, age, not_read) | drain_fields(now, at) | counted
@@ -105,6 +110,8 @@ def closer(now: ClusterNow | None, name: str) -> tuple[Row, dict[tuple[str, int]
     """What of the times of one group can be told better when only it is asked of, and those of its partitions."""
     if now is None or now.committed.layout.owner_index(name) is None:
         return {}, {}
+    if now.is_old:
+        return {}, dict.fromkeys(_keys(now, name), TOO_OLD)
     ages = queries.ages_of(now, name)
     counted = queries.countdowns_at(now, None if ages is queries.ages_at(now) else ages)
     layout, at = now.committed.layout, now.groups.index[name]
@@ -115,3 +122,9 @@ def closer(now: ClusterNow | None, name: str) -> tuple[Row, dict[tuple[str, int]
         for i in range(where.start, where.stop)
     }
     return age_fields(ages.groups, at) | countdown_fields(counted.groups, at), parts
+
+
+def _keys(now: ClusterNow, name: str) -> list[tuple[str, int]]:
+    layout = now.committed.layout
+    where = layout.slice_of(name)
+    return list(zip(layout.topics[where], layout.partitions[where].tolist(), strict=True))

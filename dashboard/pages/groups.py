@@ -13,6 +13,7 @@ from collectors.history import queries
 from collectors.models import Group, Member
 from dashboard.access.roles import role
 from dashboard.live import details, rows
+from dashboard.live.sentences import group_type
 from dashboard.models import Alert, Role
 
 from . import changes, owners
@@ -47,6 +48,7 @@ COLUMNS = (
     ("arriving", "Arriving/s", True, "records written to its partitions per second"),
     ("consumed", "Read/s", True, "records it commits per second"),
     ("members", "Members", True, ""),
+    ("type", "Type", False, "the protocol of its members: classic, consumer (KIP-848), share, streams, Connect"),
     ("", "Last 24 h", False, "the worst verdict of each hour"),
     (SPARK, "Lag", False, ""),
 )
@@ -60,6 +62,7 @@ KEYS = {
     "arriving": lambda one: one.arriving,
     "consumed": lambda one: one.consumed,
     "members": lambda one: one.members,
+    "type": lambda one: one.type.casefold(),
 }
 
 
@@ -97,7 +100,9 @@ def _is_wanted(one: Light, show: str) -> bool:
 def lights(here: Summary) -> list[Light]:
     """All groups of a cluster, in one query and the newest numbers."""
     found = Group.objects.filter(cluster=here.cluster, gone_at=None).order_by()
-    return lights_of(here.now, list(found.values_list("name", "member_count")))
+    chosen = list(found.values_list("name", "member_count", "type", "protocol_type"))
+    types = {name: group_type(kind, protocol) for name, _, kind, protocol in chosen}
+    return lights_of(here.now, [(name, members) for name, members, *_ in chosen], types)
 
 
 def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:
@@ -163,7 +168,7 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
             .filter(cluster=here.cluster, subject_kind="group", subject=name)
             .select_related("rule")
         ),
-        "why": _why_unknown(found, row),
+        "why": _why_unknown(found, row, is_old=here.now is not None and here.now.is_old),
         "topics_left_out": row["topics_total"] - len(row["topics"]) if row else 0,
     }
     if fragment == "top":
@@ -178,7 +183,9 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     return page(request, "pages/group.html", context, shell=shell)
 
 
-def _why_unknown(found: Group, row: dict[str, Any] | None) -> str:
+def _why_unknown(found: Group, row: dict[str, Any] | None, *, is_old: bool) -> str:
+    if is_old:
+        return "the newest sample is too old"
     if found.described_error:
         return f"the group could not be described: {found.described_error}"
     if row is not None and row["lag_state"] == "no_commit":

@@ -26,6 +26,7 @@ from dashboard.models import Role
 
 from .headtold import head_told, shared_head
 from .shell import page, shell_of
+from .summaries import sampled_of
 from .told import Told
 from .wishes import want_head
 
@@ -46,7 +47,7 @@ def how(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404(f"There is no group “{name}” in {here.name}.")
     want_head(group, now=timezone.now())
     context: dict[str, object] = {"section": "groups", "here": here, "group": group, "told": [], "where": None}
-    now = here.now
+    now = here.now if here.now is None or not here.now.is_old else sampled_of(here.cluster)  # it says as of when
     if now is not None and _has_positions(now, name):
         is_shared = group.type == GroupType.SHARE
         ages = queries.ages_of(now, name)

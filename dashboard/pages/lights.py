@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ from collectors.history.now import ClusterNow
 
 AT_REST = 0.75
 """How urgent a group without members is whose records are all read: below one that is not known."""
+
+_NO_TYPES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Light:
     has_commit: bool = True
     age: float | None = None  # log-end age in seconds
     countdown: float | None = None  # seconds until retention overtakes it; inf: never
+    type: str = ""
 
     @property
     def word(self) -> str:
@@ -44,10 +47,16 @@ class Light:
         return AT_REST if is_at_rest else self.verdict.severity, self.lag or 0
 
 
-def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int | None]]) -> list[Light]:
-    """Groups given as (name, members), with the numbers of `now`; without those nothing is known."""
-    if now is None:
-        return [Light(name, Verdict.UNKNOWN, None, None, None, members) for name, members in groups]
+def lights_of(
+    now: ClusterNow | None, groups: Iterable[tuple[str, int | None]], types: Mapping[str, str] = _NO_TYPES
+) -> list[Light]:
+    """Groups given as (name, members), with the numbers of `now`; without those nothing is known. `types` by name."""
+
+    def unknown(name: str, members: int | None) -> Light:
+        return Light(name, Verdict.UNKNOWN, None, None, None, members, type=types.get(name, ""))
+
+    if now is None or now.is_old:
+        return [unknown(name, members) for name, members in groups]
     ages, countdowns = queries.ages_at(now).groups.numbers, queries.countdowns_at(now).groups
     until = np.where(countdowns.is_never, np.inf, countdowns.seconds)
     countdown = Numbers(until, countdowns.is_number | countdowns.is_never)
@@ -55,7 +64,7 @@ def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int | None]]) 
     for name, members in groups:
         at = now.groups.index.get(name)
         if at is None:
-            out.append(Light(name, Verdict.UNKNOWN, None, None, None, members))
+            out.append(unknown(name, members))
             continue
         newest = now.groups.verdict.at(at)
         out.append(
@@ -69,6 +78,7 @@ def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int | None]]) 
                 now.groups.lag_state[at] != "no_commit",
                 ages.at(at),
                 countdown.at(at),
+                types.get(name, ""),
             )
         )
     return out

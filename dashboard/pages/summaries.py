@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,7 @@ from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Cycle
 from dashboard.live import clusterrows
+from dashboard.live.presence import present
 
 from .sight import Sight
 from .times import spark_seconds
@@ -76,9 +78,15 @@ def summaries(clusters: QuerySet[Cluster] | None = None) -> list[Summary]:
 
 
 def now_of(cluster: Cluster) -> ClusterNow | None:
-    """The newest numbers of a cluster; kept in memory by cycle, so a second page of the same cycle reads nothing."""
+    """The newest numbers of a cluster; kept in memory by cycle, so a second page of the same cycle reads nothing. Of
+    groups nothing is known in those that are too old."""
+    return present(sampled_of(cluster), cluster.interval_seconds, time.time())
+
+
+def sampled_of(cluster: Cluster) -> ClusterNow | None:
+    """The same, as it was when it was sampled."""
     return queries.cluster_at(cluster.pk, cluster.last_cycle) if cluster.last_cycle else None
 
 
 def worst_first(every: Iterable[Summary]) -> list[Summary]:
-    return sorted(every, key=lambda one: (RANK[one.verdict], -one.row["troubled"], one.name.casefold()))
+    return sorted(every, key=lambda one: (RANK[one.verdict], -(one.row["troubled"] or 0), one.name.casefold()))

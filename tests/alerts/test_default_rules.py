@@ -91,6 +91,23 @@ def test_records_that_arrive_for_nobody_fire_after_a_minute(stage: Stage) -> Non
     assert Delivery.objects.latest("id").payload["sentence"].startswith("payments has members again after ")
 
 
+def test_a_group_without_members_whose_topic_was_deleted_is_told_to_have_no_offset_any_more(stage: Stage) -> None:
+    judge = stage.judge()
+    flow(stage, 10)
+    stage.verdicts["payments"] = Verdict.NO_MEMBERS
+    flow(stage, 13, read=0)
+    settle(judge)
+    assert only_alert("group_no_members")
+    del stage.ends["orders"]
+    stage.commits["payments"] = []  # the brokers delete them with the topic
+    for _ in range(3):
+        stage.cycle()
+    settle(judge)
+    assert told() == [("ops", "group_no_members", "firing"), ("ops", "group_no_members", "resolved")]
+    end = Delivery.objects.latest("id").payload["sentence"]
+    assert end.startswith("payments has no committed offset any more, and no members after ")
+
+
 def test_a_group_at_rest_without_members_fires_nothing(stage: Stage) -> None:
     judge = stage.judge()
     stage.verdicts["payments"] = Verdict.NO_MEMBERS

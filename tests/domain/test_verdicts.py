@@ -122,6 +122,14 @@ def test_a_share_group_that_no_broker_tells_of_is_unknown_and_says_why() -> None
         assert told.sentence == "No members, and its lag is not known: broker 2: timeout"
 
 
+def test_a_group_without_members_and_offsets_is_told_so_also_when_its_coordinator_lists_it() -> None:
+    answered = Window()
+    answered.push(START, Column(Layout.build({"g": []}), Numbers.unknown(0)), Column.empty())
+    for window in (Window(), answered):
+        told = explain(GroupRow("g", GroupType.CLASSIC, 0), window, verdict=Verdict.NO_MEMBERS, now=START)
+        assert told.sentence == "No members, and no committed offset"
+
+
 def test_a_share_group_of_which_a_part_is_not_known_says_how_many_and_calls_nothing_waiting_none() -> None:
     row, window = GroupRow("g", GroupType.SHARE, 2), window_of([None, None], [50, 100])
     told = explain(row, window, verdict=Verdict.UNKNOWN, now=START, reason="broker 1: timed out (share lag)")

@@ -35,6 +35,14 @@ def test_the_sentence_of_a_cluster(changes: dict[str, object], verdict: str, sen
     assert cluster_sentence(facts, 1_003.0) == (verdict, sentence)
 
 
+@pytest.mark.parametrize("verdict", Verdict)
+def test_only_of_a_group_that_is_not_known_the_cluster_says_so(verdict: Verdict) -> None:
+    facts = replace(FACTS, troubled=1, worst_group="g", worst_verdict=verdict)
+    _, sentence = cluster_sentence(facts, 1_003.0)
+    assert sentence.startswith("Group g ")
+    assert ("not known" in sentence) == (verdict is Verdict.UNKNOWN)
+
+
 def test_what_a_broker_says_by_names_of_the_protocol_is_told_in_words() -> None:
     error = {"part": "end_offsets", "reason": "not_leader_for_partition", "broker": 2}
     assert why_unknown([error]) == "broker 2: it does not lead that partition any more (end offsets)"

@@ -24,6 +24,7 @@ from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import EVERY_SECONDS
 from collectors.models import Cluster, Configuration, Cycle
 from collectors.secrets import encrypt
+from dashboard.names import group_path
 from dashboard.pages import headtold
 from tests.history.recording import column
 
@@ -232,3 +233,22 @@ def test_a_group_that_has_nothing_left_in_the_totals_has_nothing_to_tell(viewer:
     response = viewer.get("/clusters/demo/how/?group=shipping")
     assert response.status_code == 200
     assert "Nothing to tell" in text_of(response.content)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/clusters/demo/groups/", ("lag", "age", "countdown_said")),
+        ("/clusters/demo/", ("lag", "age", "countdown_said")),
+        ("/clusters/demo/topics/orders/", ("lag_here", "age_here")),
+    ],
+)
+def test_every_list_leads_from_a_number_to_how_it_is_known(path: str, fields: tuple[str, ...], viewer: Client) -> None:
+    make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    page = viewer.get(path).content.decode()
+    for field in fields:
+        link = rf'<a href="([^"]*)"><span data-f="{field}"[^>]*>[^<]*</span></a>'
+        found = [one for one in re.findall(link, page) if one.endswith("group=payment-service")]
+        assert len(found) == 1, field
+        assert viewer.get(found[0]).status_code == 200
+    assert f'href="{group_path("demo", "payment-service")}"' in page

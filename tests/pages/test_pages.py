@@ -15,9 +15,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
+from collectors.domain.drain import DrainOutcome
+from collectors.domain.verdicts import Verdict
 from collectors.history.cache import clear_caches
+from collectors.history.queries import cluster_at, drains_at
 from collectors.models import Cluster, Event, Group
 from dashboard.live import findings, leaders
+from dashboard.live.reading import DatabaseReader
+from dashboard.live.wire import Subject, subject_id
 from dashboard.models import Alert, AuditEntry, Rule, Star, Transition
 from dashboard.names import group_path, topic_path
 from dashboard.pages import days, deadhours
@@ -181,6 +186,48 @@ def test_numbers_of_a_stale_cluster_are_not_sold_as_present(viewer: Client) -> N
     assert "0 of 1 clusters known" in page
 
 
+def test_groups_of_a_stale_cluster_are_unknown_wherever_they_are_shown(viewer: Client) -> None:
+    made = company(frozen=frozenset({"group-0"}))
+    cluster = make_company(made, now=time.time() - 120)
+    Group.objects.filter(name="group-0").update(verdict=Verdict.NO_PROGRESS, verdict_since=timezone.now())
+    listed = viewer.get("/clusters/demo/groups/")
+    total = len(made.groups)
+    assert {key: count for key, _, count in listed.context["shows"]} == {
+        "all": total, "troubled": 0, "no_members": 0, "unknown": total, "ok": 0
+    }  # fmt: skip
+    page = text_of(listed.content)
+    assert "in trouble" not in page.replace("In trouble", "")
+    assert "No new samples for 2" in page
+    assert "What the groups do is unknown until a cycle ends" in page
+    for line in listed.context["lines"]:
+        row = line["row"]
+        assert row["sentence"].startswith("Unknown: last sampled 2")
+        assert [row[key] for key in ("lag", "arriving", "consumed", "age", "drain", "countdown")] == [None] * 6
+        assert (row["verdict"], row["verdict_since"], row["countdown_said"]) == ("unknown", None, "unknown")
+    answer = viewer.get("/clusters/demo/groups/group-0/")
+    row = answer.context["row"]
+    assert row["points"] is None
+    assert row["partitions"]
+    assert {(part["verdict"], part["lag"], part["age"]) for part in row["partitions"]} == {("unknown", None, None)}
+    assert "the newest sample is too old" in answer.content.decode()
+    assert "stand still" not in text_of(answer.content)
+    top = text_of(viewer.get("/clusters/demo/").content)
+    assert re.search(rf"Groups in trouble unknown of {total} the newest sample is too old", top)
+    topic = viewer.get("/clusters/demo/topics/topic-0/")
+    assert {one["lag"] for one in topic.context["readers"]} == {None}
+    assert viewer.get("/clusters/demo/how/?group=group-0").status_code == 200
+    pushed = DatabaseReader()
+    (head,) = pushed.heads()
+    subject = Subject(subject_id("g", "demo", "group-0"), "g", "demo", "group-0")
+    row = pushed.update(head, [subject]).rows[subject.id]
+    assert row is not None
+    assert row["verdict"] == "unknown"
+    # what rules and metrics look at stays as it was sampled
+    now = cluster_at(cluster.pk)
+    assert now is not None
+    assert (drains_at(now).outcome != int(DrainOutcome.UNKNOWN)).all()
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_from_strangers_stay_text(name: str, viewer: Client) -> None:
     topic = name or "t"
@@ -264,6 +311,20 @@ def test_lists_sort_filter_search_and_page_by_their_address(viewer: Client) -> N
     assert viewer.get(path + "?q=<b>").content.count(b"<b>nothing") == 0
     lags = [line["row"]["lag"] for line in viewer.get(path + "?sort=-lag").context["lines"]]
     assert lags == sorted(lags, reverse=True)
+
+
+def test_groups_are_sorted_by_what_protocol_they_speak(viewer: Client) -> None:
+    make_company(company(5))
+    spoken = {"group-0": ("share", ""), "group-1": ("consumer", ""), "group-2": ("classic", "connect"),
+              "group-3": ("streams", ""), "group-4": ("classic", "consumer")}  # fmt: skip
+    for name, (kind, protocol) in spoken.items():
+        Group.objects.filter(name=name).update(type=kind, protocol_type=protocol)
+    found = viewer.get("/clusters/demo/groups/?sort=type").context["lines"]
+    said = [line["row"]["type_said"] for line in found]
+    assert said == ["classic", "Connect", "consumer", "share", "streams"]
+    backwards = viewer.get("/clusters/demo/groups/?sort=-type")
+    assert [line["row"]["type_said"] for line in backwards.context["lines"]] == said[::-1]
+    assert 'data-k="Type">Connect<' in backwards.content.decode()
 
 
 def test_the_address_follows_a_search(viewer: Client) -> None:

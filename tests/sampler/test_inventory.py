@@ -456,3 +456,30 @@ def test_after_a_restart_what_was_open_ends_with_the_last_cycle_that_reached_the
         )  # fmt: skip
     look(Inventory(cluster.pk), group("g", "m1"), at=600)
     assert owned() == [(0, 5, ["m1"]), (600, None, ["m1"])]
+
+
+def test_a_quiet_cluster_writes_nothing_and_is_covered_until_the_next_change(cluster: Cluster) -> None:
+    """The survey tells the same groups by the same tuple; that somebody looked is told by the moment of the answer."""
+    session = Session(ConnectionSettings.from_properties({"bootstrap.servers": "127.0.0.1:1"}))  # asked nothing
+    waiting = Sampler(cluster, session, Survey(session), holder="h", epoch=1, announce=lambda *_: None).waiting
+
+    def store(groups: tuple[topology.Group, ...], *, at: float, looked_at: float) -> Changes:
+        state = SurveyState(groups=groups, groups_taken_at=NOW + looked_at)
+        seen = Observation(NOW + at, NOW + at, {}, {}, {}, 0, (), True, 1.0)
+        changes = waiting.plan(state, seen, skipped=0, stepped=0.0)
+        waiting.rows().save(changes, now=NOW + at)
+        waiting._stored = state
+        return changes
+
+    quiet = (group("g", "m1"),)
+    store(quiet, at=0, looked_at=0)
+    for at in range(5, 605, 5):
+        changes = store(quiet, at=at, looked_at=at - at % 15)
+        assert (changes.create, changes.update, changes.members) == ([], [], {})
+    changed = (group("g", "m2"),)
+    store(changed, at=605, looked_at=605)
+    assert owned() == [(0, 605, ["m1"]), (605, None, ["m2"])]
+    for at in (610, 900):  # nobody answers for five minutes; then the same groups are there again
+        store(changed, at=at, looked_at=605)
+    store(changed, at=905, looked_at=905)
+    assert owned()[1:] == [(605, 605, ["m2"]), (905, None, ["m2"])]
