@@ -229,8 +229,9 @@ def _ok(look: Look) -> str:
 def _keeps_up(look: Look) -> str:
     if look.facts.uncommitted.any() and not look.facts.known.any():
         arrived = int(look.facts.uncommitted_arrived.sum())
-        come = f"{words.counted(arrived, 'record')} came" if arrived else "no record has come"
-        return f"No commit yet: {come} since it was seen"
+        come = f"{words.counted(arrived, 'record')} came" if arrived else "no record came"
+        span = float(look.window.times[-1] - look.window.times[0])  # what came before that is not known any more
+        return f"No commit yet: {come} in the last {words.duration(span)}" if span else "No commit yet"
     if look.waiting == 0:
         left = "; what is left are transaction markers" if look.markers else ""
         return f"Caught up: every record is read{left}"

@@ -17,6 +17,7 @@ from .verdicts import (
     is_unsure_after_gap,
     loses_data,
     never_commits,
+    patience_alone,
     stands_still,
     was_rewound,
     works_on_backlog,
@@ -69,6 +70,9 @@ def judge_partitions(
     busy = len(whole.layout) > 0 and works_on_backlog(positions(whole), whole).any()
     turns = (trends(whole)[1] | busy) & ((members or 0) < len(whole.layout))
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=turns if len(turns) else falls)
+    if is_read_alone and len(whole.layout):
+        patience = patience_alone(whole, slice(None), interval_seconds=interval_seconds)
+        still &= facts.passed_by_seconds >= (patience or 0.0)
     if is_told_to_stand:
         only_markers = np.array([key in markers for key in keys], dtype=np.bool_)
         still |= facts.known & (facts.lag > 0) & ~facts.base_is_seen & ~only_markers

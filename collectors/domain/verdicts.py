@@ -217,24 +217,35 @@ def catches_up(curves: Curves, falls: Bools) -> Bools:
     return falls & much
 
 
-def commits_alone(window: Window, facts: Positions, where: slice, *, interval_seconds: float) -> bool:
-    """Whether somebody moves the commits of the positions in `where`, be it a member or not. `facts` are of them all.
+def patience_alone(window: Window, where: slice, *, interval_seconds: float) -> float | None:
+    """Seconds without a movement that say nothing of who commits for the positions in `where`, by the pauses that it
+    makes; None where nobody does.
 
     Two movements are asked for: one may be that of a tool that set offsets.
     """
     first, last = (window.samples[row].committed.take(where) for row in (0, -1))
     if (first.known & last.known & (first.values == last.values)).all():
-        return False  # most groups of this kind have been dead for long: their whole windows are not looked at
+        return None  # most groups of this kind have been dead for long: their whole windows are not looked at
+    at = _moves_at(window, where)
+    if len(at) < SIMPLE_MOVES:
+        return None
+    return max(SIMPLE_SECONDS, STALL_SAMPLES * interval_seconds, SIMPLE_PAUSES * float(np.diff(at).max()))
+
+
+def commits_alone(window: Window, facts: Positions, where: slice, patience_seconds: float) -> bool:
+    """Whether somebody still moves the commits of the positions in `where`; `facts` are of the whole window."""
+    # the movement may be long ago where nothing has waited since, and a partition may stand still while others move
+    since = float(window.times[-1] - _moves_at(window, where)[-1])
+    return min(since, float(facts.waiting_seconds[where].max())) <= patience_seconds
+
+
+def _moves_at(window: Window, where: slice) -> NDArray[np.float64]:
+    """Unix seconds of the samples at which a commit of these positions had moved on."""
     committed, known, _, _ = window.arrays(where)
     known = known & (committed != NO_COMMIT)
     moved = ((np.diff(committed, axis=0) > 0) & known[1:] & known[:-1]).any(axis=1)
-    at = window.times[1:][moved]
-    if len(at) < SIMPLE_MOVES:
-        return False
-    patience = max(SIMPLE_SECONDS, STALL_SAMPLES * interval_seconds, SIMPLE_PAUSES * float(np.diff(at).max()))
-    # the movement may be long ago where nothing has waited since, and a partition may stand still while others move
-    silence = min(float(window.times[-1] - at[-1]), float(facts.waiting_seconds[where].max()))
-    return silence <= patience
+    at: NDArray[np.float64] = window.times[1:][moved]
+    return at
 
 
 def is_read_alone(members: int | None, told: Verdict) -> bool:
@@ -274,6 +285,14 @@ def judge(
     busy = _any_by_owner(works_on_backlog(facts, window), window.layout)
     takes_turns = np.repeat((falls | busy) & shares, counts)
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
+    alone: dict[str, float] = {}
+    for row in groups.values():
+        if row.is_simple and window.layout.owner_index(row.name) is not None:
+            where = window.layout.slice_of(row.name)
+            patience = patience_alone(window, where, interval_seconds=interval_seconds)
+            if patience is not None and commits_alone(window, facts, where, patience):
+                alone[row.name] = patience
+                still[where] &= facts.passed_by_seconds[where] >= patience
     if held is not None:
         still |= held
     unowned = is_unowned(facts, interval_seconds=interval_seconds) & ~shared
@@ -303,12 +322,7 @@ def judge(
     def of_rows(flags: list[bool]) -> Bools:
         return np.array(flags, dtype=np.bool_)
 
-    def has_reader(row: GroupRow) -> bool:
-        if not row.is_simple or window.layout.owner_index(row.name) is None:
-            return False
-        return commits_alone(window, facts, window.layout.slice_of(row.name), interval_seconds=interval_seconds)
-
-    no_one = of_rows([row.members == 0 and not has_reader(row) for row in rows])
+    no_one = of_rows([row.members == 0 and row.name not in alone for row in rows])
     unmeasured = of_rows([row.type is GroupType.UNKNOWN for row in rows])
     unknown = of_groups(_any_by_owner(unanswered, window.layout)) | ~has_positions
     unknown |= of_groups(are_shared & (counts == 0))  # its broker has told nothing yet

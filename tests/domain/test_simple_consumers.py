@@ -70,6 +70,8 @@ CASES = [
     Case("no commit ever moved", V.NO_MEMBERS, [([0] * 24, rising(24, 50, 20))]),
     Case("it commits each 40 s, and 35 s ago the last time", V.OK,
          [([*[0] * 1, *[400] * 8, *[800] * 8, *[1200] * 7], rising(24, 0, 1200))]),
+    Case("it commits each 40 s, and records come all the time", V.OK,
+         [([0, *[50] * 8, *[450] * 8, *[850] * 7], rising(24, 50))]),
     Case("asked each minute, it moves each time", V.OK, [READS], interval=60.0),
 ]  # fmt: skip
 

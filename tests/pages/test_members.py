@@ -13,10 +13,12 @@ from collectors.changes import Changes
 from collectors.domain.assignments import AT_REST, Assignment, Moving
 from collectors.domain.tasks import Held, Restoring, Role, Tasks, tasks_of
 from collectors.domain.topology import Group, GroupType, Member
+from collectors.domain.verdicts import Verdict
 from collectors.inventory import Inventory
 from collectors.kafka.described import described_group
 from collectors.kafka.groups import StreamsGroupDescribeResponse
 from collectors.models import Cluster
+from collectors.models import Group as GroupLine
 from dashboard.live import memberwords
 from tests.kafka import streams_answers
 
@@ -146,3 +148,12 @@ def test_of_many_tasks_some_are_named_and_all_are_counted() -> None:
     assert memberwords.tasks_said(tasks).endswith("0_23 and 89\u202f976 more")
     assert memberwords.restoring_said(tasks).endswith("; warm-up 0_7: 5 of 50 restored; and 89\u202f992 more")
     assert memberwords.tasks_said(Tasks()) == "no tasks"
+
+
+def test_who_reads_without_being_a_member_is_not_said_to_be_missing(viewer: Client, cluster: Cluster) -> None:
+    see(cluster, Group("analytics", GroupType.CLASSIC, "Empty"))
+    line = GroupLine.objects.get(cluster=cluster, name="analytics")
+    GroupLine.objects.filter(pk=line.pk).update(verdict=Verdict.OK)
+    assert "Read without members" in panel(viewer)
+    GroupLine.objects.filter(pk=line.pk).update(verdict=Verdict.NO_MEMBERS)
+    assert "Nobody is in this group" in panel(viewer)
