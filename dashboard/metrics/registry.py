@@ -100,7 +100,7 @@ FAMILIES: tuple[Family, ...] = (
     _gauge("group_members", "cluster group", "Members of the group; left out where it could not be described."),
     _gauge("group_verdict", "cluster group verdict", "1 for the group's present verdict, 0 for each other one."),
     _gauge("group_consumed_per_second", "cluster group topic", "Growth of the group's committed offsets over about "
-           "six cycles."),
+           "six cycles; 0 where it has no members, whatever a tool sets them to."),
     _gauge("dead_letter_messages", "cluster topic", "End minus start offset of a dead-letter topic: the records that "
            "it holds."),
     _gauge("dead_letter_messages_per_second", "cluster topic", "Records arriving in a dead-letter topic."),

@@ -185,6 +185,16 @@ def test_numbers_of_a_cluster_are_those_that_were_stored(page: MetricsPage) -> N
     assert [key[2] for key, value in verdicts.items() if value == 1] == ["falling_behind"]
 
 
+def test_what_a_tool_sets_offsets_to_is_nothing_consumed(page: MetricsPage) -> None:
+    cluster, now = make_cluster(), time.time()
+    nobody = {Kind.VERDICT: Column(Layout.single(["readers"]), Numbers.of([int(Verdict.NO_MEMBERS)]))}
+    add_cycle(cluster, small_columns(commits=[10], ends=[100]) | nobody, taken_at=now - 11)
+    add_cycle(cluster, small_columns(commits=[80], ends=[110]) | nobody, taken_at=now - 1)
+    found = {name: values(metric) for name, metric in families(page, now=now).items()}
+    assert found["streamgauge_group_consumed_per_second"] == {("demo", "readers", "orders"): 0.0}
+    assert drain_states(found) == ["not_draining"]
+
+
 def drain_states(found: dict[str, dict[tuple[str, ...], float]]) -> list[str]:
     """What is said of the group `readers`; the words that are not said are there, with 0."""
     states = {key[2]: value for key, value in found["streamgauge_group_drain_state"].items() if key[1] == "readers"}

@@ -22,13 +22,13 @@ from collectors.history.policies import ASKED_EVERY_SECONDS
 from collectors.history.queries import cluster_at
 from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import EVERY_SECONDS
-from collectors.models import Cluster, Configuration, Cycle
+from collectors.models import Cluster, Configuration, Cycle, Group
 from collectors.secrets import encrypt
 from dashboard.names import group_path
 from dashboard.pages import headtold
 from tests.history.recording import column
 
-from .seed import Company, make_company, moment
+from .seed import Company, make_cluster, make_company, moment
 
 pytestmark = pytest.mark.django_db
 
@@ -68,6 +68,47 @@ def test_the_settings_of_a_topic_say_when_they_were_read(viewer: Client, ages: d
     )  # fmt: skip
     page = text_of(viewer.get("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content)
     assert said in re.sub(r"[\u202f\u2009\xa0]", " ", page)
+
+
+@pytest.mark.parametrize(
+    ("commits", "gap", "said"),
+    [
+        (
+            [0, 60, 120, 180],
+            5.0,
+            r"it reads 0\.\d\d s of log a second: \(1 h − .* / \(1 − 0\.\d\d\) = .* longer than the 1 h",
+        ),
+        ([0, 60, 120, 180], 900.0, "a rate needs two samples in a row"),
+        ([0, 495, 990, 1490], 5.0, r"by no more than comes between two commits \(5 s\), keeps ahead"),
+    ],
+)
+def test_why_there_is_no_countdown_is_told(viewer: Client, commits: list[int], gap: float, said: str) -> None:
+    """100 records a second come; the newest sample is `gap` seconds after the one before."""
+    cluster = make_cluster()
+    entries = {"retention.ms": ["3600000", "topic"], "retention.bytes": ["-1", "default"]}
+    Configuration.objects.create(
+        cluster=cluster, kind=Configuration.Kind.TOPIC, name="orders", changed_at=moment(0),
+        entries=entries | {"cleanup.policy": ["delete", "default"]},
+    )  # fmt: skip
+    Group.objects.create(cluster=cluster, name="readers", first_seen_at=moment(0))
+    times = [100.0, 105.0, 110.0, 110.0 + gap]
+    for number, (at, commit) in enumerate(zip(times, commits, strict=True), 1):
+        at += time.time() - times[-1] - 1
+        columns = {
+            Kind.START: column({"orders": {("orders", 0): 0}}),
+            Kind.END: column({"orders": {("orders", 0): 500 * number - 500}}),
+            Kind.COMMITTED: column({"readers": {("orders", 0): commit}}),
+            Kind.VERDICT: column({"readers": {("", -1): 0}}),
+        }
+        with transaction.atomic():
+            FrameWriter(cluster.pk).write(number, at, columns)
+        Cycle.objects.create(
+            cluster=cluster, number=number, epoch=1, due_at=moment(at), started_at=moment(at), taken_at=moment(at),
+            ended_at=moment(at), is_reachable=True, requests=4,
+        )  # fmt: skip
+    Cluster.objects.filter(pk=cluster.pk).update(last_cycle=len(times))
+    page = text_of(viewer.get("/clusters/demo/how/?group=readers&topic=orders&partition=0").content)
+    assert re.search(said, re.sub(r"[\u202f\u2009\xa0]", " ", page)), page
 
 
 def test_settings_are_said_to_be_asked_for_as_often_as_they_are() -> None:
