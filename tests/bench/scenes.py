@@ -421,7 +421,7 @@ def make(world: World) -> None:
     add("slow topic", rate=1 / 60, partitions=1)
     frozen = add("frozen", after=frozenset({"no_progress"}))
     frozen.event = lambda: setattr(of(frozen), "reads", False)
-    quiet = add("frozen, then nothing comes", after=frozenset({"no_progress"}), partitions=1)
+    quiet = add("frozen and nothing comes", after=frozenset({"no_progress"}), partitions=1)
     quiet.rate = lambda _: 0.0 if world.event_at and time.time() > world.event_at + QUIET_AFTER_SECONDS else 40.0
     quiet.event = lambda: setattr(of(quiet), "reads", False)
     simple = add("simple consumer")
