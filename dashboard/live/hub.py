@@ -17,6 +17,7 @@ from django.db import close_old_connections
 from dashboard.live import announce, wire
 from dashboard.live.outlet import OPEN, Delivery, Outlet
 from dashboard.live.reading import DatabaseReader, Head, Item, Reader, Update
+from dashboard.live.sentences import is_stale
 from dashboard.live.wire import Position, Subject
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,10 @@ class _Board:
     rows: dict[str, bytes] = field(default_factory=dict)
     prints: dict[str, int] = field(default_factory=dict)
     taken_at: float | None = None
+    is_stale: bool = False  # the rows are of when the newest sample had become too old
+
+    def has_become_stale(self) -> bool:
+        return self.taken_at is not None and is_stale(self.taken_at, self.head.interval, time.time())
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +254,11 @@ class Hub:
                 board = self._boards[head.slug] = _Board(head)
             board.head = head
             subjects = wanted.get(head.slug, [])
-            if head.cycle != board.cycle:
+            # rows say otherwise of themselves once no cycle came for a while
+            if head.cycle != board.cycle or (not board.is_stale and board.has_become_stale()):
                 update = self._reader.update(head, subjects)
                 hinted |= self._refresh(board, update, subjects, is_whole=True)
-                board.cycle = head.cycle
+                board.cycle, board.is_stale = head.cycle, board.has_become_stale()
                 changed.add(head.slug)
                 continue
             missing = [

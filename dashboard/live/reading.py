@@ -99,7 +99,7 @@ class DatabaseReader:
         prints: dict[str, int] = {}
         if "g" in kinds:
             groups = Group.objects.filter(cluster=cluster, gone_at=None).values_list("name", "state", "verdict")
-            prints[f"g/{cluster.slug}"] = _crc(groups)
+            prints[f"g/{cluster.slug}"] = _crc([now is not None and now.is_old, *groups])
         if "t" in kinds:
             topics = Topic.objects.filter(cluster=cluster, gone_at=None).values_list(
                 "name", "partition_count", "under_replicated_count", "offline_count", "dead_letters_of"

@@ -62,6 +62,30 @@ async def test_a_page_that_joins_gets_the_present_state_and_its_position(hub: Hu
     assert state["clusters"] == {"demo": {"cycle": 1, "taken_at": 1001.0, "interval": 5.0}}
 
 
+async def test_when_no_cycle_comes_any_more_pages_are_told_once_what_is_known_then(
+    hub: Hub, reader: FakeReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = False
+    monkeypatch.setattr(hub_module, "is_stale", lambda taken_at, interval, moment: old)
+    page, later = Page(), Page()
+    hub.join(page.outlet, ["g/demo/a", "g/demo"], None)
+    hub.turn()
+    await page.frames()
+    reader.rows["g/demo/a"], reader.prints["g/demo"], old = {"lag": None}, 2, True
+    reader.asked.clear()
+    hub.turn()
+    hub.turn()
+    assert len(reader.asked) == 1
+    (frame,) = await page.frames()
+    assert (frame["rows"], frame["hint"]) == ({"g/demo/a": {"lag": None}}, ["g/demo"])
+    hub.join(later.outlet, ["g/demo/a"], None)
+    hub.turn()
+    assert (await later.rows())["g/demo/a"] == {"lag": None}
+    reader.cycle, reader.rows["g/demo/a"], old = 2, {"lag": 5}, False
+    hub.turn()
+    assert await page.rows() == {"g/demo/a": {"lag": 5}}
+
+
 async def test_a_new_cycle_is_read_once_and_reaches_every_page_that_shows_it(hub: Hub, reader: FakeReader) -> None:
     pages = [Page() for _ in range(3)]
     for page in pages:
