@@ -18,6 +18,7 @@ from .domain.transactions import HeldTopics
 from .domain.verdicts import GroupRow
 from .expected_commits import ExpectedCommits
 from .history.kinds import Kind
+from .history.layouts import stored
 from .kafka.answers import OffsetsAnswer
 from .kafka.exchange import BrokerReach
 from .kafka.peek import PART as HEADS
@@ -75,6 +76,7 @@ class Asking:
         self._held = HeldTopics()
         self._ends: OffsetsAnswer | None = None  # of the cycle before
         self._requests_before = 0
+        self._unlisted: tuple[Layout, Layout, np.ndarray[tuple[int], np.dtype[np.int64]]] | None = None
 
     def remember_abandoned(self, left: Column) -> None:
         """What groups had left behind before a restart, as it was stored."""
@@ -107,6 +109,7 @@ class Asking:
                 commits = self.session.ask_commits(wanted, budget_seconds=self._left(budget, began))
                 errors += commits.errors
                 answered += int(commits.column.numbers.known.sum())
+                self._look_for_unlisted(commits.column, state.layout)
                 commits = self._commit_epochs.take(
                     commits, state.layout, state.metadata, lambda known: self._newer_metadata(known, budget / 2)
                 )
@@ -164,6 +167,15 @@ class Asking:
             # an offset of another log was answered
             completeness=(sum(int(known.sum()) for known in asked) + others) / total if total else 0.0,
         )
+
+    def _look_for_unlisted(self, commits: Column, layout: Layout) -> None:
+        """Have metadata asked anew when groups commit on a topic that it does not list: one that was just made, or was
+        deleted and made anew. Commits that only lie there, on a topic that is gone, are no reason."""
+        known = commits.numbers.values[stored(layout).positions_by_topic(stored(commits.layout)) < 0]
+        before, self._unlisted = self._unlisted, (commits.layout, layout, known)
+        is_same = before is not None and before[0].digest == commits.layout.digest and before[1] is layout
+        if len(known) and not (is_same and before is not None and np.array_equal(before[2], known)):
+            self.survey.poke("metadata")
 
     def _left(self, budget: float, began: float) -> float:
         """Of a round's budget, for the last question of the round: half of it at least."""

@@ -217,6 +217,7 @@ class Scene:
     reader: Reader | None = None
     event: Callable[[], None] | None = None
     beat: Callable[[], None] | None = None
+    later: frozenset[str] = frozenset()  # right too once the event is longer ago than verdicts look back
     trims_at: float | None = None  # records a second by which its log start is moved from the event on
     happened_at: float = 0.0  # when its event was done
     owed: float = 0.0
@@ -443,6 +444,7 @@ def make(world: World) -> None:
     rewound = add("rewound", after=frozenset({"rewound"}))
     world.fill(rewound.places, 6_000)
     rewound.event = rewind
+    rewound.later = frozenset({"catching_up"})
 
     def crawl() -> None:
         if slow_rewound and world.event_at is not None:
@@ -479,8 +481,8 @@ def make(world: World) -> None:
     lost.beat = overtake
     trim = add("forced trim", partitions=1, rate=5.0, reads=False, before=frozenset({"no_members"}),
                after=frozenset({"no_members", "losing_data"}))  # fmt: skip
-    world.fill(trim.places, 6_000)
-    world.set_commits(trim.group, {trim.places[0]: 4_000})
+    world.fill(trim.places, 7_500)
+    world.set_commits(trim.group, {trim.places[0]: 5_500})
     trim.trims_at = 20.0
     trimmed: list[float] = []
 
@@ -489,7 +491,7 @@ def make(world: World) -> None:
             return
         wanted = int(20.0 * (time.time() - world.event_at))
         if not trimmed or wanted - trimmed[-1] >= 20:
-            world.delete_before(trim.places[0], min(3_900, wanted))
+            world.delete_before(trim.places[0], min(5_400, wanted))
             trimmed.append(wanted)
 
     trim.beat = trim_on

@@ -15,6 +15,7 @@ from django.conf import settings
 from collectors import sampler
 from collectors.demo.nodes import KafkaCluster
 from collectors.domain.verdicts import Verdict
+from collectors.domain.window import LENGTH
 from collectors.history.queries import ages_at, cluster_at, countdowns_at
 from collectors.kafka.session import Session
 from collectors.kafka.settings import ConnectionSettings
@@ -248,6 +249,10 @@ def _countdowns(world: World, watched: Watched) -> list[Line]:
     ]  # fmt: skip
 
 
+def _later(scene: Scene, seconds: float) -> frozenset[str]:
+    return scene.later if seconds > LENGTH * INTERVAL else frozenset()
+
+
 def _verdicts(world: World, watched: Watched) -> list[Line]:
     """Seconds after the event until the right verdict, and wrong ones before and after."""
     scene = watched.scene
@@ -264,7 +269,7 @@ def _verdicts(world: World, watched: Watched) -> list[Line]:
         seen.verdict
         for seen in watched.seen
         if (first + patience < seen.at < happened and seen.verdict not in scene.before)
-        or (seen.at > happened + patience and seen.verdict not in scene.after)
+        or (seen.at > happened + patience and seen.verdict not in scene.after | _later(scene, seen.at - happened))
         or (happened <= seen.at <= happened + patience and seen.verdict not in scene.before | scene.after)
     ]
     built = "" if scene.after & words else ", a verdict that is not built yet"

@@ -57,6 +57,7 @@ class Pretend:
     is_away: bool = False
     errors: tuple[PartError, ...] = ()
     requests: int = 0
+    pokes: list[str] = field(default_factory=list)  # parts that were to be asked anew
     newer_metadata: Callable[[Metadata, float], Metadata | None] = lambda known, timeout: None
     _metadata: Metadata | None = None
     _layout: Layout = field(default_factory=lambda: Layout.of_topics({}))
@@ -117,7 +118,7 @@ class Pretend:
         pass
 
     def poke(self, part: str) -> None:
-        pass
+        self.pokes.append(part)
 
     def wait_for_metadata(self, known: Metadata, timeout: float) -> Metadata | None:
         return self.newer_metadata(known, timeout)

@@ -64,6 +64,21 @@ def test_metadata_that_is_newer_clears_a_commit_of_a_leader_that_has_just_change
     assert commit_epochs_at(now).epochs.at(now.committed.layout.position["billing", "orders", 0]) == 1
 
 
+def test_metadata_is_asked_anew_when_a_group_commits_on_a_topic_that_it_does_not_list() -> None:
+    cluster, clock, kafka = make_cluster(), Clock(), shop()
+    sampler = sampler_of(cluster, kafka, clock)
+    cycles(sampler, clock, 2)
+    assert "metadata" not in kafka.pokes
+    kafka.commits["billing"]["made-just-now", 0] = 5
+    cycles(sampler, clock, 1)
+    assert kafka.pokes.count("metadata") == 1
+    cycles(sampler, clock, 3)
+    assert kafka.pokes.count("metadata") == 1, "what only lies there is no reason"
+    kafka.commits["billing"]["made-just-now", 0] = 6
+    cycles(sampler, clock, 1)
+    assert kafka.pokes.count("metadata") == 2
+
+
 def test_newer_metadata_is_asked_for_once_and_a_new_commit_ends_it() -> None:
     cluster, clock, kafka = make_cluster(), Clock(), shop(epochs=dict(STALE))
     asked: list[Metadata] = []
