@@ -135,6 +135,12 @@ def wait_for(what: str, look: Callable[[], object], seconds: float = 40.0) -> No
         time.sleep(0.1)
 
 
+def is_all_read(tail: CommitTail) -> bool:
+    """Whether the partitions are known, and each is read."""
+    read = list(tail._read.values())
+    return bool(read) and all(one.since_ms(time.time()) for one in read)
+
+
 def test_without_the_right_it_says_so_and_begins_when_it_is_given(
     secured: SecuredKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,7 +173,7 @@ def test_a_broker_that_is_lost_makes_unknown_and_its_return_known(
     )
     tail.start()
     try:
-        wait_for("every partition is read", lambda: all(one.since_ms(time.time()) for one in list(tail._read.values())))
+        wait_for("every partition is read", lambda: is_all_read(tail))
         node = kafka.node_ids[0]
         kafka.kill(node)
         try:
@@ -176,7 +182,7 @@ def test_a_broker_that_is_lost_makes_unknown_and_its_return_known(
             wait_for("the commit is seen all the same", lambda: tail.state.kept == 1)
         finally:
             kafka.restart(node)
-        wait_for("all is known again", lambda: all(one.since_ms(time.time()) for one in list(tail._read.values())))
+        wait_for("all is known again", lambda: is_all_read(tail))
         assert tail.state.why == ""
     finally:
         tail.stop(10)
