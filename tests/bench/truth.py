@@ -250,7 +250,7 @@ def _countdowns(world: World, watched: Watched) -> list[Line]:
 
 
 def _later(scene: Scene, seconds: float) -> frozenset[str]:
-    return scene.later if seconds > LENGTH * INTERVAL else frozenset()
+    return scene.later if seconds > (LENGTH - 2) * INTERVAL else frozenset()  # two samples show the step
 
 
 def _verdicts(world: World, watched: Watched) -> list[Line]:
