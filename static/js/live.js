@@ -344,7 +344,7 @@ function tick() {
       const seconds = Math.max(0, Math.ceil(((page.retryAt || 0) - Date.now()) / 1000));
       message = page.why || `Connection lost, trying again in ${seconds} s. Collecting and alerting go on; this page shows what it last heard.`;
     } else if (stale && !page.paused) {
-      message = `Data is ${duration(age)} old: no cycle has come from the collector since. The numbers are the last ones known.`;
+      message = `Data is ${duration(age)} old: no cycle has come from the collector since. Nothing here is newer.`;
     }
     banner.hidden = !message;
     const text = banner.querySelector(".msg");
