@@ -299,6 +299,7 @@ def switch_on(key: str, threshold: float) -> None:
 
 
 @pytest.mark.parametrize("key", ["group_lag_high", "group_drain_long"])
+@pytest.mark.slow
 def test_how_large_a_backlog_is_too_large_is_asked_for_by_people_only(stage: Stage, key: str) -> None:
     judge = stage.judge()
     Rule.objects.filter(key=key).update(threshold=1.0)
@@ -353,6 +354,7 @@ def test_a_backlog_that_takes_long_to_read_is_told_with_how_long(stage: Stage) -
     assert Transition.objects.filter(alert=alert).latest("id").numbers["drain"] == "drains"
 
 
+@pytest.mark.slow
 def test_a_group_that_does_not_drain_is_told_in_words_and_one_that_keeps_up_is_not(stage: Stage) -> None:
     judge = stage.judge()
     settle(judge)

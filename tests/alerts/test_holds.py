@@ -89,6 +89,7 @@ def down_with_replicas_behind() -> tuple[Stage, Judge]:
     return stage, judge
 
 
+@pytest.mark.slow
 def test_what_is_over_with_its_cause_is_never_told() -> None:
     stage, judge = down_with_replicas_behind()
     stage.brokers["2"] = Reach.UP
@@ -99,6 +100,7 @@ def test_what_is_over_with_its_cause_is_never_told() -> None:
     assert story("under_replicated")[-1] == ("firing", "resolved")
 
 
+@pytest.mark.slow
 def test_what_outlives_its_cause_is_told_once() -> None:
     stage, judge = down_with_replicas_behind()
     stage.brokers["2"] = Reach.UP

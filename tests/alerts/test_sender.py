@@ -199,6 +199,7 @@ def test_of_two_senders_one_claims(db: None) -> None:
     assert outbox.claim(row, holder="b") is None
 
 
+@pytest.mark.slow
 def test_a_slow_receiver_does_not_hold_up_another(db: None, receiver: Receiver) -> None:
     silent = socket.create_server(("127.0.0.1", 0))  # accepts and never answers
     slow = [queue(webhook_channel(f"slow {i}", f"http://127.0.0.1:{silent.getsockname()[1]}/{i}")) for i in range(3)]

@@ -234,6 +234,7 @@ def test_a_new_thread_begins_when_the_old_one_is_over_and_for_each_cluster() -> 
     assert [moment for _, _, _, moment in rows()] == [False] * 4, "the first of a thread goes at once"
 
 
+@pytest.mark.slow
 def test_a_storm_is_one_message_that_names_twenty() -> None:
     stage = Stage()
     install_default_rules()

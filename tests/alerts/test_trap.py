@@ -97,6 +97,7 @@ def forms(port: int) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ENTRIES)
+@pytest.mark.slow
 def test_no_address_of_a_channel_reaches_inside(kind: str, trap: Trap) -> None:
     """Typed, each is refused; stored all the same (by another version, say), it is refused where it is sent."""
     addresses = forms(trap.port)

@@ -240,6 +240,7 @@ def test_names_from_strangers_stay_text(name: str, viewer: Client) -> None:
         assert b"<img src=x" not in response.content
 
 
+@pytest.mark.slow
 def test_the_number_of_queries_does_not_depend_on_the_number_of_rows(viewer: Client) -> None:
     """Of each page and fragment, exactly: one query more or less is a change of this table."""
     counts: dict[int, dict[str, tuple[int, int]]] = {}
