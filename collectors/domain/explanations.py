@@ -152,7 +152,7 @@ def _falling_behind(look: Look) -> str:
 def _no_members(look: Look) -> str:
     arriving = look.speeds[1]
     wait = _waits(look) if look.waiting else "nothing waits"
-    if not look.waiting and look.misses_some:
+    if not look.waiting and look.missing.any():
         wait = "how many records wait is not known"
     more = f", {_rate(arriving)} arrive" if arriving else ""
     return f"No members: nobody reads, {wait}{more}"
@@ -193,12 +193,12 @@ def _unknown(look: Look) -> str:
     facts = look.facts
     if stale := look.stale_seconds:
         return f"Unknown: last sampled {words.duration(stale)} ago" + (f": {look.reason}" if look.reason else "")
-    missing = int((~(facts.known | facts.uncommitted)).sum())
+    missing = int(look.missing.sum())
     if missing:
         because = f": {look.reason}" if look.reason else ""
         part = f"{missing} of {words.counted(len(facts.known), 'partition')}"
-        if look.astray:
-            return f"Unknown: {part} not known: {look.astray[0]}"
+        if why := look.astray(1):
+            return f"Unknown: {part} not known: {why[0]}"
         if look.is_shared:
             return f"Unknown: the lag of {part} is not known{because or f': {_NOTHING_YET}'}"
         return f"Unknown: {part} not answered{because}"
@@ -322,8 +322,8 @@ def _evidence(look: Look) -> tuple[str, ...]:
         lines.append(f"{name_of(*keys[i])}: went back from {steps}, now at {words.count(int(committed[i]))}")
     for i in np.flatnonzero(facts.lost).tolist()[:NAMED]:
         lines.append(f"{name_of(*keys[i])}: {words.counted(int(facts.lost[i]), 'record')} deleted before it came there")
-    lines += look.astray[:NAMED]
-    missing = int((~(facts.known | facts.uncommitted)).sum())
+    lines += look.astray(NAMED)
+    missing = int(look.missing.sum())
     if missing:
         lines.append(f"not known: {words.counted(missing, 'partition')} of {len(facts.known)}")
     if facts.uncommitted.any():
@@ -343,7 +343,7 @@ def _wait(count: int) -> str:
 
 
 def _waits(look: Look) -> str:
-    return f"{'at least ' if look.misses_some else ''}{_wait(look.waiting)}"
+    return f"{'at least ' if look.missing.any() else ''}{_wait(look.waiting)}"
 
 
 def _rate(value: float | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,28 +59,29 @@ class Look:
     def is_shared(self) -> bool:
         return self.row.type is GroupType.SHARE
 
-    @property
+    @cached_property
     def keys(self) -> list[tuple[str, int]]:
-        layout = self.window.layout
-        return list(zip(layout.topics[self.where], layout.partitions[self.where].tolist(), strict=True))
+        return self.window.layout.keys_of(self.row.name)
 
     @cached_property
     def waiting(self) -> int:
         """Records that wait and can still be read."""
         return max(0, int(self.facts.lag[self.facts.known].sum()) - (self.lost or 0) - self.markers)
 
-    @property
-    def misses_some(self) -> bool:
-        """Whether something is not known of a position, so that more may wait than is counted."""
-        return not bool((self.facts.known | self.facts.uncommitted).all())
+    @cached_property
+    def missing(self) -> NDArray[np.bool_]:
+        """Positions of which something is not known, so that more may wait than is counted."""
+        return ~(self.facts.known | self.facts.uncommitted)
 
-    @property
+    @cached_property
     def stale_seconds(self) -> float:
         """How long ago the newest sample was taken, where that is longer than samples usually take; else 0."""
         times = self.window.times
-        usual = float(np.median(np.diff(times))) if len(times) > 1 else SHORTEST_STALE_SECONDS
         since = self.now - float(times[-1])
-        return since if since > max(GAP_STEPS * usual, SHORTEST_STALE_SECONDS) else 0.0
+        if since <= SHORTEST_STALE_SECONDS:
+            return 0.0  # nearly always, and asked of every group
+        usual = float(np.median(np.diff(times))) if len(times) > 1 else SHORTEST_STALE_SECONDS
+        return since if since > GAP_STEPS * usual else 0.0
 
     def rates(self, rows: slice = slice(None)) -> tuple[float | None, float | None]:
         """(read, arriving) records per second over these samples; None where not known."""
@@ -129,26 +131,20 @@ class Look:
             return "the offset was set there, by a reset"
         return "since before what is looked back on: set there, or of another topic of that name"
 
-    @cached_property
-    def _other_logs(self) -> list[str]:
-        """Commits that are not known since they are of another log."""
-        if not self.epochs:
-            return []
-        unknown = ~(self.facts.known | self.facts.uncommitted) & (self.beyond == 0)
-        return [
-            f"{name_of(*key)}: {said_other_log(*self.epochs[key])}"
-            for key, is_unknown in zip(self.keys, unknown.tolist(), strict=True)
-            if is_unknown and key in self.epochs
-        ]
-
-    @cached_property
-    def astray(self) -> list[str]:
-        """Commits that are no places in the logs, in words: past the end, or of another log."""
-        past = [
+    def astray(self, most: int) -> list[str]:
+        """The first commits that are no places in the logs, in words: past the end, then those of another log."""
+        said = [
             f"{name_of(*self.keys[i])}: committed {words.count(int(self.beyond[i]))} past the end: {self.past_end(i)}"
-            for i in np.flatnonzero(self.beyond).tolist()
+            for i in np.flatnonzero(self.beyond)[:most].tolist()
         ]
-        return past + self._other_logs
+        others = (
+            key
+            for key, is_other in zip(self.keys, (self.missing & (self.beyond == 0)).tolist(), strict=True)
+            if is_other and key in self.epochs
+        )
+        if self.epochs:
+            said += [f"{name_of(*key)}: {said_other_log(*self.epochs[key])}" for key in islice(others, most)]
+        return said[:most]
 
     def stable_at(self, at: int) -> int:
         """The last stable offset of a position where one is known."""

@@ -111,6 +111,11 @@ class Layout:
             self.partitions[at],
         )
 
+    def keys_of(self, owner: str) -> list[tuple[str, int]]:
+        """(topic, partition) of each position of an owner, in their order."""
+        where = self.slice_of(owner)
+        return list(zip(self.topics[where], self.partitions[where].tolist(), strict=True))
+
     def owner_index(self, owner: str) -> int | None:
         return self._index.get(owner)
 

@@ -34,9 +34,8 @@ def ownership(layout: Layout, groups: Iterable[Group]) -> NDArray[np.int8]:
             continue
         assigned = group.assigned
         read = {topic for topic, _ in assigned}
-        where = layout.slice_of(group.name)
-        keys = zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)
-        out[where] = [
-            Owner.MEMBER if key in assigned else Owner.NOBODY if key[0] in read else Owner.UNKNOWN for key in keys
+        out[layout.slice_of(group.name)] = [
+            Owner.MEMBER if key in assigned else Owner.NOBODY if key[0] in read else Owner.UNKNOWN
+            for key in layout.keys_of(group.name)
         ]
     return out

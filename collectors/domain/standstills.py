@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from .heads import NO_RECORDS, RESIDUE
+from .heads import NO_RECORDS, RESIDUE, unread_now
 from .numbers import NO_COMMIT, Column, Layout, Numbers
 from .positions import MARKERS
 from .topology import GroupType
@@ -76,10 +76,7 @@ def waits_unmoved(window: Window, at: Ints, stood: Ints, *, only_forward: Bools)
 def _are_records(window: Window, at: Ints, heads: Column | None) -> Bools:
     """Which of the positions `at` have a record to read, and not only the markers of transactions or what retention
     has deleted. One alone that nobody has looked at is taken for a marker."""
-    newest = window.samples[-1]
-    committed, end = newest.committed.values[at], newest.end.values[at]
-    start = newest.start.take(at) if newest.start is not None else Numbers.unknown(len(at))
-    lag = end - np.where(start.known, np.maximum(committed, start.values), committed)
+    lag = (window.samples[-1].end.values - unread_now(window).values)[at]
     are: Bools = lag > 0
     layout = window.layout
     places = heads.layout.position if heads is not None else {}

@@ -159,7 +159,7 @@ def is_undecided(facts: Positions, *, interval_seconds: float) -> Bools:
 def is_unsure_after_gap(facts: Positions, window: Window) -> Bools:
     """Positions where more waits than ever lies between two commits, and since samples were missing too few came to
     say what becomes of it. Who stands still has done so through the gap: that is told none the less."""
-    if window.samples_since_gap >= STALL_SAMPLES or window.samples_since_gap == len(window.samples):
+    if window.samples_since_gap >= min(STALL_SAMPLES, len(window.samples)):
         return np.zeros(len(facts.known), dtype=np.bool_)
     unsure: Bools = facts.known & (facts.lag > 0) & (facts.lag > _beats(window))
     return unsure

@@ -108,8 +108,7 @@ class Window:
         if self.layout.owner_index(owner) is None:
             return part
         where = self.layout.slice_of(owner)
-        members = zip(self.layout.topics[where], self.layout.partitions[where].tolist(), strict=True)
-        part.layout = Layout.build({owner: members})
+        part.layout = Layout.build({owner: self.layout.keys_of(owner)})
         starts: dict[int, Numbers] = {}
         for s in self.samples:
             start = starts.setdefault(id(s.start), s.start.take(where)) if s.start is not None else None

@@ -41,9 +41,7 @@ def members_of(layouts: Iterable[Layout], owners: Sequence[str], fetched: Fetche
     for layout in layouts:
         for owner in owners:
             if layout.owner_index(owner) is not None:
-                where = layout.slice_of(owner)
-                pairs = zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)
-                seen[owner].update(dict.fromkeys(pairs))
+                seen[owner].update(dict.fromkeys(layout.keys_of(owner)))
     for (_, owner), parts in (fetched or {}).items():
         for part in parts:
             seen[owner].update(dict.fromkeys(part.pairs))
@@ -60,9 +58,8 @@ def locate(layout: Layout, members: Sequence[Member]) -> Ints:
     held: dict[Member, int] = {}
     for owner in dict.fromkeys(owner for owner, _, _ in members):
         if layout.owner_index(owner) is not None:
-            where = layout.slice_of(owner)
-            pairs = zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)
-            held.update(((owner, topic, partition), where.start + i) for i, (topic, partition) in enumerate(pairs))
+            first = layout.slice_of(owner).start
+            held.update(((owner, *key), first + i) for i, key in enumerate(layout.keys_of(owner)))
     return np.array([held.get(member, -1) for member in members], dtype=np.int64)
 
 

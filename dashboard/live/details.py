@@ -121,7 +121,7 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
     ends: dict[str, dict[int, int | float | None]] = {}
     policies = policies_of(now.cluster_id)
     out = []
-    for i, (topic, partition) in enumerate(zip(layout.topics[where], layout.partitions[where].tolist(), strict=True)):
+    for i, (topic, partition) in enumerate(layout.keys_of(name)):
         if topic not in ends:
             ends[topic] = _by_partition(now.end.layout, now.end.numbers, topic)
         position = committed.at(i)

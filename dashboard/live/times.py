@@ -111,20 +111,12 @@ def closer(now: ClusterNow | None, name: str) -> tuple[Row, dict[tuple[str, int]
     if now is None or now.committed.layout.owner_index(name) is None:
         return {}, {}
     if now.is_old:
-        return {}, dict.fromkeys(_keys(now, name), TOO_OLD)
+        return {}, dict.fromkeys(now.committed.layout.keys_of(name), TOO_OLD)
     ages = queries.ages_of(now, name)
     counted = queries.countdowns_at(now, None if ages is queries.ages_at(now) else ages)
     layout, at = now.committed.layout, now.groups.index[name]
-    where = layout.slice_of(name)
     parts = {
-        (layout.topics[i], int(layout.partitions[i])): age_fields(ages.positions, i)
-        | countdown_fields(counted.positions, i)
-        for i in range(where.start, where.stop)
+        key: age_fields(ages.positions, i) | countdown_fields(counted.positions, i)
+        for i, key in enumerate(layout.keys_of(name), layout.slice_of(name).start)
     }
     return age_fields(ages.groups, at) | countdown_fields(counted.groups, at), parts
-
-
-def _keys(now: ClusterNow, name: str) -> list[tuple[str, int]]:
-    layout = now.committed.layout
-    where = layout.slice_of(name)
-    return list(zip(layout.topics[where], layout.partitions[where].tolist(), strict=True))
