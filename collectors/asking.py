@@ -70,18 +70,17 @@ class Asking:
         self._rebalances = Rebalances()
         self._expected_groups = ExpectedCommits()
         self._commit_epochs = CommitEpochs()
-        self._stored_epochs: Column | None = None
         self._abandoned = Abandoned()
-        self._stored_abandoned = Column.empty()
+        self._stored: dict[Kind, Column] = {}  # what is stored when it changes, as it was stored last
         self._held = HeldTopics()
         self._ends: OffsetsAnswer | None = None  # of the cycle before
         self._requests_before = 0
-        self._unlisted: tuple[Layout, Layout, np.ndarray[tuple[int], np.dtype[np.int64]]] | None = None
+        self._unlisted: tuple[str, Layout, np.ndarray[tuple[int], np.dtype[np.int64]]] | None = None
 
     def remember_abandoned(self, left: Column) -> None:
         """What groups had left behind before a restart, as it was stored."""
         self._abandoned = Abandoned((group, topic) for group, topic, _ in left.layout.position)
-        self._stored_abandoned = left
+        self._stored[Kind.ABANDONED] = left
 
     def ask(self, state: SurveyState, met_before: Mapping[int, BrokerReach]) -> Observation:
         """One cycle's questions and what is put together from their answers; never an error of Kafka's.
@@ -110,12 +109,11 @@ class Asking:
                 errors += commits.errors
                 answered += int(commits.column.numbers.known.sum())
                 self._look_for_unlisted(commits.column, state.layout)
-                commits = self._commit_epochs.take(
+                commits, epochs = self._commit_epochs.take(
                     commits, state.layout, state.metadata, lambda known: self._newer_metadata(known, budget / 2)
                 )
-                epochs = self._commit_epochs.stored
-                if epochs is not None and (epochs is not self._stored_epochs or self._has_new_starts(state)):
-                    columns[Kind.EPOCH] = self._stored_epochs = epochs
+                if self._is_news(Kind.EPOCH, epochs, state):
+                    columns[Kind.EPOCH] = epochs
                 expected = self._expected_groups.add_to(commits, state.groups, state.metadata)
                 looked_at = state.groups_taken_at or 0.0
                 committed, left_behind = self._abandoned.take(
@@ -123,8 +121,8 @@ class Asking:
                 )
                 if self._abandoned.wants_look(looked_at=looked_at, now=started_at):
                     self.survey.poke("groups")
-                if self._is_abandoned_news(left_behind, state):
-                    columns[Kind.ABANDONED] = self._stored_abandoned = left_behind
+                if self._is_news(Kind.ABANDONED, left_behind, state):
+                    columns[Kind.ABANDONED] = left_behind
             elif "groups" not in {error.part for error in errors}:
                 errors.append(PartError("groups", NOT_LISTED, None))  # no commits in this cycle, and that is said
             taken_at = self.clock()
@@ -172,9 +170,9 @@ class Asking:
         """Have metadata asked anew when groups commit on a topic that it does not list: one that was just made, or was
         deleted and made anew. Commits that only lie there, on a topic that is gone, are no reason."""
         known = commits.numbers.values[stored(layout).positions_by_topic(stored(commits.layout)) < 0]
-        before, self._unlisted = self._unlisted, (commits.layout, layout, known)
-        is_same = before is not None and before[0].digest == commits.layout.digest and before[1] is layout
-        if len(known) and not (is_same and before is not None and np.array_equal(before[2], known)):
+        before, self._unlisted = self._unlisted, (commits.layout.digest, layout, known)
+        is_same = before is not None and before[:2] == self._unlisted[:2] and np.array_equal(before[2], known)
+        if len(known) and not is_same:
             self.survey.poke("metadata")
 
     def _left(self, budget: float, began: float) -> float:
@@ -190,13 +188,14 @@ class Asking:
             return None
         return self.session.ask_held_offsets(asked, metadata, budget_seconds=budget / 4).column
 
-    def _is_abandoned_news(self, left: Column, state: SurveyState) -> bool:
-        """Whether it differs from what was stored; what does not is stored with each look at the log starts."""
-        before = self._stored_abandoned
-        is_same = left.layout.digest == before.layout.digest and np.array_equal(
-            left.numbers.values, before.numbers.values
-        )
-        return not is_same or (len(left.layout) > 0 and self._has_new_starts(state))
+    def _is_news(self, kind: Kind, column: Column, state: SurveyState) -> bool:
+        """Whether it is to be stored: it differs from what was, or is due again, with each look at the log starts."""
+        before = self._stored.get(kind, Column.empty())
+        is_same = column.layout.digest == before.layout.digest and column.numbers.equals(before.numbers)
+        if is_same and not (len(column.layout) and self._has_new_starts(state)):
+            return False
+        self._stored[kind] = column
+        return True
 
     def _has_new_starts(self, state: SurveyState) -> bool:
         return self.observed is None or state.starts is not self.observed.starts

@@ -28,7 +28,6 @@ class CommitEpochs:
     def __init__(self) -> None:
         self._told: set[tuple[str, str, int, int]] = set()  # (group, topic, partition, epoch), by newer metadata
         self._leaders: tuple[Layout, object, Ints] | None = None
-        self._kept: Column | None = None
         self.others = 0
         """How many of the newest answer's commits are of another log."""
 
@@ -38,8 +37,9 @@ class CommitEpochs:
         layout: Layout,
         metadata: Metadata,
         newer: Callable[[Metadata], Metadata | None],
-    ) -> CommitsAnswer:
-        """The answer without offsets of other logs; `layout` is that of the metadata's topics.
+    ) -> tuple[CommitsAnswer, Column]:
+        """(the answer without offsets of other logs, its epochs as they are stored); `layout` is that of the
+        metadata's topics.
 
         `newer` asks for newer metadata than that which is given, and returns None when none comes.
         """
@@ -52,18 +52,11 @@ class CommitEpochs:
         elif self._told and not other.any():
             self._told = set()
         self.others = int(other.sum())
-        values = stored_epochs(epochs.values, other)
-        if self._kept is None or self._kept.layout is not column.layout or not _same(self._kept, values, epochs.known):
-            self._kept = Column(column.layout, Numbers(values, epochs.known))
+        kept = Column(column.layout, Numbers(stored_epochs(epochs.values, other), epochs.known))
         if not self.others:
-            return commits
+            return commits, kept
         numbers = Numbers(column.numbers.values, column.numbers.known & ~other)
-        return replace(commits, column=Column(column.layout, numbers))
-
-    @property
-    def stored(self) -> Column | None:
-        """What is stored of the newest answer, the same object while nothing of it changes."""
-        return self._kept
+        return replace(commits, column=Column(column.layout, numbers)), kept
 
     def _are_other(self, commits: Layout, epochs: Numbers, layout: Layout, metadata: Metadata) -> Bools:
         if not len(layout):
@@ -91,8 +84,3 @@ class CommitEpochs:
             (layout.owners[owners[i]], layout.topics[i], int(layout.partitions[i]), int(epochs.values[i]))
             for i in np.flatnonzero(where).tolist()
         }
-
-
-def _same(kept: Column, values: Ints, known: Bools) -> bool:
-    numbers = kept.numbers
-    return np.array_equal(numbers.values, values) and np.array_equal(numbers.known, known)

@@ -37,6 +37,9 @@ class Numbers:
         """The number at a position as a plain Python number, or None where it is unknown."""
         return self.values[index].item() if self.known[index] else None
 
+    def equals(self, other: Numbers) -> bool:
+        return np.array_equal(self.values, other.values) and np.array_equal(self.known, other.known)
+
     def take(self, where: slice | NDArray[np.int64]) -> Numbers:
         return Numbers(self.values[where], self.known[where])
 
