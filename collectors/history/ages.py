@@ -144,11 +144,9 @@ def _compute(now: ClusterNow) -> AgesNow:
 def _result(now: ClusterNow, unread: Numbers, waiting: Ints, brackets: Brackets) -> AgesNow:
     layout, end = now.committed.layout, now.end_of_committed
     ages = log_end_ages(unread, end, waiting, brackets, taken_at=now.taken_at, interval=now.interval)
-    index = np.array([now.groups.index[owner] for owner in layout.owners], dtype=np.int64)
-    owners = index[layout.owner_of_position] if len(layout) else np.zeros(0, dtype=np.int64)
     numbers = now.committed.numbers
     counted = ~(numbers.known & (numbers.values == NO_COMMIT))
-    groups, worst = oldest_by_owner(ages, counted, owners, len(now.groups.names))
+    groups, worst = oldest_by_owner(ages, counted, now.group_of_position, len(now.groups.names))
     firsts, runs = stored(layout).pairs
     pairs, _ = oldest_by_owner(ages, counted, runs, len(firsts))
     return AgesNow(now.taken_at, unread, ages, waiting, brackets, groups, worst, pairs)

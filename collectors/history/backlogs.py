@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from collectors.domain.heads import are_markers, head_ages, oldest_heads
 from collectors.domain.numbers import Numbers
 
-from .cache import LeastRecent
 from .now import ClusterNow
+from .percycle import PerCycle
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,27 +32,22 @@ class BacklogsNow:
         return Numbers(self.groups.values, self.groups.known & ~np.asarray(passed, dtype=np.bool_))
 
 
-_results: LeastRecent[tuple[int, int, float, bool], BacklogsNow] = LeastRecent(
-    1_000_000, lambda one: 3 * len(one.positions) + 2_000
-)
-
-
 def backlogs_at(now: ClusterNow) -> BacklogsNow:
     """No query: all comes with the cycle."""
-    key = (now.cluster_id, now.cycle, now.taken_at, now.is_old)
-    found = _results.get(key)
-    return found if found is not None else _results.put(key, _compute(now))
+    return _kept(now)
 
 
 def _compute(now: ClusterNow) -> BacklogsNow:
-    layout, count = now.committed.layout, len(now.groups.names)
+    count = len(now.groups.names)
     ages, at_most = head_ages(now.heads, now=now.taken_at)
     markers, marked = are_markers(now.heads), np.zeros(count, dtype=np.int64)
     if not now.heads.known.any():
         nobody = Numbers.unknown(count, np.float64), np.full(count, -1, dtype=np.int64)
         return BacklogsNow(ages, at_most, markers, *nobody, marked)
-    index = np.array([now.groups.index[owner] for owner in layout.owners], dtype=np.int64)
-    owners = index[layout.owner_of_position]
+    owners = now.group_of_position
     at = np.flatnonzero(markers & now.lag.known)
     np.add.at(marked, owners[at], now.lag.values[at])
     return BacklogsNow(ages, at_most, markers, *oldest_heads(ages, owners, count), marked)
+
+
+_kept: PerCycle[BacklogsNow] = PerCycle(_compute, 1_000_000, lambda one: 3 * len(one.positions) + 2_000)

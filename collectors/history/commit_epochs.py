@@ -11,10 +11,10 @@ from collectors.domain.commit_epochs import read_epochs
 from collectors.domain.lag import gather
 from collectors.domain.numbers import Numbers
 
-from .cache import LeastRecent
 from .kinds import Kind
 from .layouts import stored
 from .now import ClusterNow
+from .percycle import PerCycle
 from .queries import column_at
 
 
@@ -26,16 +26,9 @@ class CommitEpochsNow:
     of_another_log: NDArray[np.bool_]
 
 
-_results: LeastRecent[tuple[int, int, float], CommitEpochsNow] = LeastRecent(
-    1_000_000, lambda one: 2 * len(one.epochs) + 1_000
-)
-
-
 def commit_epochs_at(now: ClusterNow) -> CommitEpochsNow:
     """One query a cycle, and only if it is asked for: few cycles have a question that epochs answer."""
-    key = (now.cluster_id, now.cycle, now.taken_at)
-    found = _results.get(key)
-    return found if found is not None else _results.put(key, _read(now))
+    return _kept(now)
 
 
 def _read(now: ClusterNow) -> CommitEpochsNow:
@@ -46,3 +39,6 @@ def _read(now: ClusterNow) -> CommitEpochsNow:
     numbers = gather(newest[0].numbers, stored(newest[0].layout).positions_of(stored(layout)))
     epochs, other = read_epochs(numbers.values)
     return CommitEpochsNow(Numbers(epochs, numbers.known), other & numbers.known)
+
+
+_kept: PerCycle[CommitEpochsNow] = PerCycle(_read, 1_000_000, lambda one: 2 * len(one.epochs) + 1_000)

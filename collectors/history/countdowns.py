@@ -51,13 +51,12 @@ def countdowns_at(now: ClusterNow, ages: AgesNow | None = None) -> CountdownsNow
     """Countdowns of all positions and groups; five queries a cycle at most. `ages`: better ones than `ages_at`'s."""
     if ages is not None:
         return _compute(now, ages)
-    key = (now.cluster_id, now.cycle, now.taken_at, now.is_old)
-    found = _results.get(key)
+    found = _results.get(now.key)
     if found is None:
         with _turns.setdefault(now.cluster_id, threading.Lock()):
-            found = _results.get(key)
+            found = _results.get(now.key)
             if found is None:
-                found = _results.put(key, _compute(now, ages_at(now)))
+                found = _results.put(now.key, _compute(now, ages_at(now)))
     return found
 
 
@@ -82,8 +81,7 @@ def _compute(now: ClusterNow, ages: AgesNow) -> CountdownsNow:
     keeps = retention.deletes.known & (retention.deletes.values == 0)
     start = Numbers(start.values, start.known & ~keeps)
     trim = _trim(now, ages.waiting[~keeps[ages.waiting]])
-    index = np.array([now.groups.index[owner] for owner in layout.owners], dtype=np.int64)
-    owners = index[layout.owner_of_position] if len(layout) else np.zeros(0, dtype=np.int64)
+    owners = now.group_of_position
     verdict = now.groups.verdict.take(owners)
     nobody = verdict.known & (verdict.values == int(Verdict.NO_MEMBERS))
     consumed = Numbers(np.where(nobody, 0.0, now.consumed.values), now.consumed.known | nobody)

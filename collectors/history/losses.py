@@ -41,9 +41,8 @@ def lost_since(now: ClusterNow, before: ClusterNow | None) -> Numbers:
     start = gather(now.start.numbers, stored(now.start.layout).positions_by_topic(own))
     earlier = gather(before.start.numbers, stored(before.start.layout).positions_by_topic(own))
     lost = without_compacted(now.cluster_id, layout.topics, newly_lost(now.committed.numbers, start, earlier))
-    index = np.array([now.groups.index[owner] for owner in layout.owners], dtype=np.int64)
     told = np.flatnonzero(lost.known)
-    found = sums(lost.take(told), index[layout.owner_of_position[told]], count)
+    found = sums(lost.take(told), now.group_of_position[told], count)
     if _may_have_jumped(now, start, earlier).any():
         for group, one in lost_at_newest(_window(now)).items():
             found.values[now.groups.index[group]] = one.records

@@ -100,9 +100,7 @@ class ClusterNow:
     held: Numbers  # likewise: of the lag, the records of open transactions, which who reads committed ones cannot have
     end_of_committed: Numbers  # the log end at each position of committed.layout
     arriving: Numbers  # records per second written to each position of committed.layout
-    consumed: (
-        Numbers  # and committed by the group; 0 where it has no members: what a tool sets is nothing that was read
-    )
+    consumed: Numbers  # and read by the group; 0 where it has no members: what a tool sets is nothing that was read
     moved: Numbers  # how fast the commits grow, whoever makes them
     heads: Numbers  # likewise: what collectors.domain.heads keeps of the first record that waits
     committed_at: Numbers  # likewise: as Kind.COMMITTED_AT; nothing of it is known where commits are not read
@@ -112,6 +110,18 @@ class ClusterNow:
     brokers: BrokersNow
     window_samples: int  # that rates come from: with fewer than 2 there are none
     is_old: bool = False  # too long ago to speak of now: see `without_present`
+
+    @property
+    def key(self) -> tuple[int, int, float, bool]:
+        """What is made of these numbers alone may be kept by it."""
+        return self.cluster_id, self.cycle, self.taken_at, self.is_old
+
+    @property
+    def group_of_position(self) -> Ints:
+        """(n,) index in `groups` of the group that each position of the committed layout is of."""
+        layout, index = self.committed.layout, self.groups.index
+        of_owner = np.array([index[owner] for owner in layout.owners], dtype=np.int64)
+        return of_owner[layout.owner_of_position]
 
 
 def without_present(now: ClusterNow) -> ClusterNow:

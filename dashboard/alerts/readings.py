@@ -196,11 +196,11 @@ def head_ages(now: ClusterNow) -> Subjects:
 def heads_to_read(now: ClusterNow) -> list[str]:
     """Groups of whose unread records more have to be read before an age is known, or known as exactly as it can be:
     fewer than OF_A_GROUP of those that wait are. Those that are the furthest behind in time come first."""
-    found, layout, names = backlogs_at(now), now.committed.layout, now.groups.names
+    found, names = backlogs_at(now), now.groups.names
     waits = now.lag.known & (now.lag.values > 0) & ~found.markers
     if not waits.any():
         return []
-    owners = np.array([now.groups.index[owner] for owner in layout.owners], dtype=np.int64)[layout.owner_of_position]
+    owners = now.group_of_position
     waiting = np.bincount(owners[waits], minlength=len(names))
     exact = np.bincount(owners[waits & found.positions.known & ~found.is_at_most], minlength=len(names))
     at = np.flatnonzero(exact < np.minimum(waiting, OF_A_GROUP))
