@@ -259,11 +259,6 @@ class Judged:
     still: Bools  # (n,) positions of the window that stand still
 
 
-def judge_groups(window: Window, groups: Mapping[str, GroupRow], *, interval_seconds: float) -> Column:
-    """A verdict for each known group, by what its window shows."""
-    return judge(window, groups, interval_seconds=interval_seconds).verdicts
-
-
 def judge(
     window: Window, groups: Mapping[str, GroupRow], *, interval_seconds: float, held: Bools | None = None
 ) -> Judged:

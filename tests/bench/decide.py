@@ -12,8 +12,9 @@ from django.db import transaction
 
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.ownership import Owner, ownership
+from collectors.domain.standstills import judge_and_hold
 from collectors.domain.topology import Group, GroupType, Member
-from collectors.domain.verdicts import GroupRow, judge_groups
+from collectors.domain.verdicts import GroupRow
 from collectors.domain.window import LENGTH, Window
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
@@ -64,7 +65,7 @@ def _measure(partitions: int, per_topic: int, groups: int) -> list[Line]:
     judging, storing, ageing = [], [], []
     for number in range(LENGTH, LENGTH + TURNS):
         sample(number)
-        judging.append(_timed(lambda: judge_groups(window, rows, interval_seconds=INTERVAL)))
+        judging.append(_timed(lambda: judge_and_hold(window, rows, interval_seconds=INTERVAL)))
 
         def store(number: int = number) -> None:
             with transaction.atomic():

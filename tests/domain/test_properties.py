@@ -14,7 +14,7 @@ from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.ownership import Owner
 from collectors.domain.positions import positions
 from collectors.domain.topology import GroupType
-from collectors.domain.verdicts import GroupRow, Verdict, judge_groups
+from collectors.domain.verdicts import GroupRow, Verdict, judge
 from collectors.domain.window import Window
 
 START, INTERVAL = 1_790_000_000.0, 5.0
@@ -119,7 +119,7 @@ def test_the_facts_of_any_window_are_numbers_and_none_is_negative(window: Window
 @SETTINGS
 @given(windows(), ROWS)
 def test_any_window_has_a_verdict_and_a_sentence_without_nonsense(window: Window, row: GroupRow) -> None:
-    column = judge_groups(window, {"g": row}, interval_seconds=INTERVAL)
+    column = judge(window, {"g": row}, interval_seconds=INTERVAL).verdicts
     verdict = Verdict(int(column.numbers.values[0]))
     assert column.numbers.known.all()
     facts = positions(window)
@@ -145,5 +145,5 @@ def test_an_answer_that_is_missing_now_makes_nobody_well(
     newest = window.samples[-1]
     known = (newest.end if is_end else newest.committed).known
     known[partition % len(known)] = False
-    verdict = Verdict(int(judge_groups(window, {"g": row}, interval_seconds=INTERVAL).numbers.values[0]))
+    verdict = Verdict(int(judge(window, {"g": row}, interval_seconds=INTERVAL).verdicts.numbers.values[0]))
     assert not verdict.is_well

@@ -10,7 +10,7 @@ from collectors.domain.explanations import explain
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.partitions import PartitionVerdict, judge_partitions
 from collectors.domain.topology import Group, GroupType, Member
-from collectors.domain.verdicts import GroupRow, Verdict, judge_groups
+from collectors.domain.verdicts import GroupRow, Verdict, judge
 from collectors.domain.window import Window
 
 INTERVAL, START = 5.0, 1_790_000_000.0
@@ -79,7 +79,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=[case.sentence for case in CASES])
 def test_a_simple_consumer(case: Case) -> None:
     window = case.window()
-    judged = judge_groups(window, {"g": case.row}, interval_seconds=case.interval)
+    judged = judge(window, {"g": case.row}, interval_seconds=case.interval).verdicts
     verdict = Verdict(int(judged.numbers.values[0]))
     assert verdict is case.expected, case.sentence
     finding = explain(case.row, window, verdict=verdict, now=START + 200)

@@ -9,7 +9,7 @@ from collectors.domain.lag import held_records
 from collectors.domain.numbers import Layout, Numbers
 from collectors.domain.topology import GroupType
 from collectors.domain.transactions import HeldTopics
-from collectors.domain.verdicts import GroupRow, Verdict, judge_groups
+from collectors.domain.verdicts import GroupRow, Verdict, judge
 from collectors.domain.window import Window
 from tests.history.recording import column, topics
 
@@ -80,7 +80,7 @@ def window(commits: list[int], ends: list[int], stables: list[int | None]) -> Wi
 
 
 def told(one: Window) -> tuple[Verdict, str, tuple[str, ...]]:
-    verdict = Verdict(int(judge_groups(one, {"g": ROW}, interval_seconds=5.0).numbers.values[0]))
+    verdict = Verdict(int(judge(one, {"g": ROW}, interval_seconds=5.0).verdicts.numbers.values[0]))
     finding = explain(ROW, one, verdict=verdict, now=1000.0 + 5 * len(one.samples))
     return verdict, finding.cause, finding.evidence
 

@@ -10,7 +10,7 @@ from collectors.domain.explanations import explain
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.topology import GroupType
 from collectors.domain.trends import curves_of
-from collectors.domain.verdicts import GroupRow, Verdict, judge_groups
+from collectors.domain.verdicts import GroupRow, Verdict, judge
 from collectors.domain.window import Window
 
 INTERVAL = 5.0
@@ -51,7 +51,7 @@ class Play:
         committed = Column(group, self._spread(self.committed))
         self.window.push(self.at, committed, Column(topic, self._spread(self.end)))
         self.verdicts.append(
-            Verdict(int(judge_groups(self.window, {"g": ROW}, interval_seconds=INTERVAL).numbers.values[0]))
+            Verdict(int(judge(self.window, {"g": ROW}, interval_seconds=INTERVAL).verdicts.numbers.values[0]))
         )
 
     def _spread(self, total: float) -> Numbers:

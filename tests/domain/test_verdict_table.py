@@ -14,7 +14,7 @@ from collectors.domain.explanations import explain
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.ownership import Owner
 from collectors.domain.topology import GroupType
-from collectors.domain.verdicts import GroupRow, Verdict, judge_groups, steadied
+from collectors.domain.verdicts import GroupRow, Verdict, judge, steadied
 from collectors.domain.window import Window
 from collectors.domain.words import THIN
 from tests.domain.test_verdicts import CASES as FIRST
@@ -70,7 +70,7 @@ class Case:
         return GroupRow("g", self.kind, self.members, rebalances=5 if self.is_storm else 0, is_storm=self.is_storm)
 
     def verdict(self) -> Verdict:
-        column = judge_groups(self.window(), {"g": self.row}, interval_seconds=self.interval)
+        column = judge(self.window(), {"g": self.row}, interval_seconds=self.interval).verdicts
         return Verdict(int(column.numbers.values[0]))
 
 

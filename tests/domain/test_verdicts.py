@@ -8,7 +8,7 @@ import pytest
 from collectors.domain.explanations import explain
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.topology import GroupType
-from collectors.domain.verdicts import GroupRow, Verdict, judge_groups, stood_since
+from collectors.domain.verdicts import GroupRow, Verdict, judge, stood_since
 from collectors.domain.window import Window
 from collectors.domain.words import THIN
 
@@ -26,7 +26,7 @@ def window_of(committed: list[int | None], end: list[int | None], *, interval: f
 
 
 def verdict_of(window: Window, *, members: int | None = 1, kind: GroupType = GroupType.CLASSIC) -> Verdict:
-    column = judge_groups(window, {"g": GroupRow("g", kind, members)}, interval_seconds=INTERVAL)
+    column = judge(window, {"g": GroupRow("g", kind, members)}, interval_seconds=INTERVAL).verdicts
     return Verdict(int(column.numbers.values[0]))
 
 
@@ -190,7 +190,7 @@ def test_a_turn_that_does_not_come_is_no_progress() -> None:
 
 def test_a_group_without_any_position_is_unknown_not_ok() -> None:
     window = window_of(rising(3, 1), rising(3, 1))
-    column = judge_groups(window, {"other": GroupRow("other", GroupType.CLASSIC, 3)}, interval_seconds=INTERVAL)
+    column = judge(window, {"other": GroupRow("other", GroupType.CLASSIC, 3)}, interval_seconds=INTERVAL).verdicts
     assert column.numbers.at(0) == Verdict.UNKNOWN
 
 
