@@ -6,11 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from collectors import membership
 from collectors.domain import commit_times
-from collectors.domain.heads import are_markers
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import Verdict, is_read_alone
@@ -99,9 +96,8 @@ def _marker_partitions(now: ClusterNow, name: str) -> set[tuple[str, int]]:
     layout = now.committed.layout
     if layout.owner_index(name) is None:
         return set()
-    where = layout.slice_of(name)
-    at = where.start + np.flatnonzero(are_markers(now.heads.take(where)))
-    return {(layout.topics[i], int(layout.partitions[i])) for i in at.tolist()}
+    markers = queries.backlogs_at(now).markers[layout.slice_of(name)].tolist()
+    return {key for key, are_markers in zip(layout.keys_of(name), markers, strict=True) if are_markers}
 
 
 def _hot_times(now: ClusterNow, topic: str, partition: int) -> float | None:

@@ -100,9 +100,8 @@ def _is_wanted(one: Light, show: str) -> bool:
 def lights(here: Summary) -> list[Light]:
     """All groups of a cluster, in one query and the newest numbers."""
     found = Group.objects.filter(cluster=here.cluster, gone_at=None).order_by()
-    chosen = list(found.values_list("name", "member_count", "type", "protocol_type"))
-    types = {name: group_type(kind, protocol) for name, _, kind, protocol in chosen}
-    return lights_of(here.now, [(name, members) for name, members, *_ in chosen], types)
+    chosen = found.values_list("name", "member_count", "type", "protocol_type")
+    return lights_of(here.now, [(n, members, group_type(kind, protocol)) for n, members, kind, protocol in chosen])
 
 
 def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +14,6 @@ from collectors.history.now import ClusterNow
 
 AT_REST = 0.75
 """How urgent a group without members is whose records are all read: below one that is not known."""
-
-_NO_TYPES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,24 +45,22 @@ class Light:
         return AT_REST if is_at_rest else self.verdict.severity, self.lag or 0
 
 
-def lights_of(
-    now: ClusterNow | None, groups: Iterable[tuple[str, int | None]], types: Mapping[str, str] = _NO_TYPES
-) -> list[Light]:
-    """Groups given as (name, members), with the numbers of `now`; without those nothing is known. `types` by name."""
+def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int | None, str]]) -> list[Light]:
+    """Groups given as (name, members, type), with the numbers of `now`; without those nothing is known."""
 
-    def unknown(name: str, members: int | None) -> Light:
-        return Light(name, Verdict.UNKNOWN, None, None, None, members, type=types.get(name, ""))
+    def unknown(name: str, members: int | None, kind: str) -> Light:
+        return Light(name, Verdict.UNKNOWN, None, None, None, members, type=kind)
 
     if now is None or now.is_old:
-        return [unknown(name, members) for name, members in groups]
+        return [unknown(*group) for group in groups]
     ages, countdowns = queries.ages_at(now).groups.numbers, queries.countdowns_at(now).groups
     until = np.where(countdowns.is_never, np.inf, countdowns.seconds)
     countdown = Numbers(until, countdowns.is_number | countdowns.is_never)
     out = []
-    for name, members in groups:
+    for name, members, kind in groups:
         at = now.groups.index.get(name)
         if at is None:
-            out.append(unknown(name, members))
+            out.append(unknown(name, members, kind))
             continue
         newest = now.groups.verdict.at(at)
         out.append(
@@ -78,7 +74,7 @@ def lights_of(
                 now.groups.lag_state[at] != "no_commit",
                 ages.at(at),
                 countdown.at(at),
-                types.get(name, ""),
+                kind,
             )
         )
     return out

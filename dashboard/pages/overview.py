@@ -143,10 +143,10 @@ def _sparks(clusters: Sequence[Summary], seconds: float) -> dict[str, list[float
 
 def _walls(clusters: Sequence[Summary]) -> tuple[list[Wall], Counter[str], list[tuple[Summary, Light]]]:
     """Walls, groups by verdict word, and the groups in trouble, worst first; one query for all clusters."""
-    by_id: dict[int, list[tuple[str, int | None]]] = {one.cluster.pk: [] for one in clusters}
+    by_id: dict[int, list[tuple[str, int | None, str]]] = {one.cluster.pk: [] for one in clusters}
     present = Group.objects.filter(cluster__in=by_id, gone_at=None).order_by()
     for pk, name, members in present.values_list("cluster_id", "name", "member_count"):
-        by_id[pk].append((name, members))
+        by_id[pk].append((name, members, ""))  # a wall shows no types
     walls: list[Wall] = []
     tally: Counter[str] = Counter()
     troubled: list[tuple[Summary, Light]] = []

@@ -18,7 +18,18 @@ from django.db import OperationalError, connection
 from collectors import secrets
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.scope import ALL
-from collectors.domain.topology import BrokerNode, Group, GroupType, LogDir, Metadata, Partition, Quorum, Reach, Topic
+from collectors.domain.topology import (
+    BrokerNode,
+    Group,
+    GroupType,
+    LogDir,
+    Member,
+    Metadata,
+    Partition,
+    Quorum,
+    Reach,
+    Topic,
+)
 from collectors.kafka.session import BrokerReach, CommitsAnswer, OffsetsAnswer, PartError, ShareLagAnswer
 from collectors.kafka.survey import SurveyState
 from collectors.models import Cluster, Lease
@@ -36,6 +47,12 @@ def topic(name: str, partitions: int = 1, *, leader: int = 1, id_: str = "") -> 
 
 def group(name: str, state: str = "Stable", *, kind: GroupType = GroupType.CLASSIC) -> Group:
     return Group(name, kind, state, "consumer", 1)
+
+
+def read_by_one(name: str, topic: str, partitions: int) -> Group:
+    """A group with a member that reads all of a topic."""
+    member = Member("m#1", "m", "h", None, ((topic, tuple(range(partitions))),))
+    return Group(name, GroupType.CLASSIC, "Stable", "consumer", 1, members=(member,))
 
 
 @dataclass

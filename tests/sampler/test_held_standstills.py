@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from collectors.domain.topology import Group, GroupType, Member
 from collectors.history.queries import cluster_at
 from collectors.models import Cluster, Lease
 from collectors.models import Group as GroupLine
@@ -14,15 +13,10 @@ from collectors.sampler import Sampler
 from dashboard.live import findings
 from dashboard.live.details import group_detail
 from dashboard.live.rows import Row
-from tests.faults.pretend import Clock, Pretend, cycles, make_cluster, sampler_of, shop
+from tests.faults.pretend import Clock, Pretend, cycles, make_cluster, read_by_one, sampler_of, shop
 
 pytestmark = pytest.mark.django_db
 LONG = 40
-
-
-def read_by_one(name: str, topic: str, partitions: int) -> Group:
-    member = Member("m#1", "m", "h", None, ((topic, tuple(range(partitions))),))
-    return Group(name, GroupType.CLASSIC, "Stable", "consumer", 1, members=(member,))
 
 
 def detail(cluster: Cluster, name: str) -> Row:

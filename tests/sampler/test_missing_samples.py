@@ -8,21 +8,15 @@ import time
 import pytest
 
 from collectors.domain.ages import Method
-from collectors.domain.topology import Group, GroupType, Member
 from collectors.history.queries import ages_at, cluster_at, group_history
 from collectors.models import Cluster
 from collectors.sampler import Sampler
 from dashboard.live.rows import Row, group_row
 from dashboard.pages.lights import lights_of
-from tests.faults.pretend import Clock, Pretend, make_cluster, sampler_of, shop
+from tests.faults.pretend import Clock, Pretend, make_cluster, read_by_one, sampler_of, shop
 
 pytestmark = pytest.mark.django_db
 CYCLES, AWAY = 30, 120
-
-
-def read_by_one(name: str, topic: str, partitions: int) -> Group:
-    member = Member("m#1", "m", "h", None, ((topic, tuple(range(partitions))),))
-    return Group(name, GroupType.CLASSIC, "Stable", "consumer", 1, members=(member,))
 
 
 def flow(sampler: Sampler, clock: Clock, kafka: Pretend, count: int) -> None:
@@ -70,7 +64,7 @@ def test_while_nothing_can_be_sampled_every_number_and_verdict_is_unknown_with_s
         )
         assert re.match(r"as of 10\Wmin( \d\Ws)? ago, when the newest sample was taken:", found["evidence"][0])
         assert found["cause"] == "broker trouble: timeout (connect)"
-    lights = lights_of(cluster_at(cluster.pk), [("billing", 1), ("stats", 1)])
+    lights = lights_of(cluster_at(cluster.pk), [("billing", 1, "classic"), ("stats", 1, "classic")])
     assert [light.word for light in lights] == ["unknown", "unknown"]
 
 
