@@ -184,6 +184,7 @@ def test_numbers_of_a_stale_cluster_are_not_sold_as_present(viewer: Client) -> N
     page = text_of(viewer.get("/").content)
     assert "No new samples for 10" in page
     assert "0 of 1 clusters known" in page
+    assert '"Worst group"><span class="t3">none' not in viewer.get("/").content.decode(), "nobody knows"
 
 
 def test_groups_of_a_stale_cluster_are_unknown_wherever_they_are_shown(viewer: Client) -> None:
