@@ -28,8 +28,7 @@ from .share_groups import ShareGroups
 from .waiting import Observation
 
 SHARE_OF_INTERVAL = 0.4
-"""Each of the two rounds of requests may take this share of the interval, so that a cycle ends before the next. The
-round before them, where there are share groups, takes long only while a broker hangs that the two do not wait for."""
+"""Each of the two rounds of requests may take this share of the interval, so that a cycle ends before the next."""
 LONGEST_BUDGET_SECONDS = 10.0
 MOVED_SECONDS = 1.0
 """How long a cycle waits for metadata that says where leaders went, before their ends are not known in it."""
@@ -65,7 +64,7 @@ class Asking:
         self.monotonic = monotonic
         self.observed: SurveyState | None = None
         """Of the newest cycle."""
-        self.share_groups = ShareGroups(session)
+        self.share_groups = ShareGroups(session, interval=interval, monotonic=monotonic)
         self._known_brokers = known_brokers
         self._rebalances = Rebalances()
         self._expected_groups = ExpectedCommits()
@@ -101,7 +100,7 @@ class Asking:
         if state.metadata is not None and state.layout is not None:
             # commits before ends: lag can then only be overstated, by what arrives in between
             if state.groups is not None:
-                # and share groups before commits: their slow answers would put commits and ends further apart
+                # and share groups before commits: to wait for them would put commits and ends further apart
                 began = self.monotonic()
                 errors += self.share_groups.ask(state.groups, state.layout, state.metadata, budget_seconds=budget)
                 wanted = sorted(group.name for group in state.groups if group.type is not GroupType.SHARE)

@@ -146,6 +146,7 @@ class Sampler:
                 self.tail.stop(2.0)
             self.survey.stop(2.0)
             self.session.close()
+            self.asking.share_groups.close()
             close_old_connections()
 
     def remember(self) -> None:

@@ -35,6 +35,12 @@ def stands_at(lag: Numbers, after: Numbers, before: Numbers, last: Numbers) -> N
     return Numbers(np.where(known, position, 0), known | is_empty)
 
 
+def read_by(ends: Layout, shares: Layout) -> Layout:
+    """The part of a layout of log ends that share groups with these positions read."""
+    read = set(shares.topics)
+    return Layout.of_topics({t: ends.partitions[ends.slice_of(t)].tolist() for t in ends.owners if t in read})
+
+
 class SharePositions:
     """Puts the positions of share groups beside the commits of the other groups; the layout is the same object while
     both memberships are. For one thread."""
@@ -52,9 +58,7 @@ class SharePositions:
         """The part of a layout of log ends that the share groups read, as last seen: what to look at before asking."""
         shares = self._last.layout
         if self._topics is None or self._topics[0] is not ends or self._topics[1] is not shares:
-            read = set(shares.topics)
-            part = {t: ends.partitions[ends.slice_of(t)].tolist() for t in ends.owners if t in read}
-            self._topics = ends, shares, Layout.of_topics(part)
+            self._topics = ends, shares, read_by(ends, shares)
         return self._topics[2]
 
     def add_to(self, committed: Column, lag: Column, before: Column, after: Column) -> Column:

@@ -5,6 +5,7 @@ The sampler, the inventory, the frames and the pages behind it are the real ones
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -55,10 +56,17 @@ def read_by_one(name: str, topic: str, partitions: int) -> Group:
     return Group(name, GroupType.CLASSIC, "Stable", "consumer", 1, members=(member,))
 
 
+def _set() -> threading.Event:
+    event = threading.Event()
+    event.set()
+    return event
+
+
 @dataclass
 class Pretend:
     """What the cluster says: end offset by (topic, partition), commits and the lag of share groups by group; what is
-    missing is not known. `meanwhile` records come to each partition while share groups are asked about."""
+    missing is not known. `meanwhile` records come to each partition while share groups are asked about, which is not
+    answered before `share_answers` is set."""
 
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     commits: dict[str, dict[tuple[str, int], int]] = field(default_factory=dict)
@@ -66,6 +74,7 @@ class Pretend:
     shares: dict[str, dict[tuple[str, int], int | None]] = field(default_factory=dict)
     share_errors: tuple[PartError, ...] = ()
     meanwhile: int = 0
+    share_answers: threading.Event = field(default_factory=_set)
     topics: tuple[Topic, ...] = ()
     groups: tuple[Group, ...] = ()
     cluster_id: str = CLUSTER_ID
@@ -108,6 +117,7 @@ class Pretend:
         layout = Layout.build(told)
         found = [told[owner][t, p] for owner, t, p in layout.position]
         self.produce(self.meanwhile)
+        self.share_answers.wait(30)
         return ShareLagAnswer(Column(layout, Numbers.of(found)), frozenset(told), time.time(), 1, self.share_errors)
 
     def ask_start_offsets(self, layout: Layout, metadata: Metadata, *, budget_seconds: float) -> OffsetsAnswer:
