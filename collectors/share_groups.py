@@ -1,20 +1,19 @@
-"""Share groups in a cycle: their lag is asked between two looks at the log ends, and becomes positions.
+"""Share groups in a cycle: their lag is asked after a look at the log ends, and becomes positions.
 
 A coordinator asks other brokers before it answers: in 10 ms, but one time in ten in about 2 s (Kafka 4.3.1, measured).
-So they are looked at on a thread of their own. A cycle waits for a look that is quick, and else goes on with the one
-before, which then has log ends of its own: lag can only be overstated, by what arrived since.
+So they are looked at on a thread of their own: a cycle waits for a look that is quick, and else goes on with the one
+before: lag is then overstated by what arrived since, or the broker's own of an interval ago (`share_positions`).
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from .domain.numbers import Column, Layout, Numbers
-from .domain.share_positions import SharePositions, read_by
+from .domain.share_positions import SharePositions
 from .domain.topology import Group, GroupType, Metadata
 from .kafka.answers import ShareLagAnswer
 from .kafka.exchange import NO_ANSWER
@@ -25,19 +24,15 @@ from .kafka.share_lag import PART
 PATIENCE_SHARE = 0.2
 """Of a round's budget, for a look that is under way, where there is one from before."""
 FIRST_SHARE = 1.0
-"""The same where there is none yet."""
+"""The same where there is none."""
 OLDEST_INTERVALS = 2.0
 """A look that began longer ago says nothing of where a group stands now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """`before` and `after` are log ends from before and after the lag was asked; without `after` those of the cycle
-    that waited for it are meant."""
-
-    before: Column
+    before: Column  # log ends from before the lag was asked
     lag: ShareLagAnswer
-    after: Column | None
     began: float
 
 
@@ -52,10 +47,9 @@ class ShareGroups:
         self.names: frozenset[str] = frozenset()
         """Of the last cycle."""
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="share groups")
-        self._under_way: tuple[Future[Look], threading.Event] | None = None  # the event: no cycle waits for it any more
+        self._under_way: Future[Look] | None = None
         self._look: Look | None = None  # the newest that is over
         self._lag = self._before = Column.empty()
-        self._after: Column | None = None
 
     def close(self) -> None:
         """After the session: a look under way then ends."""
@@ -67,73 +61,42 @@ class ShareGroups:
         """Ask the lag of those that are share groups; nothing is asked where there is none. Why parts are missing."""
         coordinators = {group.name: group.coordinator for group in groups if group.type is GroupType.SHARE}
         self.names = frozenset(coordinators)
-        self._lag, self._before, self._after = Column.empty(), Column.empty(), None
+        self._lag = self._before = Column.empty()
         if not coordinators:
             self._look = None
             return ()
-        self._take()
+        if self._under_way is not None and self._under_way.done():
+            self._look, self._under_way = self._under_way.result(), None
         if self._under_way is None:
-            was_late = threading.Event()
             read = self._positions.topics(ends)
-            look = self._aside.submit(self._look_at, coordinators, read, ends, metadata, budget_seconds / 2, was_late)
-            self._under_way = look, was_late
-        share = FIRST_SHARE if self._look is None else PATIENCE_SHARE
-        self._wait(share * budget_seconds)
-        return self._use()
+            self._under_way = self._aside.submit(self._look_at, coordinators, read, metadata, budget_seconds / 2)
+        wait([self._under_way], timeout=(FIRST_SHARE if self._look is None else PATIENCE_SHARE) * budget_seconds)
+        if self._under_way.done():
+            self._look, self._under_way = self._under_way.result(), None
+        return self._use(self._look)
 
     def add_to(self, committed: Column, ends: Column) -> Column:
         """The commits, and beside them where share groups stand by these log ends."""
-        return self._positions.add_to(committed, self._lag, self._before, self._after or ends)
+        return self._positions.add_to(committed, self._lag, self._before, ends)
 
-    def _wait(self, seconds: float) -> None:
-        if self._under_way is None:
-            return
-        look, was_late = self._under_way
-        wait([look], timeout=seconds)
-        if look.done():
-            self._take()
-        else:
-            was_late.set()
-
-    def _take(self) -> None:
-        """The look under way, if it is over; one that ended while its cycle gave up on it has no log ends of after."""
-        if self._under_way is None or not self._under_way[0].done():
-            return
-        look, was_late = self._under_way
-        self._under_way = None
-        found = look.result()
-        if found.after is not None or not was_late.is_set():
-            self._look = found
-
-    def _use(self) -> tuple[PartError, ...]:
-        look = self._look
-        # of a group that is gone, or is another's by now, nothing may be told
+    def _use(self, look: Look | None) -> tuple[PartError, ...]:
+        unanswered = (PartError(PART, NO_ANSWER, None, len(self.names)),)
+        # a group that it knows may be gone, and the name that of another kind of group by now
         if look is None or not self.names.issuperset(look.lag.column.layout.owners):
-            return (PartError(PART, NO_ANSWER, None, len(self.names)),)
-        self._lag, self._before, self._after = look.lag.column, look.before, look.after
+            return unanswered
+        self._lag, self._before = look.lag.column, look.before
         if self._monotonic() - look.began > OLDEST_INTERVALS * self._interval:
             self._lag = Column(self._lag.layout, Numbers.unknown(len(self._lag.layout)))
-            return (PartError(PART, NO_ANSWER, None, len(self.names)),)
+            return unanswered
         return look.lag.errors
 
     def _look_at(
-        self,
-        coordinators: Mapping[str, int | None],
-        read: Layout,
-        ends: Layout,
-        metadata: Metadata,
-        seconds: float,
-        was_late: threading.Event,
+        self, coordinators: Mapping[str, int | None], read: Layout, metadata: Metadata, seconds: float
     ) -> Look:
-        """On the thread aside. `read` is the part of `ends` that share groups read, as far as it is known."""
+        """On the thread aside. `read`: the log ends of what share groups read, as far as that is known."""
         began = self._monotonic()
         before = Column.empty()
         if len(read):
             # its errors are those of the ends that each cycle asks, and told there
             before = self._session.ask_share_ends(read, metadata, budget_seconds=seconds).column
-        lag = self._session.ask_share_lag(coordinators, budget_seconds=self._interval)
-        after = None
-        if was_late.is_set():
-            read = read_by(ends, lag.column.layout)
-            after = self._session.ask_share_ends(read, metadata, budget_seconds=seconds).column
-        return Look(before, lag, after, began)
+        return Look(before, self._session.ask_share_lag(coordinators, budget_seconds=self._interval), began)

@@ -22,7 +22,8 @@ def stands_at(lag: Numbers, after: Numbers, before: Numbers, last: Numbers) -> N
     The broker counted from an end between these two, so that the position lies between `before` and `after` less the
     lag. The one of the cycle before, `last`, stays where it lies there too: else what arrives while we ask would look
     like reading. Otherwise it is the log end of this cycle less the lag, and the lag of the stored cycle is the
-    broker's own; where the position stays, lag is overstated by what arrived in between, as that of commits is.
+    broker's own, also where that was counted an interval ago; where the position stays, lag is overstated by what
+    arrived in between, as that of commits is.
 
     Not known where the lag or the log end is not, and where the lag is more than the log ever held (a topic made anew).
     In a log that never held a record nothing waits, whatever the broker knows.
@@ -33,12 +34,6 @@ def stands_at(lag: Numbers, after: Numbers, before: Numbers, last: Numbers) -> N
     position = np.where(stays, last.values, at)
     is_empty = after.known & (after.values == 0)
     return Numbers(np.where(known, position, 0), known | is_empty)
-
-
-def read_by(ends: Layout, shares: Layout) -> Layout:
-    """The part of a layout of log ends that share groups with these positions read."""
-    read = set(shares.topics)
-    return Layout.of_topics({t: ends.partitions[ends.slice_of(t)].tolist() for t in ends.owners if t in read})
 
 
 class SharePositions:
@@ -58,7 +53,9 @@ class SharePositions:
         """The part of a layout of log ends that the share groups read, as last seen: what to look at before asking."""
         shares = self._last.layout
         if self._topics is None or self._topics[0] is not ends or self._topics[1] is not shares:
-            self._topics = ends, shares, read_by(ends, shares)
+            read = set(shares.topics)
+            part = {t: ends.partitions[ends.slice_of(t)].tolist() for t in ends.owners if t in read}
+            self._topics = ends, shares, Layout.of_topics(part)
         return self._topics[2]
 
     def add_to(self, committed: Column, lag: Column, before: Column, after: Column) -> Column:

@@ -80,6 +80,11 @@ class Truth:
             total += max(0, last - max(at, start or 0))
         return total
 
+    def arrived(self, places: list[Place], since: float, until: float) -> int:
+        """Records that came to these places between two moments."""
+        ends = [self.ends[place] for place in places if place in self.ends]
+        return sum(max(0, (end.at(until) or 0) - (end.at(since) or 0)) for end in ends)
+
     def age(self, group: str, places: list[Place], moment: float) -> float | None:
         """How long ago the oldest record that waits came; 0 when none does. None where that is not noted."""
         oldest = 0.0

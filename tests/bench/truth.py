@@ -121,6 +121,7 @@ def _watch(world: World, after_seconds: float) -> list[Watched]:
     finally:
         survey.stop(2)
         session.close()
+        one.asking.share_groups.close()
         world.stop()
     return watched
 
@@ -176,7 +177,7 @@ def _lag_at_rest(world: World, watched: Watched) -> Line:
 
 
 def _lag_under_load(world: World, watched: Watched) -> Line:
-    """Within what came or was committed in one interval around the sample."""
+    """Within what came in the interval before the sample, or was committed around it."""
     scene, far, count = watched.scene, 0, 0
     for seen in watched.settled:
         truths = [
@@ -186,7 +187,7 @@ def _lag_under_load(world: World, watched: Watched) -> Line:
         known = [truth for truth in truths if truth is not None]
         if seen.lag is None or len(known) < len(truths):
             continue
-        came = max(known) - min(known)
+        came = max(world.truth.arrived(scene.places, seen.at - INTERVAL, seen.at), max(known) - min(known))
         count += 1
         far += not min(known) - came <= seen.lag <= max(known) + came
     share = 100 * (count - far) / count if count else None
@@ -266,14 +267,14 @@ def _verdicts(world: World, watched: Watched) -> list[Line]:
     right = next((seen.at - happened for seen in late if seen.verdict in scene.after), None)
     first = watched.seen[0].at if watched.seen else world.began
     wrong = [
-        seen.verdict
+        f"{seen.verdict} at {seen.at - happened:+.1f} s"
         for seen in watched.seen
         if (first + patience < seen.at < happened and seen.verdict not in scene.before)
         or (seen.at > happened + patience and seen.verdict not in scene.after | _later(scene, seen.at - happened))
         or (happened <= seen.at <= happened + patience and seen.verdict not in scene.before | scene.after)
     ]
     built = "" if scene.after & words else ", a verdict that is not built yet"
-    said = f" ({', '.join(sorted(set(wrong)))})" if wrong else ""
+    said = f" ({', '.join(wrong[:8])})" if wrong else ""
     unit = "s after the first sample since the event" if right is not None else "never said"
     return [
         line(f"{scene.name}: verdict {wanted}{built}", right, unit,

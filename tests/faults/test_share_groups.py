@@ -88,12 +88,14 @@ def test_a_coordinator_that_answers_late_costs_no_other_group_a_cycle_and_its_la
     kafka.produce(10)
     cycles(sampler, clock, 1)
     assert time.monotonic() - began < budget_seconds(sampler.interval)
-    # 1000 - 40 is where it stood; what came since may have been read, and nobody has told so yet
+    # 960 and 1000 is where it stood; what came since may have been read, and nobody has told so yet
     assert (lag_of(newest(cluster), "workers"), lag_of(newest(cluster), "billing")) == (60, 20)
     kafka.share_answers.set()
     kafka.commits["billing"] = dict.fromkeys(PLACES, 1010)
     kafka.shares["workers"] = {PLACES[0]: 3, PLACES[1]: 0}
-    wait([sampler.asking.share_groups._under_way[0]])  # type: ignore[index]  # it is under way
+    under_way = sampler.asking.share_groups._under_way
+    assert under_way is not None
+    wait([under_way])
     cycles(sampler, clock, 1)
     assert (lag_of(newest(cluster), "workers"), lag_of(newest(cluster), "billing")) == (3, 0)
 
@@ -105,26 +107,12 @@ def test_a_coordinator_that_has_not_answered_for_two_intervals_leaves_the_lag_un
     kafka.share_answers.clear()
     cycles(sampler, clock, 2)
     assert lag_of(newest(cluster), "workers") == 40
+    kafka.produce(10)
     cycles(sampler, clock, 1)
     assert lag_of(newest(cluster), "workers") is None
     assert verdict_of(newest(cluster), "billing") is Verdict.OK
     cycle = Cycle.objects.filter(cluster=cluster).order_by("-number")[0]
     assert [(e["part"], e["reason"]) for e in cycle.errors] == [("share_lag", "timeout")]
-    kafka.share_answers.set()
-
-
-def test_a_look_that_ends_late_has_log_ends_of_its_own() -> None:
-    kafka, clock, cluster = shop(first=40, second=0), Clock(), make_cluster()
-    sampler = sampler_of(cluster, kafka, clock)
-    cycles(sampler, clock, 1)
-    kafka.share_answers.clear()
-    cycles(sampler, clock, 1)
-    kafka.share_answers.set()
-    wait([sampler.asking.share_groups._under_way[0]])  # type: ignore[index]  # it is under way
-    kafka.share_answers.clear()  # the next one is late as well: the one before it is what is known
-    kafka.produce(500)
-    cycles(sampler, clock, 1)
-    assert lag_of(newest(cluster), "workers") == 40 + 2 * 500, "no lower than the truth: what came since may wait"
     kafka.share_answers.set()
 
 
