@@ -29,8 +29,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its stubs r
 )
 
 from . import jars
-from .nodes import HOST, KafkaCluster, KafkaFailedError, NodePlan, free_port, run_storage_tool
+from .nodes import KafkaCluster, NodePlan
 from .pki import Authority, Issued
+from .programs import HOST, KafkaFailedError, free_port, run_storage_tool
 from .tokens import AUDIENCE, ISSUER, TokenEndpoint
 
 FIRST_PORT = 29092

@@ -16,8 +16,9 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from django.conf import settings
 
-from collectors.demo.nodes import HOST, KafkaCluster, KafkaFailedError
+from collectors.demo.nodes import KafkaCluster
 from collectors.demo.processes import FolderInUseError, is_running, wait_until_gone
+from collectors.demo.programs import HOST, KafkaFailedError
 from tests.conftest import create_topic, produce
 
 PREFERRED = 31_000 + os.getpid() % 500 * 2  # each run its own
@@ -177,7 +178,7 @@ def test_a_port_taken_between_look_and_bind_moves_the_node(
     one_node: KafkaCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with taken(PREFERRED), monkeypatch.context() as blind:
-        blind.setattr("collectors.demo.nodes._can_bind", lambda port: True)
+        blind.setattr("collectors.demo.programs._can_bind", lambda port: True)
         one_node.start()
         assert ports_of(one_node)[0] == PREFERRED
         blind.undo()

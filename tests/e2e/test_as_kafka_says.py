@@ -19,7 +19,8 @@ from django.test import Client
 from collectors.demo import jars
 from collectors.demo.acts import FREEZE
 from collectors.demo.company import GROUPS
-from collectors.demo.nodes import KafkaCluster, class_path, java
+from collectors.demo.nodes import KafkaCluster
+from collectors.demo.programs import class_path, java
 from collectors.demo.topics import create_topics
 from collectors.management.commands.demo import traffic
 from dashboard.models import Role

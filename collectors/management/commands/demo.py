@@ -23,8 +23,9 @@ from collectors.demo.acts import ACTS, BROKER, Act
 from collectors.demo.director import Director
 from collectors.demo.effects import BrokerAway, Deleting, Effect, SamplingCut, ShortRetention
 from collectors.demo.elsewhere import Elsewhere
-from collectors.demo.nodes import KafkaCluster, KafkaFailedError
+from collectors.demo.nodes import KafkaCluster
 from collectors.demo.processes import FolderInUseError, PidFile, only_user_of
+from collectors.demo.programs import KafkaFailedError
 from collectors.demo.secured import SecuredKafka, write_private
 from collectors.demo.topics import TopicsRefusedError, create_topics
 from collectors.demo.trickle import Trickle
