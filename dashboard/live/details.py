@@ -120,7 +120,7 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
     for i, (topic, partition) in enumerate(layout.keys_of(name)):
         if topic not in ends:
             ends[topic] = _by_partition(now.end.layout, now.end.numbers, topic)
-        position = committed.at(i)
+        position, end = committed.at(i), ends[topic].get(partition)
         is_estimate = bool(policies.get(topic, UNKNOWN).compacts)
         out.append(
             {
@@ -129,8 +129,9 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
                 "partition": partition,
                 "committed": None if position == NO_COMMIT else position,
                 "lag_state": "no_commit" if position == NO_COMMIT else "unknown" if lag.at(i) is None else "known",
-                "end": ends[topic].get(partition),
+                "end": end,
                 "lag": lag.at(i),
+                "is_past_end": position is not None and end is not None and position > end,
                 "is_estimate": is_estimate,
                 "commit_said": commit_times.said(committed_at.at(i), now=now.taken_at),
                 "lag_said": sentences.lag_notes(held.at(i), is_compacted=is_estimate),

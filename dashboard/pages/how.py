@@ -246,6 +246,9 @@ def age_told(now: ClusterNow, ages: AgesNow, at: int, *, is_shared: bool = False
 
 def _age_steps(now: ClusterNow, ages: AgesNow, at: int, method: Method) -> list[str]:
     unread, end = ages.unread.at(at), now.end_of_committed.at(at)
+    committed = now.committed.numbers.at(at)
+    if committed is not None and end is not None and committed > end:
+        return ["the commit lies past the log end: it is no place in the log, and there is nothing to measure from"]
     if unread is None:
         return ["no offset is committed here, or it was not answered: there is nothing to measure from"]
     if end is None:
