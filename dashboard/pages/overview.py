@@ -43,6 +43,7 @@ FRAGMENTS = {
 @dataclass(frozen=True, slots=True)
 class Cell:
     path: str
+    how: str  # how its lag is known
     sub: str
     name: str
     title: str
@@ -170,6 +171,7 @@ def _cell(one: Summary, light: Light) -> Cell:
     shown = light.name or "(empty name)"
     return Cell(
         names.group_path(one.slug, light.name),
+        names.how_path(one.slug, light.name, of="lag"),
         wire.subject_id("g", one.slug, light.name),
         shown,
         f"{shown}: {look.word}",

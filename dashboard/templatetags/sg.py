@@ -299,10 +299,15 @@ def group_path(slug: str, name: str) -> str:
 
 
 @register.simple_tag
-def how_path(slug: str, group: str, topic: str = "", partition: int | None = None) -> str:
-    """The page that says how a number is known, of a group or of one of its partitions."""
-    asked = {"group": group} | ({"topic": topic, "partition": partition} if partition is not None else {})
-    return f"{names.cluster_path(slug)}how/?{urlencode(asked, errors='surrogatepass')}"
+def how_path(slug: str, group: str, topic: str = "", partition: int | None = None, of: str = "") -> str:
+    """The page that says how a number is known, of a group, of what it reads of a topic, or of one partition."""
+    return names.how_path(slug, group, topic, partition, of)
+
+
+@register.simple_tag
+def worst_how_path(slug: str, topic: str, of: str = "") -> str:
+    """The same of the group that is furthest behind on a topic."""
+    return names.worst_how_path(slug, topic, of)
 
 
 @register.simple_tag
