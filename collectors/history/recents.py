@@ -79,5 +79,5 @@ def recent_samples(cluster_id: int, since: float) -> list[Recent]:
 def last_before(cluster_id: int, moment: float) -> float | None:
     """When the cluster was last reached before a moment; None when it never was."""
     cycles = Cycle.objects.filter(cluster_id=cluster_id, is_reachable=True, taken_at__lt=aware(moment))
-    found = cycles.order_by("-taken_at").values_list("taken_at", flat=True).first()
+    found = cycles.order_by("-number").values_list("taken_at", flat=True).first()
     return None if found is None else found.timestamp()
