@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from urllib.parse import quote
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
 
 from django.conf import settings
 
@@ -46,6 +47,25 @@ def topic_path(slug: str, name: str) -> str:
 
 def cluster_path(slug: str) -> str:
     return f"{settings.SUB_PATH}/clusters/{slug}/"
+
+
+def how_path(slug: str, group: str, topic: str = "", partition: int | None = None, of: str = "") -> str:
+    """The page that says how the numbers of a group are known, of all that it reads, of a topic or of one partition;
+    `of` is the quantity as the page names it ("log-end-age")."""
+    asked: dict[str, str | int] = {"group": group}
+    asked |= {"topic": topic} if topic else {}
+    asked |= {"partition": partition} if partition is not None else {}
+    return _how(slug, asked, of)
+
+
+def worst_how_path(slug: str, topic: str, of: str = "") -> str:
+    """The same of the group that is furthest behind on a topic, whichever it is then."""
+    return _how(slug, {"topic": topic}, of)
+
+
+def _how(slug: str, asked: Mapping[str, str | int], of: str) -> str:
+    query = urlencode(asked, errors="surrogatepass")
+    return f"{cluster_path(slug)}how/?{query}{f'#{of}' if of else ''}"
 
 
 def broker_path(slug: str, node_id: str | int) -> str:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from . import words
 from .ages import Ages, Method
+from .lag import within_log
 from .numbers import Numbers
 from .trends import BEAT_SECONDS
 
@@ -58,14 +59,15 @@ class Outcome(IntEnum):
     FAR_OFF = 3  # never, at this pace: the moment is further off than records are kept at all
     NO_COMMIT = 4  # not known: no offset was ever committed here
     NOT_ANSWERED = 5  # not known: the commit or the log end was not answered
-    SETTINGS_HIDDEN = 6  # not known: the topic's configuration is not readable, and its log start stands
-    AGE_UNKNOWN = 7  # not known: how old the oldest unread record is
-    RATE_UNKNOWN = 8  # not known: how fast records come, or how large they are
-    READING_UNKNOWN = 9  # not known: how fast the group reads
-    BY_TIME = 10  # a number
-    BY_SIZE = 11
-    BY_TRIM = 12
-    OVERTAKEN = 13  # 0: the log start has passed the commit
+    PAST_END = 6  # not known: the commit is no place in the log
+    SETTINGS_HIDDEN = 7  # not known: the topic's configuration is not readable, and its log start stands
+    AGE_UNKNOWN = 8  # not known: how old the oldest unread record is
+    RATE_UNKNOWN = 9  # not known: how fast records come, or how large they are
+    READING_UNKNOWN = 10  # not known: how fast the group reads
+    BY_TIME = 11  # a number
+    BY_SIZE = 12
+    BY_TRIM = 13
+    OVERTAKEN = 14  # 0: the log start has passed the commit
 
     @property
     def is_never(self) -> bool:
@@ -95,6 +97,7 @@ _BECAUSE = {
     Outcome.FAR_OFF: "at this pace it is further off than records are kept",
     Outcome.NO_COMMIT: "no offset was ever committed here",
     Outcome.NOT_ANSWERED: "the commit or the log end was not answered",
+    Outcome.PAST_END: "the commit lies past the log end",
     Outcome.SETTINGS_HIDDEN: "the topic's retention settings are not known, and its log start stands",
     Outcome.AGE_UNKNOWN: "how old the oldest unread record is, is not known",
     Outcome.RATE_UNKNOWN: "how fast records come, or how large they are, is not known",
@@ -272,6 +275,7 @@ def countdowns(
     caught_up = end.values <= committed.values
     outcome[caught_up], best[caught_up] = int(Outcome.CAUGHT_UP), np.inf
     answered = committed.known & end.known
+    outcome[~within_log(committed, end).known] = int(Outcome.PAST_END)
     outcome[~answered] = int(Outcome.NOT_ANSWERED)
     outcome[answered & ~has_commit] = int(Outcome.NO_COMMIT)
     is_number = outcome >= int(Outcome.BY_TIME)

@@ -202,10 +202,13 @@ def _unknown(look: Look) -> str:
         if look.is_shared:
             return f"Unknown: the lag of {part} is not known{because or f': {_NOTHING_YET}'}"
         return f"Unknown: {part} not answered{because}"
+    gap = look.window.gap
+    if gap is not None and gap.samples < STALL_SAMPLES and facts.lag.any():
+        since, until = (words.moment(at, now=look.now) for at in (gap.since, gap.until))
+        came = f"{gap.samples} of {STALL_SAMPLES} samples since"
+        return f"Unknown yet: samples were missing from {since} to {until}; {came}, {_wait(look.waiting)}"
     if len(look.window.samples) < 2:
         return "Unknown yet: 1 of 2 samples taken"
-    if (came := look.window.samples_since_gap) < min(STALL_SAMPLES, len(look.window.samples)):
-        return f"Unknown yet: {words.counted(came, 'sample')} since a gap, {_wait(look.waiting)}"
     if not facts.base_is_seen[facts.lag > 0].all():
         return "Unknown yet: records wait, and too few samples show whether they are read"
     return f"Unknown: {look.reason or 'its members could not be described'}"

@@ -28,12 +28,22 @@ class Sample:
     committed_at: Numbers | None = None  # (n,) as domain.commit_times reads it; None where commits are not read
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A pause in which samples are missing: the last one before it, the first one after, how many came since then."""
+
+    since: float  # unix seconds
+    until: float
+    samples: int
+
+
 class Window:
     """A ring of samples by position of the newest committed layout; older samples follow a change of layout."""
 
     def __init__(self, length: int = LENGTH) -> None:
         self.layout = Layout.build({})
         self.samples: deque[Sample] = deque(maxlen=length)
+        self.missing_since: float | None = None  # the last sample before a gap that the first one here is after
         self._end_layout: Layout | None = None
         self._end_positions: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._stable_layout: Layout | None = None
@@ -73,6 +83,7 @@ class Window:
             times = committed_at.numbers
         if self.samples and taken_at <= self.samples[-1].taken_at:
             self.samples.clear()  # the clock stepped back: no span over the step means anything
+            self.missing_since = None
         ends = gather(end.numbers, self._end_positions)
         self.samples.append(Sample(taken_at, committed.numbers, ends, starts, stables, owned, times))
 
@@ -109,6 +120,7 @@ class Window:
             return part
         where = self.layout.slice_of(owner)
         part.layout = Layout.build({owner: self.layout.keys_of(owner)})
+        part.missing_since = self.missing_since
         starts: dict[int, Numbers] = {}
         for s in self.samples:
             start = starts.setdefault(id(s.start), s.start.take(where)) if s.start is not None else None
@@ -120,13 +132,23 @@ class Window:
         return part
 
     @property
+    def gap(self) -> Gap | None:
+        """The last pause in which three samples or more are missing; None where none is known."""
+        times = self.times
+        steps = np.diff(times)
+        gaps = np.flatnonzero(steps > GAP_STEPS * np.median(steps)).tolist() if len(steps) > 1 else []
+        if gaps:
+            at = gaps[-1]
+            return Gap(float(times[at]), float(times[at + 1]), len(times) - at - 1)
+        if self.missing_since is None or not len(times):
+            return None
+        return Gap(self.missing_since, float(times[0]), len(times))
+
+    @property
     def samples_since_gap(self) -> int:
-        """How many samples there are since the last pause in which three or more are missing; all where none is."""
-        steps = np.diff(self.times)
-        if len(steps) < 2:
-            return len(self.samples)
-        gaps = np.flatnonzero(steps > GAP_STEPS * np.median(steps))
-        return len(self.samples) - (int(gaps[-1]) + 1 if len(gaps) else 0)
+        """How many samples there are since the last gap; all where none is."""
+        found = self.gap
+        return len(self.samples) if found is None else found.samples
 
     @property
     def times(self) -> NDArray[np.float64]:

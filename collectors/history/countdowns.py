@@ -63,9 +63,8 @@ def countdowns_at(now: ClusterNow, ages: AgesNow | None = None) -> CountdownsNow
 def _compute(now: ClusterNow, ages: AgesNow) -> CountdownsNow:
     layout = now.committed.layout
     own = stored(layout)
-    committed = beyond_markers(
-        within_log(now.committed.numbers, now.end_of_committed), now.end_of_committed, are_markers(now.heads)
-    )
+    is_within = within_log(now.committed.numbers, now.end_of_committed).known
+    committed = beyond_markers(now.committed.numbers, now.end_of_committed, is_within & are_markers(now.heads))
     has_commit = committed.known & (committed.values != NO_COMMIT)
     start = gather(now.start.numbers, stored(now.start.layout).positions_by_topic(own))
     size = gather(now.size.numbers, stored(now.size.layout).positions_by_topic(own))

@@ -125,8 +125,9 @@ class ClusterNow:
 
 
 def without_present(now: ClusterNow) -> ClusterNow:
-    """The same, where it is too long ago: what groups do and what waits for them is not known."""
+    """The same, where it is too long ago: what groups do, what waits for them and what comes is not known."""
     groups, nothing = now.groups, Numbers.unknown(len(now.committed.layout))
+    topics, none_of_topics = now.topics, Numbers.unknown(len(now.topics.names))
     count, pairs = len(groups.names), len(groups.gt_group)
     unknown, none_of_pairs = Numbers.unknown(count), Numbers.unknown(pairs)
     return replace(
@@ -135,6 +136,16 @@ def without_present(now: ClusterNow) -> ClusterNow:
         held=nothing,
         arriving=nothing,
         consumed=nothing,
+        committed_at=nothing,
+        end_rates=Numbers.unknown(len(now.end.layout)),
+        topics=replace(
+            topics,
+            arrived=none_of_topics,
+            messages_per_second=none_of_topics,
+            size_bytes=none_of_topics,
+            times_even=none_of_topics,
+            hot_partition=np.full(len(topics.names), -1, dtype=np.int64),
+        ),
         groups=replace(
             groups,
             lag=unknown,

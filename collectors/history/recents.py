@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from collectors.domain.numbers import Column
 from collectors.domain.window import Window
-from collectors.models import Frame
+from collectors.models import Cycle, Frame
+from collectors.models.moments import aware
 
 from . import decoded, layouts, reading
 from .kinds import Kind
@@ -73,3 +74,10 @@ def recent_samples(cluster_id: int, since: float) -> list[Recent]:
         for mark in marks.get(Kind.COMMITTED, [])
         if mark.cycle in committed and mark.cycle in ends
     ]
+
+
+def last_before(cluster_id: int, moment: float) -> float | None:
+    """When the cluster was last reached before a moment; None when it never was."""
+    cycles = Cycle.objects.filter(cluster_id=cluster_id, is_reachable=True, taken_at__lt=aware(moment))
+    found = cycles.order_by("-number").values_list("taken_at", flat=True).first()
+    return None if found is None else found.timestamp()

@@ -15,7 +15,7 @@ from collectors.domain.verdicts import Verdict, severities
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, Topic
 from dashboard.live.rows import OPEN_ALERTS, Row, newest_cycles, unix, verdict_of
-from dashboard.live.sentences import ClusterFacts, cluster_sentence, waiting_sentence, why_unknown
+from dashboard.live.sentences import ClusterFacts, cluster_sentence, is_stale, waiting_sentence, why_unknown
 from dashboard.models import Alert
 
 
@@ -85,20 +85,22 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             only_alert=only.get(cluster.pk, ""),
         )
         verdict, sentence = cluster_sentence(facts, moment)
+        is_old = now is not None and now.is_old
+        is_untried = facts.taken_at is not None and is_stale(facts.taken_at, facts.interval, moment)
         rate = _total_known(now.topics.messages_per_second) if now and facts.is_reachable else None
         rows[cluster.slug] = {
             "verdict": verdict,
             "sentence": sentence,
-            "brokers_up": facts.brokers_up,
+            "brokers_up": None if is_untried else facts.brokers_up,
             "brokers": facts.brokers,
             "topics": count,
             "dead_letter_topics": dead,
             "partitions": partitions,
-            "under_replicated": short,
-            "offline": leaderless,
+            "under_replicated": None if is_old else short,
+            "offline": None if is_old else leaderless,
             "rate": rate,
             "groups": facts.groups,
-            "troubled": None if now and now.is_old else troubled,
+            "troubled": None if is_old else troubled,
             "worst_group": worst,
             "alerts": sum(facts.alerts.values()),
             "taken_at": facts.taken_at,
@@ -112,7 +114,7 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             "waiting_for_rates": cluster.last_cycle < 2,
             "waiting": waiting_sentence(cluster, facts.taken_at, moment),
             "spark": rate,
-            "points": {"t": now.taken_at, "rate": rate, "cycle_ms": _cycle_ms(cycle)} if now else None,
+            "points": {"t": now.taken_at, "rate": rate, "cycle_ms": _cycle_ms(cycle)} if now and not is_old else None,
         }
     return rows
 

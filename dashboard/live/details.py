@@ -16,7 +16,8 @@ from collectors.history.now import ClusterNow
 from collectors.history.policies import UNKNOWN, policies_of
 from collectors.models import Cluster, Member, Topic
 from dashboard.live import findings, memberwords, sentences, times
-from dashboard.live.rows import Row, group_row, owners_of, readers_of, topic_row
+from dashboard.live.presence import last_sampled
+from dashboard.live.rows import Row, group_row, newest_cycles, owners_of, readers_of, topic_row
 
 PARTITIONS_SHOWN = 500
 """Partition rows: those with the most lag (group) or the lowest numbers (topic)."""
@@ -120,17 +121,18 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
     for i, (topic, partition) in enumerate(layout.keys_of(name)):
         if topic not in ends:
             ends[topic] = _by_partition(now.end.layout, now.end.numbers, topic)
-        position = committed.at(i)
+        position, end = committed.at(i), ends[topic].get(partition)
         is_estimate = bool(policies.get(topic, UNKNOWN).compacts)
         out.append(
             {
                 "key": f"{topic}/{partition}",
                 "topic": topic,
                 "partition": partition,
-                "committed": None if position == NO_COMMIT else position,
+                "committed": None if position == NO_COMMIT or now.is_old else position,
                 "lag_state": "no_commit" if position == NO_COMMIT else "unknown" if lag.at(i) is None else "known",
-                "end": ends[topic].get(partition),
+                "end": None if now.is_old else end,
                 "lag": lag.at(i),
+                "is_past_end": position is not None and end is not None and position > end,
                 "is_estimate": is_estimate,
                 "commit_said": commit_times.said(committed_at.at(i), now=now.taken_at),
                 "lag_said": sentences.lag_notes(held.at(i), is_compacted=is_estimate),
@@ -207,13 +209,16 @@ def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
             for key, column in (("start", now.start), ("end", now.end), ("size", now.size))
         }
         | {"rate": _by_partition(now.end.layout, now.end_rates, name)}
-        if now
+        if now and not now.is_old
         else {"start": {}, "end": {}, "size": {}, "rate": {}}
     )
-    stable = _by_partition(now.stable.layout, now.stable.numbers, name) if now else {}
+    is_old = now is not None and now.is_old
+    stable = _by_partition(now.stable.layout, now.stable.numbers, name) if now and not is_old else {}
     row["partitions_total"] = len(topic.partitions)
     row["partition_rows"] = [
-        _topic_partition(number, stored, {key: column.get(number) for key, column in columns.items()})
+        _topic_partition(
+            number, stored, {key: column.get(number) for key, column in columns.items()}, is_known=not is_old
+        )
         | {
             "hot": _hot_times(now, name, number) if now and not topic.is_internal else None,
             "open_said": sentences.open_transaction(columns["end"].get(number), stable.get(number)),
@@ -221,15 +226,26 @@ def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
         for number, stored in enumerate(topic.partitions[:PARTITIONS_SHOWN])
     ]
     row["readers_total"], row["readers"] = _readers(now, name)
-    row["verdict"], row["sentence"] = sentences.topic_sentence(row)
-    row["points"] = {"t": now.taken_at, "rate": row["rate"], "size": row["size"]} if now else None
+    if now is not None and is_old:
+        cycle = newest_cycles([cluster]).get(cluster.pk)
+        row["verdict"] = "unknown"
+        row["sentence"] = last_sampled(now, time.time(), cycle.errors if cycle else ())
+    else:
+        row["verdict"], row["sentence"] = sentences.topic_sentence(row)
+    row["points"] = {"t": now.taken_at, "rate": row["rate"], "size": row["size"]} if now and not is_old else None
     row["waiting"] = sentences.waiting_sentence(cluster, now.taken_at if now else None, time.time())
     return row
 
 
-def _topic_partition(number: int, stored: Sequence[Any], offsets: Mapping[str, int | float | None]) -> Row:
-    """A partition's row with the word of its state and the number of records it holds."""
+def _topic_partition(
+    number: int, stored: Sequence[Any], offsets: Mapping[str, int | float | None], *, is_known: bool
+) -> Row:
+    """A partition's row with the word of its state and the number of records it holds; not `is_known`: it was too long
+    ago that anybody asked where its replicas are."""
     leader, _, replicas, isr, _ = stored
+    if not is_known:
+        nobody: Row = {"leader": None, "isr": [], "missing": [], "state": "unknown", "held": None}
+        return {"key": str(number), "partition": number, **nobody, **offsets}
     start, end = offsets["start"], offsets["end"]
     return {
         "key": str(number),

@@ -12,8 +12,8 @@ from collectors.domain.looks import Epochs
 from collectors.domain.partitions import judge_partitions
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
-from collectors.domain.window import LENGTH, Window
-from collectors.history.recents import recent_samples
+from collectors.domain.window import GAP_STEPS, LENGTH, Window
+from collectors.history.recents import last_before, recent_samples
 from collectors.models import Cluster
 
 CLUSTERS_KEPT = 32
@@ -123,9 +123,12 @@ def _parts(cluster: Cluster, groups: Sequence[str], *, cycle: int, taken_at: flo
 
 
 def _catch_up(cluster: Cluster, kept: _Kept, *, taken_at: float) -> None:
-    span = LENGTH * max(1.0, cluster.interval_seconds)
-    since = max(kept.taken_at, taken_at - span)
-    for recent in recent_samples(cluster.pk, since):
+    interval = max(1.0, cluster.interval_seconds)
+    since = max(kept.taken_at, taken_at - LENGTH * interval)
+    found = recent_samples(cluster.pk, since)
+    if not kept.window.samples and found and found[0].taken_at - since > GAP_STEPS * interval:
+        kept.window.missing_since = last_before(cluster.pk, found[0].taken_at)
+    for recent in found:
         if recent.cycle > kept.cycle:
             recent.into(kept.window)
             kept.cycle, kept.taken_at = recent.cycle, recent.taken_at

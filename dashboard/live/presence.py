@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
-from collectors.history.now import ClusterNow, without_present
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from .sentences import is_stale
+from collectors.domain import words
+from collectors.history.now import ClusterNow, without_present
+from collectors.models import Cluster
+
+from .sentences import is_stale, why_unknown
 
 
 def present(now: ClusterNow | None, interval_seconds: float, moment: float) -> ClusterNow | None:
     """The newest numbers of a cluster as they may be shown at `moment` (unix seconds): when the newest sample is too
-    old, verdicts, lag and rates of groups are not known."""
+    old, verdicts, lag and rates of groups, and rates, sizes and replicas of topics are not known."""
     if now is None or not is_stale(now.taken_at, interval_seconds, moment):
         return now
     return without_present(now)
+
+
+def last_sampled(now: ClusterNow, moment: float, errors: Sequence[Mapping[str, Any]] = ()) -> str:
+    """What is said of something that was sampled too long ago; `errors` are those of the newest cycle."""
+    because = why_unknown(errors)
+    return f"{LAST_SAMPLED}{words.duration(moment - now.taken_at)} ago" + (f": {because}" if because else "")
+
+
+LAST_SAMPLED = "Unknown: last sampled "
+
+
+def not_since(now: ClusterNow | None, moment: float) -> str:
+    """Why a number is unknown: "not sampled since 14:02:10 UTC"; "" where the newest sample is of now."""
+    return f"not sampled since {words.moment(now.taken_at, now=moment)}" if now is not None and now.is_old else ""
+
+
+def without_cycles(cluster: Cluster, now: ClusterNow | None, moment: float) -> bool:
+    """Whether nobody has even tried of late: then it is not known either which brokers answer."""
+    if now is None or not now.is_old:
+        return False
+    newest = cluster.cycles.filter(number=cluster.last_cycle).values_list("taken_at", flat=True).first()
+    return newest is None or is_stale(newest.timestamp(), cluster.interval_seconds, moment)

@@ -97,19 +97,20 @@ class DatabaseReader:
     ) -> dict[str, int]:
         kinds = {subject.kind for subject in subjects}
         prints: dict[str, int] = {}
+        is_old = now is not None and now.is_old
         if "g" in kinds:
             groups = Group.objects.filter(cluster=cluster, gone_at=None).values_list("name", "state", "verdict")
-            prints[f"g/{cluster.slug}"] = _crc([now is not None and now.is_old, *groups])
+            prints[f"g/{cluster.slug}"] = _crc([is_old, *groups])
         if "t" in kinds:
             topics = Topic.objects.filter(cluster=cluster, gone_at=None).values_list(
                 "name", "partition_count", "under_replicated_count", "offline_count", "dead_letters_of"
             )
-            prints[f"t/{cluster.slug}"] = _crc(topics)
+            prints[f"t/{cluster.slug}"] = _crc([is_old, *topics])
         if "b" in kinds:
             brokers = cluster.brokers.filter(gone_at=None).values_list(
                 "node_id", "reach", "is_controller", "host", "port", "rack", "version"
             )
-            prints[f"b/{cluster.slug}"] = _crc(brokers)
+            prints[f"b/{cluster.slug}"] = _crc([is_old, *brokers])
         for subject in subjects:
             row = rows_by_id.get(subject.id)
             if subject.kind in _SHAPES and row is not None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from django.db.models import Q
 
-from collectors.domain import words
 from collectors.domain.explanations import Finding
 from collectors.domain.numbers import Numbers
 from collectors.domain.topology import GroupType, Reach
@@ -21,6 +20,7 @@ from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Top
 from collectors.models.moments import aware
 from dashboard.live import findings, leaders, times
 from dashboard.live.epochs import told_epochs
+from dashboard.live.presence import LAST_SAMPLED, last_sampled, not_since, without_cycles
 from dashboard.live.sentences import group_type, waiting_sentence, why_share_unknown, why_unknown
 from dashboard.models import Alert
 
@@ -85,12 +85,9 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
 
 def _said(now: ClusterNow | None, finding: Finding, moment: float) -> str:
     """The sentence of a finding; that nothing was sampled for a while goes before what else is not known."""
-    if now is None or not now.is_old or finding.sentence.startswith(_LAST_SAMPLED):
+    if now is None or not now.is_old or finding.sentence.startswith(LAST_SAMPLED):
         return finding.sentence
-    return f"{_LAST_SAMPLED}{words.duration(moment - now.taken_at)} ago"
-
-
-_LAST_SAMPLED = "Unknown: last sampled "
+    return last_sampled(now, moment)
 
 
 def group_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
@@ -193,6 +190,7 @@ def topic_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
     """Rows of the named topics (None: of all) that the cluster has; unknown names are left out."""
     found = _by_name(Topic.objects.filter(cluster=cluster, gone_at=None).defer("partitions"), names)
     worst = worst_reader_lag(now) if now else None
+    is_old = now is not None and now.is_old
     rows: dict[str, Row] = {}
     for topic in found:
         at = now.topics.index.get(topic.name) if now else None
@@ -202,8 +200,8 @@ def topic_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "size": _number(now.topics.size_bytes, at) if now else None,
             "partitions": topic.partition_count,
             "replication_factor": topic.replication_factor,
-            "under_replicated": topic.under_replicated_count,
-            "offline": topic.offline_count,
+            "under_replicated": topic.under_replicated_count if not is_old else None,
+            "offline": topic.offline_count if not is_old else None,
             "lag": None if worst is None or at is None else worst.at(at),
             "dead_letters_of": topic.dead_letters_of,
             "hot": None if now is None or at is None or topic.is_internal else _hot(now, at),
@@ -240,6 +238,8 @@ def worst_reader_lag(now: ClusterNow) -> Numbers:
 def broker_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] | None = None) -> dict[str, Row]:
     """Rows of the brokers by node id as text (None: of all)."""
     held = leaders.places(cluster)
+    moment = time.time()
+    is_old, is_untried = now is not None and now.is_old, without_cycles(cluster, now, moment)
     dirs: dict[int, list[LogDir]] = {}
     for directory in LogDir.objects.filter(broker__cluster=cluster):
         dirs.setdefault(directory.broker_id, []).append(directory)
@@ -251,16 +251,16 @@ def broker_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str]
         place = held.get(broker.node_id, leaders.Place())
         size = None if any(directory.error for directory in own) else _total(one.size_bytes for one in own)
         rows[str(broker.node_id)] = {
-            "reach": Reach(broker.reach).name.lower(),
-            "reason": broker.reach_reason,
-            "since": unix(broker.reach_since),
-            "leaders": place.leads,
-            "replicas": place.replicas,
-            "short": place.short,
+            "reach": "unknown" if is_untried else Reach(broker.reach).name.lower(),
+            "reason": not_since(now, moment) if is_untried else broker.reach_reason,
+            "since": None if is_untried else unix(broker.reach_since),
+            "leaders": None if is_old else place.leads,
+            "replicas": None if is_old else place.replicas,
+            "short": None if is_old else place.short,
             "is_controller": broker.is_controller,
-            "size": size,
-            "free": _total(directory.usable_bytes for directory in own),
-            "points": _broker_point(now, own, size, place.leads),
+            "size": None if is_old else size,
+            "free": None if is_old else _total(directory.usable_bytes for directory in own),
+            "points": None if is_old else _broker_point(now, own, size, place.leads),
         }
     return rows
 

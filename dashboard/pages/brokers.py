@@ -41,7 +41,7 @@ COLUMNS = (
 )
 KEYS = {
     "name": lambda one: one.broker.node_id,
-    "state": lambda one: (one.broker.reach, one.row["short"]),
+    "state": lambda one: (one.broker.reach, one.row["short"] or 0),
     "leaders": lambda one: one.row["leaders"],
     "replicas": lambda one: one.row["replicas"],
     "short": lambda one: one.row["short"],
@@ -126,7 +126,7 @@ def _name(one: Line) -> str:
 
 def _is_wanted(one: Line, show: str) -> bool:
     if show == "not_up":
-        return bool(one.row["reach"] != "up")
+        return bool(one.row["reach"] not in ("up", "unknown"))
     return show == "all" or bool(one.row["short"])
 
 
@@ -140,7 +140,7 @@ def lines(here: Summary) -> list[Line]:
 
 
 def _growths(here: Summary, nodes: list[str]) -> dict[str, Growth]:
-    if here.now is None or not nodes:
+    if here.now is None or here.is_old or not nodes:
         return {}
     until = here.now.taken_at
     return queries.growths(here.cluster.pk, queries.Kind.DISK, nodes, until - GROWTH_SECONDS, until + 1)
@@ -152,7 +152,7 @@ def _list_headline(here: Summary, every: list[Line]) -> dict[str, str]:
     if not every:
         return {"verdict": "unknown", "sentence": "No broker is known yet"}
     ill = [one for one in every if one.row["reach"] != "up"]
-    short = sum(one.row["short"] for one in every)
+    short = sum(one.row["short"] or 0 for one in every)
     if ill:
         said = (
             f"{plain_words.counted(len(ill), 'broker')} of {len(every)} {'does' if len(ill) == 1 else 'do'} not answer"
@@ -161,7 +161,10 @@ def _list_headline(here: Summary, every: list[Line]) -> dict[str, str]:
     if short:
         said = f"Every broker answers, but {plain_words.counted(short, 'copy', 'copies')} of partitions are not in sync"
         return {"verdict": "warn", "sentence": said}
-    return {"verdict": "ok", "sentence": f"{plain_words.counted(len(every), 'broker')} up, every copy in sync"}
+    up = f"{plain_words.counted(len(every), 'broker')} up"
+    if here.is_old:
+        return {"verdict": "unknown", "sentence": f"{up}; whether every copy is in sync is unknown: {here.why_old}"}
+    return {"verdict": "ok", "sentence": f"{up}, every copy in sync"}
 
 
 @role(Role.VIEWER)
@@ -190,7 +193,7 @@ def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
     if row is not None:
         here.sight.without_stale_roles([found])
         line = Line(found, row, _growths(here, [str(node_id)]).get(str(node_id)))
-        context |= {"line": line, "head": _headline(line)}
+        context |= {"line": line, "head": _headline(line, here.why_old)}
     config = configured.of(here.cluster, Configuration.Kind.BROKER, str(node_id), here.sight.why.get("broker_configs"))
     context |= {
         **configured.for_page(config),
@@ -200,13 +203,17 @@ def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
     return page(request, "pages/broker.html", context, shell=shell)
 
 
-def _headline(line: Line) -> dict[str, str]:
+def _headline(line: Line, why_old: str) -> dict[str, str]:
     node, row = line.broker.node_id, line.row
+    if row["reach"] == "unknown":
+        return {"verdict": "unknown", "sentence": f"What broker {node} does is unknown: {row['reason']}"}
     if row["reach"] != "up":
         reason = f": {row['reason']}" if row["reason"] else ""
         is_down = row["reach"] == "down"
         said = f"Broker {node} is down{reason}" if is_down else f"Broker {node} does not answer{reason}"
         return {"verdict": "bad" if is_down else "warn", "sentence": said}
+    if row["leaders"] is None:
+        return {"verdict": "unknown", "sentence": f"Broker {node} is up; what it holds is unknown: {why_old}"}
     held = f"leads {plain_words.counted(row['leaders'], 'partition')}"
     if row["short"]:
         short = plain_words.counted(row["short"], "copy", "copies")

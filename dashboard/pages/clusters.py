@@ -88,7 +88,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
         context["firing"] = list(
             Alert.objects.raised()
             .filter(cluster=here.cluster)
-            .select_related("rule")
+            .select_related("rule", "cluster")
             .order_by("-fired_at")[:FIRING_SHOWN]
         )
     if fragment in FRAGMENTS:

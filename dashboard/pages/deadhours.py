@@ -85,7 +85,7 @@ def hours(clusters: Iterable[Summary]) -> Hours:
 
 
 def _of(here: Summary) -> Hour:
-    if here.now is None or not here.is_known or here.verdict == "unknown":
+    if here.now is None or here.is_old or not here.is_known or here.verdict == "unknown":
         return Hour((), None, is_partial=True, seconds=None)
     with _lock:
         at, kept = _kept.get(here.cluster.pk, (0.0, None))

@@ -150,7 +150,7 @@ def _rate(here: Summary, name: str) -> float | None:
 
 
 def _arrived(here: Summary, topics: list[str]) -> dict[str, Arrived]:
-    if here.now is None or not topics:
+    if here.now is None or here.is_old or not topics:
         return {}
     until = here.now.taken_at
     wanted = list(dict.fromkeys(topics))
@@ -160,7 +160,12 @@ def _arrived(here: Summary, topics: list[str]) -> dict[str, Arrived]:
 def _held(here: Summary, name: str) -> int | None:
     """Records in a topic; known only if start and end of every partition are."""
     now = here.now
-    if now is None or now.end.layout.owner_index(name) is None or now.start.layout.owner_index(name) is None:
+    if (
+        now is None
+        or now.is_old
+        or now.end.layout.owner_index(name) is None
+        or now.start.layout.owner_index(name) is None
+    ):
         return None
     end, start = now.end.of(name), now.start.of(name)
     if len(end) != len(start) or not (end.known.all() and start.known.all()):
@@ -202,7 +207,7 @@ def covered(every: Sequence[Line]) -> float | None:
 
 
 def _headline(here: Summary, every: list[Line]) -> dict[str, str]:
-    if not here.is_sampled or here.verdict == "unknown":
+    if not here.is_sampled or here.is_old or here.verdict == "unknown":
         return {"verdict": "unknown", "sentence": here.row["sentence"]}
     if not every:
         return {"verdict": "ok", "sentence": "No topic of this cluster looks like it holds dead letters"}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
@@ -20,6 +23,7 @@ from collectors.history.now import ClusterNow
 from collectors.history.policies import ASKED_EVERY_SECONDS, UNKNOWN, policies_of, seconds_since_read
 from collectors.history.queries import AgesNow, CountdownsNow
 from collectors.models import Group
+from dashboard import names
 from dashboard.access.roles import role
 from dashboard.live.epochs import leader_epochs
 from dashboard.models import Role
@@ -34,20 +38,26 @@ from .wishes import want_head
 @role(Role.VIEWER)
 @require_http_methods(["GET", "HEAD", "POST"])
 def how(request: HttpRequest, slug: str) -> HttpResponse:
-    """`?group=…&topic=…&partition=…`; without a partition the one that the group's own numbers come from.
+    """`?group=…&topic=…&partition=…`; without a partition the one that the group's own numbers come from, on that topic
+    if one is named. A topic alone leads to the group that is furthest behind on it.
 
     A POST reads the record at the committed offset for its timestamp, and shows the page with it.
     """
     shell = shell_of(request, slug)
     here = shell.cluster
     assert here is not None
+    now = here.now if here.now is None or not here.now.is_old else sampled_of(here.cluster)  # it says as of when
     name, topic = request.GET.get("group", ""), request.GET.get("topic", "")
+    if "group" not in request.GET and topic:
+        worst = _furthest_behind(now, topic)
+        if worst is None:
+            raise Http404(f"No group reads “{topic}” in {here.name}.")
+        return redirect(names.how_path(slug, worst, topic))
     group = Group.objects.filter(cluster=here.cluster, name=name).first()
     if group is None:
         raise Http404(f"There is no group “{name}” in {here.name}.")
     want_head(group, now=timezone.now())
     context: dict[str, object] = {"section": "groups", "here": here, "group": group, "told": [], "where": None}
-    now = here.now if here.now is None or not here.now.is_old else sampled_of(here.cluster)  # it says as of when
     if now is not None and _has_positions(now, name):
         is_shared = group.type == GroupType.SHARE
         ages = queries.ages_of(now, name)
@@ -56,9 +66,11 @@ def how(request: HttpRequest, slug: str) -> HttpResponse:
         if places is None:
             raise Http404(f"“{name}” has no position in partition {request.GET.get('partition')} of “{topic}”.")
         by_age, by_countdown = places
+        is_chosen = bool(topic and request.GET.get("partition"))
+        lag = share_lag_told(now, by_age) if is_shared else lag_told(now, ages, by_age)
         context |= {
             "told": [
-                share_lag_told(now, by_age) if is_shared else lag_told(now, ages, by_age),
+                lag if is_chosen else with_sum(lag, now, name, topic),
                 age_told(now, ages, by_age, is_shared=is_shared),
                 drain_told(now, name, by_age if topic else None),
                 countdown_told(now, ages, counted, by_countdown),
@@ -67,7 +79,8 @@ def how(request: HttpRequest, slug: str) -> HttpResponse:
             if is_shared
             else head_told(here.cluster, now, ages, by_age, is_asked=request.method == "POST"),
             "where": (now.committed.layout.topics[by_age], int(now.committed.layout.partitions[by_age])),
-            "is_chosen": bool(topic),
+            "is_chosen": is_chosen,
+            "of_topic": bool(topic),
             "other": None if by_age == by_countdown else _where(now, by_countdown),
             "taken": words.moment(now.taken_at, now=now.taken_at),
         }
@@ -84,6 +97,10 @@ def _places(
 ) -> tuple[int, int] | None:
     """Positions that the age and the countdown are told of."""
     layout, at = now.committed.layout, now.groups.index[group]
+    if topic and not partition:
+        there = [i for i in range(*layout.slice_of(group).indices(len(layout))) if layout.topics[i] == topic]
+        oldest = max(there, key=lambda i: (ages.positions.numbers.at(i) or 0, now.lag.at(i) or 0), default=None)
+        return None if oldest is None else (oldest, oldest)
     if topic:
         if not (partition.isascii() and partition.isdigit() and len(partition) < 10):
             return None
@@ -92,6 +109,17 @@ def _places(
     first = layout.slice_of(group).start
     worst, soonest = int(ages.worst[at]), int(counted.worst[at])
     return (worst if worst >= 0 else first), (soonest if soonest >= 0 else first)
+
+
+def _furthest_behind(now: ClusterNow | None, topic: str) -> str | None:
+    """The group with the most lag on a topic; None where no group has committed there."""
+    at = now.topics.index.get(topic) if now is not None else None
+    if now is None or at is None:
+        return None
+    groups = now.groups
+    there = (groups.gt_topic == at).nonzero()[0].tolist()
+    worst = max(there, key=lambda i: groups.gt_lag.at(i) or 0, default=None)
+    return None if worst is None else groups.names[int(groups.gt_group[worst])]
 
 
 def _where(now: ClusterNow, at: int) -> str:
@@ -131,6 +159,17 @@ def lag_told(now: ClusterNow, ages: AgesNow, at: int) -> Told:
         "" if lag is None else "at most" if is_estimate else "exact",
         tuple(steps),
     )
+
+
+def with_sum(told: Told, now: ClusterNow, group: str, topic: str) -> Told:
+    """The lag of one partition with that of all which the group reads, of a topic alone where one is named."""
+    groups, at = now.groups, now.groups.index[group]
+    total, whose = groups.lag.at(at), "all partitions that it reads"
+    if topic:
+        pairs = ((groups.gt_group == at) & (groups.gt_topic == now.topics.index.get(topic, -1))).nonzero()[0]
+        total, whose = (groups.gt_lag.at(int(pairs[0])) if len(pairs) else None), "all partitions of this topic"
+    known = "not known, since that of one is not" if total is None else words.counted(total, "record")
+    return replace(told, steps=(*told.steps, f"the sum over {whose}: {known}"))
 
 
 def _committed_said(now: ClusterNow, at: int) -> str:
@@ -246,6 +285,9 @@ def age_told(now: ClusterNow, ages: AgesNow, at: int, *, is_shared: bool = False
 
 def _age_steps(now: ClusterNow, ages: AgesNow, at: int, method: Method) -> list[str]:
     unread, end = ages.unread.at(at), now.end_of_committed.at(at)
+    committed = now.committed.numbers.at(at)
+    if committed is not None and end is not None and committed > end:
+        return ["the commit lies past the log end: it is no place in the log, and there is nothing to measure from"]
     if unread is None:
         return ["no offset is committed here, or it was not answered: there is nothing to measure from"]
     if end is None:

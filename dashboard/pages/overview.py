@@ -43,6 +43,7 @@ FRAGMENTS = {
 @dataclass(frozen=True, slots=True)
 class Cell:
     path: str
+    how: str  # how its lag is known
     sub: str
     name: str
     title: str
@@ -120,6 +121,7 @@ def headline(clusters: Sequence[Summary]) -> dict[str, str]:
 
 def _stats(shell: Shell, clusters: Sequence[Summary]) -> dict[str, Any]:
     known = [one for one in clusters if one.row["verdict"] != "unknown"]
+    troubled = [one.row["troubled"] for one in known if one.row["troubled"] is not None]
     rates = [one.row["rate"] if one in known else None for one in clusters]
     return {
         "clusters": len(clusters),
@@ -130,7 +132,7 @@ def _stats(shell: Shell, clusters: Sequence[Summary]) -> dict[str, Any]:
         "rate_is_partial": any(rate is None for rate in rates),
         "topics": sum(one.row["topics"] for one in clusters),
         "groups": sum(one.row["groups"] for one in clusters),
-        "troubled": sum(one.row["troubled"] for one in known),
+        "troubled": sum(troubled) if troubled else None,
         "firing": shell.firing,
         "single": clusters[0] if len(clusters) == 1 else None,
     }
@@ -170,6 +172,7 @@ def _cell(one: Summary, light: Light) -> Cell:
     shown = light.name or "(empty name)"
     return Cell(
         names.group_path(one.slug, light.name),
+        names.how_path(one.slug, light.name, of="lag"),
         wire.subject_id("g", one.slug, light.name),
         shown,
         f"{shown}: {look.word}",

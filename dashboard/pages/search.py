@@ -9,16 +9,18 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from collectors.domain import words as plain_words
-from collectors.domain.verdicts import Verdict
+from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Group, Topic
 from dashboard import names
 from dashboard.access.roles import role, role_of
+from dashboard.live.rows import verdict_of
 from dashboard.models import Role
 
 from . import words
 from .lists import LONGEST_SEARCH
 from .shell import json_answer
 from .starred import Stars, starred_of
+from .summaries import now_of
 
 Row = TypeVar("Row", Group, Topic)
 
@@ -105,8 +107,11 @@ def _groups(text: str) -> list[dict[str, str]]:
     if not text:
         return []
     out = []
+    nows: dict[int, ClusterNow | None] = {}
     for group in _best(Group.objects.select_related("cluster").defer("cluster__settings_encrypted"), text):
-        look = words.look(Verdict(group.verdict).word)
+        if group.cluster_id not in nows:
+            nows[group.cluster_id] = now_of(group.cluster)
+        look = words.look(verdict_of(nows[group.cluster_id], group.name).word)
         path = names.group_path(group.cluster.slug, group.name)
         out.append(
             _item(group.name or "(empty name)", f"{group.cluster.name} · {look.word}", path, look.icon, look.tone)

@@ -35,6 +35,8 @@ def spreading(here: Summary, topic: str) -> Spreading:
     """What came to each partition between the first and the newest sample of the last two minutes."""
     if here.now is None or here.now.end.layout.owner_index(topic) is None:
         return Spreading("Needs two samples", "is-unknown", None, None)
+    if here.is_old:
+        return Spreading(here.why_old[:1].upper() + here.why_old[1:], "is-unknown", None, None)
     until = here.now.taken_at
     own = queries.thinned(here.cluster.pk, queries.Kind.END, [topic], until - LOOK_BACK_SECONDS, until, 2)[topic]
     if len(own.times) < 2:

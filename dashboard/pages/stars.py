@@ -37,6 +37,7 @@ class Line:
     state: str | None
     row: dict[str, Any] | None
     spark: Sequence[float | None] | None
+    how: str = ""  # how its lag is known; "" where nobody reads it
 
 
 @role(Role.VIEWER, personal=True)
@@ -92,5 +93,11 @@ def lines(every: Iterable[Starred], clusters: Sequence[Summary]) -> list[Line]:
             state = None if line is None else line["state"] if star.kind == "topic" else line["row"]["verdict"]
             sub = wire.subject_id(star.kind[0], one.slug, star.name)
             row, spark = (line["row"], line["spark"]) if line is not None else (None, None)
-            out[star] = Line(star, one, sub, state, row, spark)
+            out[star] = Line(star, one, sub, state, row, spark, _how(star, line))
     return [out[star] for star in shown if star in out]
+
+
+def _how(star: Starred, line: dict[str, Any] | None) -> str:
+    if star.kind == Star.Kind.GROUP:
+        return names.how_path(star.slug, star.name, of="lag")
+    return names.worst_how_path(star.slug, star.name, of="lag") if line is not None and line["has_reader"] else ""

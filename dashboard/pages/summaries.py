@@ -15,7 +15,7 @@ from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Cycle
 from dashboard.live import clusterrows
-from dashboard.live.presence import present
+from dashboard.live.presence import not_since, present
 
 from .sight import Sight
 from .times import spark_seconds
@@ -49,6 +49,16 @@ class Summary:
     @property
     def spark_seconds(self) -> float:
         return spark_seconds(self.history_since, self.now.taken_at if self.now else None)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether nothing was sampled for too long to speak of now."""
+        return self.now is not None and self.now.is_old
+
+    @property
+    def why_old(self) -> str:
+        """Why its numbers are unknown then: "not sampled since 14:02:10 UTC"; "" where they are of now."""
+        return not_since(self.now, time.time())
 
     @cached_property
     def sight(self) -> Sight:

@@ -28,6 +28,7 @@ SHOWS = {
     "dead": "Dead letters",
     "degraded": "Degraded",
     "internal": "Internal",
+    "unknown": "Unknown",
 }
 COLUMNS = (
     ("name", "Topic", False, ""),
@@ -48,8 +49,8 @@ class Light:
     is_internal: bool
     dead_letters_of: str
     partitions: int
-    under_replicated: int
-    offline: int
+    under_replicated: int | None  # None: it was too long ago that anybody asked
+    offline: int | None
     rate: float | None
     size: float | None
     lag: float | None
@@ -57,7 +58,7 @@ class Light:
 
 KEYS = {
     "name": lambda one: one.name.casefold(),
-    "state": lambda one: (one.offline, one.under_replicated, one.rate or 0),
+    "state": lambda one: (one.offline or 0, one.under_replicated or 0, one.rate or 0),
     "rate": lambda one: one.rate,
     "size": lambda one: one.size,
     "partitions": lambda one: one.partitions,
@@ -92,6 +93,8 @@ def topics(request: HttpRequest, slug: str) -> HttpResponse:
 def _is_wanted(one: Light, show: str) -> bool:
     if show == "internal":
         return one.is_internal
+    if show == "unknown":
+        return not one.is_internal and one.offline is None
     if show == "degraded":
         return bool(one.under_replicated or one.offline)
     return not one.is_internal and (show == "user" or bool(one.dead_letters_of))
@@ -110,7 +113,8 @@ def lights(here: Summary) -> list[Light]:
         rate = now.topics.messages_per_second.at(at) if now and at is not None else None
         size = now.topics.size_bytes.at(at) if now and at is not None else None
         lag = worst.at(at) if worst is not None and at is not None else None
-        out.append(Light(name, internal, dead, partitions, under, offline, rate, size, lag))
+        short, leaderless = (None, None) if here.is_old else (under, offline)
+        out.append(Light(name, internal, dead, partitions, short, leaderless, rate, size, lag))
     return out
 
 
@@ -137,6 +141,8 @@ def lines(here: Summary, names: list[str]) -> list[dict[str, Any]]:
 
 def replication(row: dict[str, Any]) -> str:
     """The word of a topic's replicas."""
+    if row["offline"] is None:
+        return "unknown"
     return "offline" if row["offline"] else "under_replicated" if row["under_replicated"] else "in_sync"
 
 
@@ -144,7 +150,7 @@ def busiest(here: Summary, limit: int) -> list[dict[str, Any]]:
     """Degraded ones first, then by messages/s; internal ones only when degraded."""
     every = [one for one in lights(here) if not one.is_internal or one.offline or one.under_replicated]
     every.sort(key=lambda one: one.name.casefold())
-    every.sort(key=lambda one: (one.offline > 0, one.under_replicated > 0, one.rate or 0), reverse=True)
+    every.sort(key=lambda one: (bool(one.offline), bool(one.under_replicated), one.rate or 0), reverse=True)
     return lines(here, [one.name for one in every[:limit]])
 
 

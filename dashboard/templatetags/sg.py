@@ -17,7 +17,8 @@ from django.utils.safestring import SafeString, mark_safe
 from collectors.domain import words as plain_words
 from dashboard import names
 from dashboard.live import wire
-from dashboard.pages import words, zones
+from dashboard.models import Alert, Transition
+from dashboard.pages import alertnumbers, words, zones
 
 register = template.Library()
 
@@ -299,10 +300,27 @@ def group_path(slug: str, name: str) -> str:
 
 
 @register.simple_tag
-def how_path(slug: str, group: str, topic: str = "", partition: int | None = None) -> str:
-    """The page that says how a number is known, of a group or of one of its partitions."""
-    asked = {"group": group} | ({"topic": topic, "partition": partition} if partition is not None else {})
-    return f"{names.cluster_path(slug)}how/?{urlencode(asked, errors='surrogatepass')}"
+def how_path(slug: str, group: str, topic: str = "", partition: int | None = None, of: str = "") -> str:
+    """The page that says how a number is known, of a group, of what it reads of a topic, or of one partition."""
+    return names.how_path(slug, group, topic, partition, of)
+
+
+@register.simple_tag
+def alert_said(alert: Alert) -> SafeString:
+    """What is wrong, with its numbers as links to how they are known."""
+    return alertnumbers.said(alert, alert.sentence, alert.memory.get("began") or {}, now=timezone.now())
+
+
+@register.simple_tag
+def step_said(alert: Alert, step: Transition) -> SafeString:
+    """Why an alert changed its state, likewise."""
+    return alertnumbers.said(alert, step.reason, step.numbers, now=timezone.now())
+
+
+@register.simple_tag
+def worst_how_path(slug: str, topic: str, of: str = "") -> str:
+    """The same of the group that is furthest behind on a topic."""
+    return names.worst_how_path(slug, topic, of)
 
 
 @register.simple_tag

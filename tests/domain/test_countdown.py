@@ -79,13 +79,14 @@ def found(*cases: Case) -> Countdowns:
         ("it reads as fast as records came: never", Case(consumed=1000 / 3600), Outcome.OUTREAD, None),
         ("overdue: at any moment", Case(age=25 * HOUR), Outcome.BY_TIME, 0),
         ("nothing waits: never", Case(committed=6_000), Outcome.CAUGHT_UP, None),
-        ("a commit past the end: never", Case(committed=6_100), Outcome.CAUGHT_UP, None),
         ("kept for ever: never", Case(keep_seconds=-1), Outcome.KEPT_FOR_EVER, None),
         ("compacted only: never", Case(deletes=False, keep_bytes=1000), Outcome.KEPT_FOR_EVER, None),
         ("the log start has passed it", Case(start=5_500), Outcome.OVERTAKEN, 0),
         ("no commit", Case(committed=NO_COMMIT), Outcome.NO_COMMIT, None),
         ("a commit that was not answered", Case(committed=None), Outcome.NOT_ANSWERED, None),
         ("a log end that was not answered", Case(end=None), Outcome.NOT_ANSWERED, None),
+        ("a commit past the log end, which is neither caught up nor missing", Case(committed=6_001), Outcome.PAST_END,
+         None),
         ("settings that may not be seen", Case(keep_seconds=None, keep_bytes=None, deletes=None),
          Outcome.SETTINGS_HIDDEN, None),
         ("an age that is not known", Case(age=None), Outcome.AGE_UNKNOWN, None),
@@ -192,6 +193,13 @@ def test_the_soonest_position_counts_and_what_is_at_stake_is_added_up() -> None:
     assert [Outcome(int(one)) for one in groups.outcome] == [
         Outcome.BY_TIME, Outcome.NOT_ANSWERED, Outcome.CAUGHT_UP, Outcome.NO_COMMIT,
     ]  # fmt: skip
+
+
+def test_a_commit_past_the_log_end_is_told_as_such() -> None:
+    assert Outcome.PAST_END.is_unknown
+    assert Outcome.PAST_END.because == "the commit lies past the log end"
+    groups, _ = soonest_by_owner(found(Case(committed=6_001)), np.ones(1, dtype=np.bool_), np.array([0]), 1)
+    assert Outcome(int(groups.outcome[0])) is Outcome.PAST_END
 
 
 def test_what_is_not_known_anywhere_is_no_never() -> None:

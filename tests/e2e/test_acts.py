@@ -279,7 +279,7 @@ SHOWN = {
     ),
     "blind": (
         ("/", r"No new samples for"),
-        ("groups/payments/", r"Stay calm Unknown: last sampled \\d+ s ago"),
+        ("groups/payments/", r"Stay calm Unknown: last sampled \d+ s ago"),
     ),
 }
 """What an operator reads in each act, between its begin and its mend: verdict, likely cause and next step."""

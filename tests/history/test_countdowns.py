@@ -81,3 +81,10 @@ def test_what_a_tool_sets_of_a_group_without_members_is_nothing_that_was_read(re
     assert left is not None
     assert before < left <= 3600.0, "by the age of what it was set to"
     assert now.groups.consumed_per_second.at(now.groups.index[READERS]) == pytest.approx(10.0)
+
+
+def test_a_commit_past_the_log_end_has_no_countdown_and_says_why(recorder: Recorder) -> None:
+    keep_an_hour(recorder)
+    for i in range(4):
+        now = write(recorder, 100 * i, nobody=50, readers=100 * i + 7)
+    assert told(now, READERS) == (Outcome.PAST_END, None)

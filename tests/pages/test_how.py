@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
 
@@ -24,7 +26,7 @@ from collectors.kafka.settings import ConnectionSettings
 from collectors.kafka.survey import EVERY_SECONDS
 from collectors.models import Cluster, Configuration, Cycle, Group
 from collectors.secrets import encrypt
-from dashboard.names import group_path
+from dashboard.models import Star
 from dashboard.pages import headtold
 from tests.history.recording import column
 
@@ -131,7 +133,7 @@ def test_a_group_without_a_commit_has_nothing_to_measure_from(viewer: Client) ->
 @pytest.mark.parametrize(
     "query",
     ["", "?group=nobody", "?group=shipping&topic=orders&partition=0", "?group=shipping&topic=payments&partition=x",
-     "?group=shipping&topic=payments&partition=99"],
+     "?group=shipping&topic=payments&partition=99", "?group=shipping&topic=orders", "?topic=nowhere"],
 )  # fmt: skip
 def test_what_is_not_there_is_not_found(viewer: Client, query: str) -> None:
     make_company(Company())
@@ -276,20 +278,90 @@ def test_a_group_that_has_nothing_left_in_the_totals_has_nothing_to_tell(viewer:
     assert "Nothing to tell" in text_of(response.content)
 
 
+def links_to_how(page: str) -> list[tuple[str, str]]:
+    """(field, address) of every live number that is a link to how it is known."""
+    found = re.findall(r'<a (?:class="[^"]*" )?href="([^"]*/how/[^"]*)"[^>]*><span data-f="(\w+)"', page)
+    return [(field, html.unescape(address)) for address, field in found]
+
+
 @pytest.mark.parametrize(
     ("path", "fields"),
     [
-        ("/clusters/demo/groups/", ("lag", "age", "countdown_said")),
-        ("/clusters/demo/", ("lag", "age", "countdown_said")),
-        ("/clusters/demo/topics/orders/", ("lag_here", "age_here")),
+        ("/", {"lag": "group=payment-service#lag"}),
+        (
+            "/clusters/demo/groups/",
+            {
+                "lag": "group=payment-service#lag",
+                "age": "group=payment-service#log-end-age",
+                "countdown_said": "group=payment-service#retention-countdown",
+            },
+        ),
+        (
+            "/clusters/demo/",
+            {
+                "lag": "group=payment-service#lag",
+                "age": "group=payment-service#log-end-age",
+                "countdown_said": "group=payment-service#retention-countdown",
+            },
+        ),
+        (
+            "/clusters/demo/groups/payment-service/",
+            {
+                "lag": "group=payment-service&topic=orders&partition=2#lag",
+                "age": "group=payment-service&topic=orders&partition=2#log-end-age",
+                "head": "group=payment-service#head-of-backlog-age",
+                "drain_said": "group=payment-service#drain-estimate",
+                "countdown_said": "group=payment-service&topic=orders&partition=2#retention-countdown",
+            },
+        ),
+        ("/clusters/demo/topics/", {"lag": "topic=orders#lag"}),
+        (
+            "/clusters/demo/topics/orders/",
+            {
+                "lag": "topic=orders#lag",
+                "lag_here": "group=payment-service&topic=orders#lag",
+                "age_here": "group=payment-service&topic=orders#log-end-age",
+            },
+        ),
     ],
 )
-def test_every_list_leads_from_a_number_to_how_it_is_known(path: str, fields: tuple[str, ...], viewer: Client) -> None:
+def test_every_page_leads_from_a_number_to_how_it_is_known(path: str, fields: dict[str, str], viewer: Client) -> None:
     make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    found = links_to_how(viewer.get(path).content.decode())
+    for field, query in fields.items():
+        address = f"/clusters/demo/how/?{query}"
+        assert (field, address) in found, field
+        told = viewer.get(address, follow=True)
+        assert told.status_code == 200
+        assert f'id="{address.partition("#")[2]}"' in told.content.decode()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/?kiosk=1", "/clusters/demo/", "/clusters/demo/groups/", "/clusters/demo/topics/",
+     "/clusters/demo/groups/payment-service/", "/clusters/demo/topics/orders/"],
+)  # fmt: skip
+def test_no_live_number_of_lag_or_time_is_without_its_link(path: str, viewer: Client) -> None:
+    cluster = make_company(Company(frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    for kind, name in (("group", "payment-service"), ("topic", "orders")):
+        Star.objects.create(user=User.objects.get(), cluster=cluster, kind=kind, name=name)
     page = viewer.get(path).content.decode()
-    for field in fields:
-        link = rf'<a href="([^"]*)"><span data-f="{field}"[^>]*>[^<]*</span></a>'
-        found = [one for one in re.findall(link, page) if one.endswith("group=payment-service")]
-        assert len(found) == 1, field
-        assert viewer.get(found[0]).status_code == 200
-    assert f'href="{group_path("demo", "payment-service")}"' in page
+    numbers = r'<span data-f="(lag|lag_here|age|age_here|head|drain_said|countdown_said)"'
+    assert len(re.findall(numbers, page)) == len(links_to_how(page)) > 0
+
+
+def test_the_worst_lag_of_a_topic_leads_to_the_group_that_has_it(viewer: Client) -> None:
+    reads = {"ahead": ("orders",), "payment-service": ("orders",), "shipping": ("payments",)}
+    make_company(Company(groups=reads, frozen=frozenset({"payment-service"}), freeze_cycles=10))
+    answer = viewer.get("/clusters/demo/how/?topic=orders")
+    assert answer["Location"] == "/clusters/demo/how/?group=payment-service&topic=orders"
+    page = text_of(viewer.get(answer["Location"]).content)
+    assert re.search(r"orders partition \d, its oldest there", page)
+    assert re.search(r"the sum over all partitions of this topic: [\d\s]+ records", page)
+    assert "the sum over all partitions that it reads" in text_of(
+        viewer.get("/clusters/demo/how/?group=payment-service").content
+    )
+    assert "the sum over" not in text_of(
+        viewer.get("/clusters/demo/how/?group=payment-service&topic=orders&partition=2").content
+    )
+    assert viewer.get("/clusters/demo/how/?topic=clicks").status_code == 404, "nobody reads it"

@@ -8,9 +8,11 @@ import time
 import pytest
 
 from collectors.domain.ages import Method
+from collectors.domain.words import moment
 from collectors.history.queries import ages_at, cluster_at, group_history
 from collectors.models import Cluster
 from collectors.sampler import Sampler
+from dashboard.live import findings
 from dashboard.live.rows import Row, group_row
 from dashboard.pages.lights import lights_of
 from tests.faults.pretend import Clock, Pretend, make_cluster, read_by_one, sampler_of, shop
@@ -68,9 +70,10 @@ def test_while_nothing_can_be_sampled_every_number_and_verdict_is_unknown_with_s
     assert [light.word for light in lights] == ["unknown", "unknown"]
 
 
+@pytest.mark.parametrize("is_forgotten", [True, False])
 @pytest.mark.parametrize("is_asked", [True, False])
 def test_after_ten_minutes_nothing_is_made_of_the_gap_but_what_spans_it(
-    watched: tuple[Cluster, Clock, Pretend, Sampler], is_asked: bool
+    watched: tuple[Cluster, Clock, Pretend, Sampler], is_asked: bool, is_forgotten: bool
 ) -> None:
     cluster, clock, kafka, sampler = watched
     before = row(cluster, "stats")["verdict_since"]
@@ -83,17 +86,23 @@ def test_after_ten_minutes_nothing_is_made_of_the_gap_but_what_spans_it(
     kafka.is_away = False
     kafka.produce(6000)
     flow(sampler, clock, kafka, 1)
+    first = clock.wall()
+    if is_forgotten:
+        findings.forget()  # another process serves the page, and has none of the samples of before
     found, now = row(cluster, "billing"), cluster_at(cluster.pk)
     assert now is not None
     assert (found["lag"], found["verdict"]) == (12_015, "unknown")
-    assert found["sentence"] == "Unknown yet: 1 sample since a gap, 12\u202f015 records wait"
+    missing = f"samples were missing from {moment(began, now=first)} to {moment(first, now=first)}"
+    assert found["sentence"] == f"Unknown yet: {missing}; 1 of 3 samples since, 12\u202f015 records wait"
     assert (found["consumed"], found["arriving"], found["drain_said"]) == (None, None, "unknown")
     ages, at = ages_at(now).groups, now.groups.index["billing"]
     assert Method(int(ages.method[at])) is Method.BRACKETED
     assert (ages.low[at], round(float(ages.high[at]))) == (0.0, 605)
     stands = row(cluster, "stats")  # at the offset of before: that is known
     assert (stands["verdict"], stands["verdict_since"]) == ("no_progress", before)
-    flow(sampler, clock, kafka, 2)
+    flow(sampler, clock, kafka, 1)
+    assert row(cluster, "billing")["sentence"].startswith(f"Unknown yet: {missing}; 2 of 3 samples since, ")
+    flow(sampler, clock, kafka, 1)
     assert row(cluster, "billing")["verdict"] == "ok"
     chart = group_history(cluster.pk, "billing", began - 12, clock.wall() + 1, 400)
     after = [at for at, is_gap in zip(chart.times.tolist(), chart.gap_before.tolist(), strict=True) if is_gap]

@@ -1,0 +1,74 @@
+"""The numbers in an alert's sentence lead to how they are known. Only on pages: what channels are told stays text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from collectors.domain.drain import DrainOutcome
+from collectors.domain.words import THIN, counted, duration, visible
+from dashboard import names
+from dashboard.alerts.readings import Quantity
+from dashboard.models import Alert
+
+from . import zones
+
+_WAITING = rf"\d[\d{THIN}]* (?:waiting )?records?(?= (?:waits?|behind|read)\b)"
+_TIMES: Mapping[str, tuple[str, str]] = {
+    # what a rule compares: (the number of its sentence, the quantity as the page names it)
+    Quantity.GROUP_LOG_END_AGE: ("log_end_age_seconds", "log-end-age"),
+    Quantity.GROUP_HEAD_AGE: ("head_age_seconds", "head-of-backlog-age"),
+    Quantity.GROUP_DRAIN: ("drain_seconds", "drain-estimate"),
+    Quantity.GROUP_COUNTDOWN: ("countdown_seconds", "retention-countdown"),
+}
+
+
+def said(alert: Alert, sentence: str, numbers: Mapping[str, Any], *, now: datetime) -> SafeString:
+    """A sentence about an alert, its times in the viewer's zone; `numbers` are those that it was made from."""
+    text = zones.zoned(sentence, now=now)
+    if alert.subject_kind != "group":
+        return format_html("{}", text)
+    begin = text.find(visible(alert.subject))
+    begin = begin + len(visible(alert.subject)) if begin >= 0 else 0  # a name may look like a number
+    found = [(*match.span(), of) for pattern, of in _patterns(alert, numbers) if (match := pattern.search(text, begin))]
+    out, at = SafeString(), 0
+    for start, end, of in sorted(found):
+        if start >= at:
+            out += format_html(
+                '{}<a class="link" href="{}">{}</a>', text[at:start], _how(alert, numbers, of), text[start:end]
+            )
+            at = end
+    return out + format_html("{}", text[at:])
+
+
+def _patterns(alert: Alert, numbers: Mapping[str, Any]) -> list[tuple[re.Pattern[str], str]]:
+    """What to look for in a sentence, and which quantity it is."""
+    lag = numbers.get("lag")
+    waits = _WAITING if lag is None else rf"{_WAITING}|{_whole(counted(lag, 'record'))}"
+    out = [(re.compile(waits), "lag")]
+    key, of = _TIMES.get(alert.rule.quantity, ("", ""))
+    seconds = numbers.get(key)
+    if isinstance(seconds, int | float):
+        soon = "|at any moment" if key == "countdown_seconds" else ""
+        out.append((re.compile(_whole(duration(seconds)) + soon), of))
+    elif of == "drain-estimate" and numbers.get("drain") == DrainOutcome.NOT_DRAINING.word:
+        out.append((re.compile("does not drain"), of))
+    return out
+
+
+def _whole(number: str) -> str:
+    """A number that is no part of a longer one: "1 h" is not found in "1 h 10 min"."""
+    return rf"(?<![\d{THIN}]){re.escape(number)}(?! \d+{THIN})"
+
+
+def _how(alert: Alert, numbers: Mapping[str, Any], of: str) -> str:
+    slug, group = alert.cluster.slug, alert.subject
+    topic, partition = numbers.get("topic"), numbers.get("partition")
+    if of == "head-of-backlog-age" and isinstance(topic, str) and isinstance(partition, int):
+        return names.how_path(slug, group, topic, partition, of)
+    return names.how_path(slug, group, of=of)

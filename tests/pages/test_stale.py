@@ -1,0 +1,164 @@
+"""What was sampled too long ago is unknown since then on every page, and never zero or fine."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from datetime import UTC, datetime
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from collectors.domain.topology import Reach
+from collectors.history.queries import cluster_at
+from collectors.models import Broker, Cluster, Cycle, Topic
+from dashboard.live.presence import present
+from dashboard.live.reading import DatabaseReader
+from dashboard.live.wire import Subject, subject_id
+
+from .seed import Company, make_company
+
+pytestmark = pytest.mark.django_db
+AGO = 120
+
+
+def text_of(content: bytes) -> str:
+    shown = re.sub(r"<script.*?</script>", " ", content.decode(), flags=re.DOTALL)
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]*>", " ", shown)))
+
+
+@pytest.fixture
+def stale() -> str:
+    """A cluster that nobody has asked for two minutes: since when that is, as pages say it."""
+    cluster = make_company(Company(), now=time.time() - AGO)
+    now = cluster_at(cluster.pk)
+    assert now is not None
+    return f"not sampled since {datetime.fromtimestamp(now.taken_at, UTC):%H:%M:%S} UTC"
+
+
+@pytest.fixture
+def unreachable(stale: str) -> str:
+    """The same, where cycles go on and reach no broker."""
+    cluster = Cluster.objects.get()
+    cycle = Cycle.objects.get(cluster=cluster, number=cluster.last_cycle)
+    cycle.pk, cycle.number, cycle.taken_at, cycle.is_reachable = None, cycle.number + 1, timezone.now(), False
+    cycle.errors = [{"part": "connect", "reason": "timeout"}]
+    cycle.save()
+    Cluster.objects.update(last_cycle=cycle.number)
+    Broker.objects.update(reach=Reach.DOWN)
+    return stale
+
+
+def pushed(kind: str, name: str) -> dict[str, object]:
+    reader = DatabaseReader()
+    (head,) = reader.heads()
+    subject = Subject(subject_id(kind, "demo", name), kind, "demo", name)
+    row = reader.update(head, [subject]).rows[subject.id]
+    assert row is not None
+    return dict(row)
+
+
+def test_the_list_of_topics_says_nothing_of_rates_and_replicas(stale: str, viewer: Client) -> None:
+    answer = viewer.get("/clusters/demo/topics/")
+    for line in answer.context["lines"]:
+        assert line["state"] == "unknown"
+        numbers = ("rate", "size", "under_replicated", "offline", "lag", "hot")
+        assert [line["row"][number] for number in numbers] == [None] * 6
+    page = text_of(answer.content)
+    assert "is in sync" not in page.replace("whether every partition is in sync", "")
+    assert "in sync, is unknown until a cycle ends" in page
+    assert f'title="{stale}"' in answer.content.decode()
+    shows = {key: count for key, _, count in answer.context["shows"]}
+    assert (shows["unknown"], shows["degraded"]) == (shows["user"], 0)
+
+
+def test_a_topic_says_since_when_and_why_it_is_not_known(unreachable: str, viewer: Client) -> None:
+    answer = viewer.get("/clusters/demo/topics/orders/")
+    row = answer.context["row"]
+    assert re.fullmatch(r"Unknown: last sampled 2\Wmin( \d+\Ws)? ago: timeout \(connect\)", row["sentence"])
+    assert (row["verdict"], row["rate"], row["size"], row["points"]) == ("unknown", None, None, None)
+    for part in row["partition_rows"]:
+        numbers = ("leader", "rate", "start", "end", "held", "size")
+        assert (part["state"], [part[number] for number in numbers]) == ("unknown", [None] * 6)
+    page = text_of(answer.content)
+    assert "every partition has a leader" not in page
+    assert "in sync" not in page.replace("In sync", "")
+    assert ">none</span></td>" not in answer.content.decode(), "that there is no leader is not known either"
+    assert unreachable[:1].upper() + unreachable[1:] in page, "how they are spread"
+    assert unreachable in page
+
+
+def test_the_overview_and_a_cluster_s_page_do_not_say_how_many_brokers_answer(stale: str, viewer: Client) -> None:
+    for path in ("/", "/?kiosk=1", "/clusters/demo/"):
+        answer = viewer.get(path)
+        page = text_of(answer.content)
+        assert "3 of 3" not in page
+        assert "unknown of 3" in page
+        assert f'title="{stale}"' in answer.content.decode()
+    assert "every partition has one" not in page
+    assert re.search(r"Under-replicated unknown of \d+ partitions Without leader unknown " + stale, page)
+    row = pushed("c", "")
+    names = ("brokers_up", "under_replicated", "offline", "rate", "troubled", "points")
+    assert [row[name] for name in names] == [None] * 6
+
+
+def test_of_a_cluster_that_no_cycle_reaches_it_is_known_that_no_broker_answers(
+    unreachable: str, viewer: Client
+) -> None:
+    answer = viewer.get("/")
+    assert answer.status_code == 200
+    page = text_of(answer.content)
+    assert "0 of 3 brokers up" in page
+    assert "unknown in trouble" in page
+    assert pushed("c", "")["brokers_up"] == 0
+    page = text_of(viewer.get("/clusters/demo/brokers/").content)
+    assert "3 brokers of 3 do not answer" in page
+    assert "Every partition" not in text_of(viewer.get("/clusters/demo/topics/").content)
+    for path in ("/clusters/demo/", "/clusters/demo/brokers/1/", "/clusters/demo/dead-letters/"):
+        assert viewer.get(path).status_code == 200
+
+
+def test_brokers_are_unknown_with_what_they_hold(stale: str, viewer: Client) -> None:
+    answer = viewer.get("/clusters/demo/brokers/")
+    for line in answer.context["listed"].rows:
+        numbers = ("leaders", "replicas", "short", "size", "free", "points")
+        assert (line.row["reach"], [line.row[number] for number in numbers]) == ("unknown", [None] * 6)
+        assert line.row["reason"] == stale
+    answer = viewer.get("/clusters/demo/brokers/1/")
+    page = text_of(answer.content)
+    assert f"What broker 1 does is unknown: {stale}" in page
+    assert "every copy" not in page.lower()
+
+
+def test_dead_letters_are_not_counted_into_a_last_hour_that_ended_long_ago(stale: str, viewer: Client) -> None:
+    answer = viewer.get("/clusters/demo/dead-letters/")
+    lines = answer.context["listed"].rows
+    assert [(one.rate, one.held, one.arrived) for one in lines] == [(None, None, None)] * len(lines)
+    assert lines
+    assert "No new samples for 2" in text_of(answer.content)
+
+
+def test_a_group_s_offsets_and_last_commits_are_not_those_of_now(stale: str, viewer: Client) -> None:
+    answer = viewer.get("/clusters/demo/groups/shipping/")
+    for part in answer.context["row"]["partitions"]:
+        assert [part[number] for number in ("committed", "end", "lag", "commit_said")] == [None, None, None, ""]
+    assert answer.context["row"]["commit_said"] == ""
+    assert stale in answer.content.decode()
+
+
+def test_open_pages_hear_of_it(stale: str) -> None:
+    row = pushed("T", "orders")
+    assert (row["verdict"], row["rate"]) == ("unknown", None)
+    assert pushed("t", "orders")["under_replicated"] is None
+    assert pushed("b", "1")["reach"] == "unknown"
+
+
+def test_as_soon_as_it_is_sampled_again_all_is_known(viewer: Client) -> None:
+    cluster = make_company(Company())
+    now = cluster_at(cluster.pk)
+    assert present(now, cluster.interval_seconds, time.time()) is now
+    assert {line["state"] for line in viewer.get("/clusters/demo/topics/").context["lines"]} == {"in_sync"}
+    assert Topic.objects.filter(under_replicated_count=0).exists()
+    assert "not sampled since" not in viewer.get("/clusters/demo/topics/orders/").content.decode()
