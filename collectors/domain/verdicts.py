@@ -13,7 +13,8 @@ explains most comes first, so that one cause has one word:
 4. does it lose data?                -> losing data: it reads, and retention deletes records before it comes to them
 5. does the lag climb?               -> falling behind: beyond the sawtooth that commits draw, and not falling by now
 6. was it rewound?                   -> rewound: it reads again what it had read; its lag says nothing of its pace
-7. does it never commit?             -> not committing: assigned, records arrive, no offset was ever committed
+7. does it never commit?             -> not committing: assigned, records arrive, no offset was ever committed. Once
+                                        told it does not until it commits, also when no more arrive (`standstills`)
 8. does it rebalance all the time?   -> rebalancing: it reads none the less, else a rule above had spoken
 9. is something not known?           -> unknown: a part that is fine does not speak for the whole
 10. does the lag fall?               -> catching up: more waits than ever lies between two commits, and it gets less
@@ -171,11 +172,25 @@ def never_commits(facts: Positions, *, interval_seconds: float) -> Bools:
     return facts.uncommitted & long_enough & (facts.uncommitted_arrived > 0)
 
 
+def may_have_records(window: Window) -> Bools:
+    """(n,) positions of the window whose log holds something now, as far as its start is known."""
+    newest = window.samples[-1]
+    holds = newest.end.known & (newest.end.values > 0)
+    if newest.start is not None:
+        holds &= ~newest.start.known | (newest.end.values > newest.start.values)
+    return holds
+
+
 def is_unowned(facts: Positions, *, interval_seconds: float) -> Bools:
     """Positions whose records wait, and that no member of the group was given, although members are there."""
-    long_enough = facts.unowned_seconds >= max(UNOWNED_SECONDS, STALL_SAMPLES * interval_seconds)
     waits: Bools = (facts.known & (facts.lag > 0)) | (facts.uncommitted & (facts.uncommitted_arrived > 0))
-    return waits & long_enough
+    return waits & has_no_owner(facts, interval_seconds=interval_seconds)
+
+
+def has_no_owner(facts: Positions, *, interval_seconds: float) -> Bools:
+    """Positions that no member was given, by two looks at the group."""
+    long_enough: Bools = facts.unowned_seconds >= max(UNOWNED_SECONDS, STALL_SAMPLES * interval_seconds)
+    return long_enough
 
 
 def _beats(window: Window) -> NDArray[np.float64]:
@@ -257,16 +272,24 @@ def is_read_alone(members: int | None, told: Verdict) -> bool:
 class Judged:
     verdicts: Column  # owned by groups, one position each, always known
     still: Bools  # (n,) positions of the window that stand still
+    silent: Bools  # (n,) those where nothing was ever committed, though records came
 
 
 def judge(
-    window: Window, groups: Mapping[str, GroupRow], *, interval_seconds: float, held: Bools | None = None
+    window: Window,
+    groups: Mapping[str, GroupRow],
+    *,
+    interval_seconds: float,
+    held: Bools | None = None,
+    silent: Bools | None = None,
 ) -> Judged:
-    """A verdict for each known group. `held` (n,): positions that stand still, as was told before (`standstills`)."""
+    """A verdict for each known group. `held` (n,): positions that stand still, as was told before (`standstills`), and
+    `silent` (n,): those where nothing is committed."""
     layout = Layout.single(groups)
     if not window.samples:
         nothing = Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_))
-        return Judged(Column(layout, nothing), np.zeros(len(window.layout), dtype=np.bool_))
+        none = np.zeros(len(window.layout), dtype=np.bool_)
+        return Judged(Column(layout, nothing), none, none)
     counts = np.diff(window.layout.starts)
     are_shared = _are_shared(window.layout, groups)
     shared = np.repeat(are_shared, counts)
@@ -303,8 +326,11 @@ def judge(
     ]
     answers.append((Verdict.FALLING_BEHIND, climbs))
     answers.append((Verdict.REWOUND, _any_by_owner(was_rewound(facts, window), window.layout)))
-    silent = never_commits(facts, interval_seconds=interval_seconds) & ~shared
-    answers.append((Verdict.NOT_COMMITTING, _any_by_owner(silent, window.layout)))
+    silence = never_commits(facts, interval_seconds=interval_seconds)
+    if silent is not None:
+        silence |= silent & facts.uncommitted & ~has_no_owner(facts, interval_seconds=interval_seconds)
+    silence &= ~shared & ~unowned
+    answers.append((Verdict.NOT_COMMITTING, _any_by_owner(silence, window.layout)))
     # what is not of the offsets: in the order of `groups`
     places = np.array([-1 if (at := window.layout.owner_index(n)) is None else at for n in layout.owners], np.int64)
     rows = [groups[name] for name in layout.owners]
@@ -333,7 +359,7 @@ def judge(
     verdicts = np.full(len(layout), int(Verdict.OK), dtype=np.int64)
     for verdict, flags in reversed(ordered):
         verdicts[flags] = int(verdict)
-    return Judged(Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_))), still)
+    return Judged(Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_))), still, silence)
 
 
 def _are_shared(layout: Layout, groups: Mapping[str, GroupRow]) -> Bools:

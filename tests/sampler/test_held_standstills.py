@@ -75,6 +75,37 @@ def test_a_restart_ends_no_standstill_and_forgets_not_since_when(
     assert GroupLine.objects.get(name="stats").verdict_since == since
 
 
+def test_a_group_that_never_commits_does_not_on_its_page_and_after_a_restart() -> None:
+    cluster, clock = make_cluster(), Clock(time.time() - 5 * 120)
+    kafka = shop(groups=(read_by_one("billing", "orders", 2), read_by_one("stats", "clicks", 1)))
+    kafka.commits["stats"] = {}
+    sampler = sampler_of(cluster, kafka, clock)
+    cycles(sampler, clock, 6, kafka)
+    cycles(sampler, clock, LONG)
+
+    def told() -> tuple[str, list[str]]:
+        row = detail(cluster, "stats")
+        assert row["sentence"].startswith("Not committing since "), row["sentence"]
+        assert "; no record came" in row["sentence"] or "in the last" not in row["sentence"]
+        return row["verdict"], [part["verdict"] for part in row["partitions"]]
+
+    assert told() == ("not_committing", ["not_committing"])
+    since = GroupLine.objects.get(name="stats").verdict_since
+    clock.go(5.0 * 60)
+    Lease.objects.release(sampler.lease_name, holder=sampler.waiting.holder, epoch=sampler.epoch)
+    cluster.refresh_from_db()
+    again = sampler_of(cluster, kafka, clock)
+    again.remember()
+    again._rebuild_window()
+    for _ in range(3):
+        cycles(again, clock, 1)
+        assert told() == ("not_committing", ["not_committing"])
+    assert GroupLine.objects.get(name="stats").verdict_since == since
+    kafka.commits["stats"] = {("clicks", 0): kafka.ends["clicks", 0]}
+    cycles(again, clock, 1)
+    assert detail(cluster, "stats")["verdict"] == "ok"
+
+
 def test_a_clock_that_was_set_ends_no_standstill(stuck: tuple[Cluster, Clock, Pretend, Sampler]) -> None:
     cluster, clock, _, sampler = stuck
     clock.step(-60.0)
