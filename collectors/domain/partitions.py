@@ -76,7 +76,8 @@ def judge_partitions(
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=turns if len(turns) else falls)
     if is_read_alone and len(whole.layout):
         patience = patience_alone(whole, slice(None), interval_seconds=interval_seconds)
-        still &= facts.passed_by_seconds >= (patience or 0.0)
+        still &= facts.passed_by_seconds >= patience if patience is not None else ~facts.base_is_seen
+        still &= is_told_to_stand  # the group is judged by pauses that are longer than what is looked back on here
     if is_told_to_stand:
         only_markers = np.array([key in markers for key in keys], dtype=np.bool_)
         still |= facts.known & (facts.lag > 0) & ~facts.base_is_seen & ~only_markers

@@ -41,11 +41,13 @@ def judge_and_hold(
     interval_seconds: float,
     stood: Column | None = None,
     heads: Column | None = None,
+    alone: Mapping[str, float] | None = None,
 ) -> tuple[Column, Column | None]:
     """The verdicts of groups, and by position the offset at which each stands that is told to stand still; NO_COMMIT
     where it is told to commit nothing.
 
-    `stood` is the latter of the cycle before, `heads` what was known then of the records that wait (`domain.heads`).
+    `stood` is the latter of the cycle before, `heads` what was known then of the records that wait (`domain.heads`),
+    `alone` who reads without being a member, as for `judge`.
     """
     told = Numbers.unknown(len(window.layout)) if stood is None else _moved_to(stood, window.layout)
     held = np.zeros(len(window.layout), dtype=np.bool_)
@@ -60,7 +62,7 @@ def judge_and_hold(
         held[at] = waits_unmoved(window, at, told.values[at], only_forward=shared)
         at = at[held[at]]
         held[at] = _are_records(window, at, heads)
-    judged = judge(window, groups, interval_seconds=interval_seconds, held=held, silent=silent)
+    judged = judge(window, groups, interval_seconds=interval_seconds, held=held, silent=silent, alone=alone)
     return judged.verdicts, _remembered(window, told, judged)
 
 

@@ -36,8 +36,9 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from .numbers import NO_COMMIT, Column, Layout, Numbers
+from .numbers import Column, Layout, Numbers
 from .positions import Positions, positions
+from .simple_consumers import SIMPLE_MOVES, SIMPLE_PAUSES, SIMPLE_SECONDS, habits_in, moves_at, read_alone
 from .topology import GroupType
 from .trends import BEAT_SECONDS, Curves, curves_of, trends_of
 from .window import LENGTH, Window
@@ -58,9 +59,6 @@ TURN_SHARE = 0.85
 """But no longer than this share of what the window can hold."""
 UNOWNED_SECONDS = 20.0
 """Longer than the survey's pause between two looks at the groups: two looks found nobody."""
-SIMPLE_MOVES, SIMPLE_SECONDS, SIMPLE_PAUSES = 2, 30.0, 1.5
-"""Who commits without being a member is there when its commits moved so often in the window, and nothing has waited
-since they last did for longer than this, or than so many of the pauses between them."""
 
 
 class Verdict(IntEnum):
@@ -233,34 +231,25 @@ def catches_up(curves: Curves, falls: Bools) -> Bools:
 
 
 def patience_alone(window: Window, where: slice, *, interval_seconds: float) -> float | None:
-    """Seconds without a movement that say nothing of who commits for the positions in `where`, by the pauses that it
-    makes; None where nobody does.
-
-    Two movements are asked for: one may be that of a tool that set offsets.
+    """Seconds without a movement that say nothing of who commits for the positions in `where`, by the pauses that the
+    window shows; None where it shows none.
     """
     first, last = (window.samples[row].committed.take(where) for row in (0, -1))
     if (first.known & last.known & (first.values == last.values)).all():
         return None  # most groups of this kind have been dead for long: their whole windows are not looked at
-    at = _moves_at(window, where)
+    at = moves_at(window, where)
     if len(at) < SIMPLE_MOVES:
         return None
     return max(SIMPLE_SECONDS, STALL_SAMPLES * interval_seconds, SIMPLE_PAUSES * float(np.diff(at).max()))
 
 
-def commits_alone(window: Window, facts: Positions, where: slice, patience_seconds: float) -> bool:
-    """Whether somebody still moves the commits of the positions in `where`; `facts` are of the whole window."""
-    # the movement may be long ago where nothing has waited since, and a partition may stand still while others move
-    since = float(window.times[-1] - _moves_at(window, where)[-1])
-    return min(since, float(facts.waiting_seconds[where].max())) <= patience_seconds
-
-
-def _moves_at(window: Window, where: slice) -> NDArray[np.float64]:
-    """Unix seconds of the samples at which a commit of these positions had moved on."""
-    committed, known, _, _ = window.arrays(where)
-    known = known & (committed != NO_COMMIT)
-    moved = ((np.diff(committed, axis=0) > 0) & known[1:] & known[:-1]).any(axis=1)
-    at: NDArray[np.float64] = window.times[1:][moved]
-    return at
+def misses_its_turn(window: Window, facts: Positions, where: slice, patience_seconds: float) -> Bools:
+    """Positions in `where` (of a group that somebody reads for without being a member) that are passed over for longer
+    than its commits pause, and missed a whole round of them: when all stop within one round, nobody reads."""
+    passed_by = facts.passed_by_seconds[where]
+    others = (window.times[-1] - window.times[facts.base[where]]).min()
+    missed: Bools = (passed_by > patience_seconds) & (passed_by - others > patience_seconds / SIMPLE_PAUSES)
+    return missed
 
 
 def is_read_alone(members: int | None, told: Verdict) -> bool:
@@ -282,9 +271,11 @@ def judge(
     interval_seconds: float,
     held: Bools | None = None,
     silent: Bools | None = None,
+    alone: Mapping[str, float] | None = None,
 ) -> Judged:
     """A verdict for each known group. `held` (n,): positions that stand still, as was told before (`standstills`), and
-    `silent` (n,): those where nothing is committed."""
+    `silent` (n,): those where nothing is committed. `alone`: groups that somebody reads for without being a member,
+    with the seconds that it may pause (`simple_consumers`); None: as far as the window tells."""
     layout = Layout.single(groups)
     if not window.samples:
         nothing = Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_))
@@ -303,14 +294,16 @@ def judge(
     busy = _any_by_owner(works_on_backlog(facts, window), window.layout)
     takes_turns = np.repeat((falls | busy) & shares, counts)
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
-    alone: dict[str, float] = {}
-    for row in groups.values():
-        if row.is_simple and window.layout.owner_index(row.name) is not None:
-            where = window.layout.slice_of(row.name)
-            patience = patience_alone(window, where, interval_seconds=interval_seconds)
-            if patience is not None and commits_alone(window, facts, where, patience):
-                alone[row.name] = patience
-                still[where] &= facts.passed_by_seconds[where] >= patience
+    if alone is None:
+        simple = {row.name for row in groups.values() if row.is_simple}
+        habits = habits_in(window, simple=simple, interval_seconds=interval_seconds)
+        alone = read_alone(habits, float(window.times[-1]), interval_seconds=interval_seconds)
+    for name, patience in alone.items():
+        if (index := window.layout.owner_index(name)) is not None:
+            where = window.layout.slice_of(name)
+            still[where] &= misses_its_turn(window, facts, where, patience)
+            if patience > window.times[-1] - window.times[0]:
+                climbs[index] = falls[index] = False  # of its sawtooth the window holds less than a whole tooth
     if held is not None:
         still |= held
     unowned = is_unowned(facts, interval_seconds=interval_seconds) & ~shared
