@@ -213,6 +213,8 @@ def _unknown(look: Look) -> str:
         return f"Unknown yet: {words.counted(came, 'sample')} since a gap, {_wait(look.waiting)}"
     if not facts.base_is_seen[facts.lag > 0].all():
         return "Unknown yet: records wait, and too few samples show whether they are read"
+    if look.row.members and not look.reason:
+        return f"Unknown yet: its members came a moment ago, {_wait(look.waiting)}"
     return f"Unknown: {look.reason or 'its members could not be described'}"
 
 

@@ -55,6 +55,7 @@ def judge_partitions(
     markers: Collection[tuple[str, int]] = (),
     is_read_alone: bool = False,
     is_told_to_be_silent: bool = False,
+    may_stand: bool = True,
 ) -> list[PartitionVerdict]:
     """A verdict for each (topic, partition) of `keys`, in their order; `members` of the group (None: not known).
 
@@ -63,7 +64,8 @@ def judge_partitions(
     long as the window remembers is then one of those that stand still, but for those where only `markers` wait.
     `is_read_alone`: somebody commits, as the group is told, though it has no members.
     `is_told_to_be_silent`: the group commits nothing, as it is told: so it is where no offset is and the log holds
-    something, also when nothing has come for as long as the window remembers.
+    something, also when nothing has come for as long as the window remembers. `may_stand`: what the group is told
+    leaves it open that a partition stands still.
     """
     if not window.samples or not keys:
         return [PartitionVerdict.UNKNOWN] * len(keys)
@@ -77,7 +79,9 @@ def judge_partitions(
     if is_read_alone and len(whole.layout):
         patience = patience_alone(whole, slice(None), interval_seconds=interval_seconds)
         still &= facts.passed_by_seconds >= patience if patience is not None else ~facts.base_is_seen
-        still &= is_told_to_stand  # the group is judged by pauses that are longer than what is looked back on here
+    # the group is judged by more than what is looked back on here: since when members are there, how they pause
+    doubted = still & (not may_stand)
+    still, climbs = still & ~doubted, climbs & ~doubted
     if is_told_to_stand:
         only_markers = np.array([key in markers for key in keys], dtype=np.bool_)
         still |= facts.known & (facts.lag > 0) & ~facts.base_is_seen & ~only_markers
@@ -89,7 +93,7 @@ def judge_partitions(
     # what waits between two commits of a group that is never behind
     is_behind = arriving.known & (facts.lag > arriving.values * BEAT_SECONDS)
     unknown = ~(facts.known | facts.uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
-    unknown |= is_unsure_after_gap(facts, part)
+    unknown |= is_unsure_after_gap(facts, part) | (doubted & (not is_read_alone))
     nobody = np.full(len(keys), members == 0 and not is_read_alone)
     waits = (facts.known & (facts.lag > 0)) | (facts.uncommitted & (facts.uncommitted_arrived > 0))
     ownerless = waits & np.array([key in unowned for key in keys], dtype=np.bool_)

@@ -3,8 +3,9 @@
 The rules, in the order in which they win. Each is a function named as a question, about positions or groups; what
 explains most comes first, so that one cause has one word:
 
-1. has it no members?                -> no members: without readers nothing else can be said of it. A simple consumer,
-                                        which commits and joins no group, is judged by its commits while they move
+1. has it no members?                -> no members: without readers nothing else can be said of it. Two looks have found
+                                        nobody (`vacancies`). A simple consumer, which commits and joins no group, is
+                                        judged by its commits while they move (`simple_consumers`)
 2. is a waiting partition unowned?   -> unowned: members are there, and none of them was given it; it stands still
 3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move; it
                                         may wait its turn for longer while a reader of several works off a backlog.
@@ -17,6 +18,7 @@ explains most comes first, so that one cause has one word:
                                         told it does not until it commits, also when no more arrive (`standstills`)
 8. does it rebalance all the time?   -> rebalancing: it reads none the less, else a rule above had spoken
 9. is something not known?           -> unknown: a part that is fine does not speak for the whole
+                                        (members that have just come to what nobody read are not known, either)
 10. does the lag fall?               -> catching up: more waits than ever lies between two commits, and it gets less
 11. otherwise                        -> ok
 
@@ -30,7 +32,7 @@ sentences, counted as records and alerted on by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -40,7 +42,7 @@ from .numbers import Column, Layout, Numbers
 from .positions import Positions, positions
 from .simple_consumers import SIMPLE_MOVES, SIMPLE_PAUSES, SIMPLE_SECONDS, habits_in, moves_at, read_alone
 from .topology import GroupType
-from .trends import BEAT_SECONDS, Curves, curves_of, trends_of
+from .trends import BEAT_SECONDS, TREND_SECONDS, Curves, curves_of, trends_of
 from .window import LENGTH, Window
 
 Bools = NDArray[np.bool_]
@@ -111,6 +113,7 @@ class GroupRow:
     rebalances: int = 0  # seen in the last minutes
     is_storm: bool = False  # these are more than one roll-out explains
     is_simple: bool = False  # nobody ever joined it: whoever reads for it only commits (assign(); Flink, Spark)
+    members_since: float | None = None  # unix seconds of the look that found members where there had been none
 
 
 def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bools | bool = False) -> Bools:
@@ -285,9 +288,12 @@ def judge(
     are_shared = _are_shared(window.layout, groups)
     shared = np.repeat(are_shared, counts)
     facts = positions(window, only_forward=shared)
-    uncommitted = facts.uncommitted & ~shared
     curves = curves_of(window)
     climbs, falls = trends_of(curves)
+    if (since := _members_since(window, groups)) is not None:
+        facts = since_members_came(facts, window, np.repeat(since, counts))
+        climbs &= window.times[-1] - since >= TREND_SECONDS  # what nobody read before is no pace of theirs
+    uncommitted = facts.uncommitted & ~shared
     unanswered = ~(facts.known | uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
     unanswered |= is_unsure_after_gap(facts, window)
     shares = np.array([n < m for n, m in zip(_members(window.layout, groups), counts.tolist(), strict=True)], np.bool_)
@@ -353,6 +359,31 @@ def judge(
     for verdict, flags in reversed(ordered):
         verdicts[flags] = int(verdict)
     return Judged(Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_))), still, silence)
+
+
+def since_members_came(facts: Positions, window: Window, since: NDArray[np.float64]) -> Positions:
+    """The facts as they are of who reads since (n,) unix seconds (-inf: for long): before that nobody was there, and
+    what waited then says nothing of them."""
+    seconds = window.times[-1] - since
+    return replace(
+        facts,
+        base_is_seen=facts.base_is_seen & (window.times[facts.base] >= since),
+        waiting_seconds=np.minimum(facts.waiting_seconds, seconds),
+        passed_by_seconds=np.minimum(facts.passed_by_seconds, seconds),
+        uncommitted_seconds=np.minimum(facts.uncommitted_seconds, seconds),
+    )
+
+
+def _members_since(window: Window, groups: Mapping[str, GroupRow]) -> NDArray[np.float64] | None:
+    """(owners,) of the layout when members came, where that is in the window, else -inf; None where it is for none."""
+    first = window.times[0]
+    came = [row for row in groups.values() if row.members and row.members_since is not None]
+    found = np.full(len(window.layout.owners), -np.inf)
+    for row in came:
+        index = window.layout.owner_index(row.name)
+        if index is not None and row.members_since is not None and row.members_since > first:
+            found[index] = row.members_since
+    return found if np.isfinite(found).any() else None
 
 
 def _are_shared(layout: Layout, groups: Mapping[str, GroupRow]) -> Bools:

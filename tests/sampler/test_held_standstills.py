@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from collectors.sampler import Sampler
 from dashboard.live import findings
 from dashboard.live.details import group_detail
 from dashboard.live.rows import Row
-from tests.faults.pretend import Clock, Pretend, cycles, make_cluster, read_by_one, sampler_of, shop
+from tests.faults.pretend import Clock, Pretend, cycles, group, make_cluster, read_by_one, sampler_of, shop
 
 pytestmark = pytest.mark.django_db
 LONG = 40
@@ -111,3 +112,23 @@ def test_a_clock_that_was_set_ends_no_standstill(stuck: tuple[Cluster, Clock, Pr
     clock.step(-60.0)
     cycles(sampler, clock, 1)
     assert detail(cluster, "stats")["verdict"] == "no_progress"
+
+
+def test_members_that_have_just_come_are_not_told_to_stand_still_on_any_page() -> None:
+    cluster, clock = make_cluster(), Clock(time.time() - 5 * 18)
+    there = read_by_one("stats", "clicks", 1)
+    kafka = shop(groups=(group("billing"), there))
+    sampler = sampler_of(cluster, kafka, clock)
+    cycles(sampler, clock, 3)
+    kafka.groups = (group("billing"), replace(there, state="Empty", members=()))
+    cycles(sampler, clock, 12, kafka)
+    assert detail(cluster, "stats")["verdict"] == "no_members"
+    kafka.groups = (group("billing"), there)
+    for _ in range(3):
+        cycles(sampler, clock, 1, kafka)
+        row = detail(cluster, "stats")
+        assert (row["verdict"], [part["verdict"] for part in row["partitions"]]) == ("unknown", ["unknown"])
+        assert row["sentence"].startswith("Unknown yet: its members came a moment ago, 1"), row["sentence"]
+    cycles(sampler, clock, 2, kafka)
+    row = detail(cluster, "stats")
+    assert (row["verdict"], [part["verdict"] for part in row["partitions"]]) == ("no_progress", ["no_progress"])
