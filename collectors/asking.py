@@ -246,7 +246,13 @@ def _group_row(group: Group, rebalances: Rebalances) -> GroupRow:
     members = len(group.members) if group.error is None else None
     name = group.name
     return GroupRow(
-        name, group.type, members, rebalances.count(name), rebalances.is_storm(name), is_simple=group.is_simple
+        name,
+        group.type,
+        members,
+        rebalances.count(name),
+        rebalances.is_storm(name),
+        is_simple=group.is_simple,
+        members_since=rebalances.members_since(name),
     )
 
 

@@ -13,7 +13,7 @@ from .models import Cycle, Group, Ownership
 from .models.moments import aware
 
 AWAY_SECONDS = 60.0
-"""Groups are described every 15 s: after more than this without it, nobody can say who held what meanwhile."""
+"""Groups are described every 12 s: after more than this without it, nobody can say who held what meanwhile."""
 
 
 class Ownerships:

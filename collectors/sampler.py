@@ -12,6 +12,7 @@ import numpy as np
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from . import storage
+from .alone import ReadAlone
 from .asking import NOT_LISTED, OTHER_CLUSTER, Asking, budget_seconds
 from .domain.losses import lost_at_newest
 from .domain.numbers import Column, Layout
@@ -81,6 +82,7 @@ class Sampler:
         self._window = Window()
         self._judged: tuple[Column, Column] | None = None  # of the cycle before: as judged, and as told
         self._stood: Column | None = None  # where groups stand still by what was told in the cycle before
+        self._alone = ReadAlone(self.interval)
         self._known_heads: Column | None = None  # of the cycle before
         self._starts: object = None  # those that the window has
         self._heads = HeadBook()
@@ -203,6 +205,7 @@ class Sampler:
                 offset += drift
                 due, skipped = self.monotonic(), 0
                 self._window, self._judged = Window(), None
+                self._alone.later(stepped)
 
     def _look_back(self) -> None:
         """One step into the past of a new cluster; what goes wrong there costs no cycle."""
@@ -241,6 +244,8 @@ class Sampler:
         if verdicts is not None and committed is not None and verdicts[2] == committed[2]:
             self._stood = stored_standstills(verdicts[0], committed[0])
             self._known_heads = heads[0] if heads is not None and heads[2] == verdicts[2] else None
+            rows = self.waiting.rows().groups.values()
+            self._alone.rebuild(self.cluster.pk, rows, taken_at=verdicts[1], now=self.clock())
 
     # --- one cycle ----------------------------------------------------------------------------------------
 
@@ -285,6 +290,7 @@ class Sampler:
             interval_seconds=self.interval,
             stood=self._stood,
             heads=self._known_heads,
+            alone=self._alone.look(self._window, seen.groups),
         )
         before, told = self._judged or (None, None)
         told = steadied(told, before, judged)

@@ -26,6 +26,7 @@ FLOORS = {
     "collectors.models": 2,
     "collectors.migrations": 2,
     "collectors.history": 3,
+    "collectors.alone": 4,
     "collectors.changes": 4,
     "collectors.heads": 4,
     "collectors.insight": 4,

@@ -347,7 +347,7 @@ def _reset(at: Situation) -> Cause:
 def _commits_elsewhere(at: Situation) -> Cause:
     return Cause(
         "no commits",
-        "its members are assigned partitions and records arrive",
+        "its members are assigned partitions, and nothing is committed of what came",
         "Turn commits on, or silence the group if it keeps its place elsewhere (Flink, Spark, a database).",
     )
 

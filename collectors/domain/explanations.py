@@ -67,6 +67,8 @@ def explain(
     if verdict is Verdict.NO_PROGRESS:
         since = _stands_since(look, since)
         said = _no_progress(look, now, since)
+    elif verdict is Verdict.NOT_COMMITTING:
+        said = _not_committing(look, now, since)
     else:
         said = _SENTENCES[verdict](look)
     gone = f"; {words.counted(lost, 'record')} {'was' if lost == 1 else 'were'} lost before being read" if lost else ""
@@ -172,14 +174,17 @@ def _rewound(look: Look) -> str:
     return f"Rewound: {where}; {words.counted(left, 'record')} to read until it is where it was"
 
 
-def _not_committing(look: Look) -> str:
+def _not_committing(look: Look, now: float, began: float | None) -> str:
     silent = int(look.facts.uncommitted.sum())
     arrived = int(look.facts.uncommitted_arrived.sum())
+    when = f" since {words.moment(began, now=now)}" if began is not None else ""
+    said = f"Not committing{when}: {words.counted(silent, 'partition')} assigned, no offset ever committed"
     span = float(look.window.times[-1] - look.window.times[0])  # what came before the window is not counted
-    return (
-        f"Not committing: {words.counted(silent, 'partition')} assigned, no offset ever committed "
-        f"while {words.counted(arrived, 'record')} arrived in the last {words.duration(span)}"
-    )
+    if arrived:
+        return f"{said} while {words.counted(arrived, 'record')} arrived in the last {words.duration(span)}"
+    left = look.uncommitted_records
+    there = f", though {words.counted(left, 'record')} {'lies' if left == 1 else 'lie'} there" if left else ""
+    return f"{said}{there}; no record came in the last {words.duration(span)}" if span else f"{said}{there}"
 
 
 def _rebalancing(look: Look) -> str:
@@ -211,6 +216,8 @@ def _unknown(look: Look) -> str:
         return "Unknown yet: 1 of 2 samples taken"
     if not facts.base_is_seen[facts.lag > 0].all():
         return "Unknown yet: records wait, and too few samples show whether they are read"
+    if look.row.members and not look.reason:
+        return f"Unknown yet: its members came a moment ago, {_wait(look.waiting)}"
     return f"Unknown: {look.reason or 'its members could not be described'}"
 
 
@@ -266,7 +273,6 @@ def _hot(look: Look) -> str:
 _SENTENCES: Mapping[Verdict, Callable[[Look], str]] = {
     Verdict.OK: _ok,
     Verdict.UNKNOWN: _unknown,
-    Verdict.NOT_COMMITTING: _not_committing,
     Verdict.NO_MEMBERS: _no_members,
     Verdict.FALLING_BEHIND: _falling_behind,
     Verdict.CATCHING_UP: lambda look: _catching_up(look) + _hot(look),

@@ -73,6 +73,15 @@ class Look:
         """Positions of which something is not known, so that more may wait than is counted."""
         return ~(self.facts.known | self.facts.uncommitted)
 
+    @property
+    def uncommitted_records(self) -> int:
+        """Records in logs where no offset was ever committed, of those whose log start is known."""
+        newest = self.window.samples[-1]
+        if newest.start is None:
+            return 0
+        start, end = newest.start.take(self.where), newest.end.take(self.where)
+        return int((end.values - start.values)[self.facts.uncommitted & start.known].sum())
+
     @cached_property
     def stale_seconds(self) -> float:
         """How long ago the newest sample was taken, where that is longer than samples usually take; else 0."""

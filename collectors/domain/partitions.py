@@ -16,6 +16,7 @@ from .verdicts import (
     is_undecided,
     is_unsure_after_gap,
     loses_data,
+    may_have_records,
     never_commits,
     patience_alone,
     stands_still,
@@ -53,6 +54,8 @@ def judge_partitions(
     is_told_to_stand: bool = False,
     markers: Collection[tuple[str, int]] = (),
     is_read_alone: bool = False,
+    is_told_to_be_silent: bool = False,
+    may_stand: bool = True,
 ) -> list[PartitionVerdict]:
     """A verdict for each (topic, partition) of `keys`, in their order; `members` of the group (None: not known).
 
@@ -60,6 +63,9 @@ def judge_partitions(
     `is_told_to_stand`: the group makes no progress, as it is told; a partition where records have waited unmoved as
     long as the window remembers is then one of those that stand still, but for those where only `markers` wait.
     `is_read_alone`: somebody commits, as the group is told, though it has no members.
+    `is_told_to_be_silent`: the group commits nothing, as it is told: so it is where no offset is and the log holds
+    something, also when nothing has come for as long as the window remembers. `may_stand`: what the group is told
+    leaves it open that a partition stands still.
     """
     if not window.samples or not keys:
         return [PartitionVerdict.UNKNOWN] * len(keys)
@@ -72,16 +78,22 @@ def judge_partitions(
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=turns if len(turns) else falls)
     if is_read_alone and len(whole.layout):
         patience = patience_alone(whole, slice(None), interval_seconds=interval_seconds)
-        still &= facts.passed_by_seconds >= (patience or 0.0)
+        still &= facts.passed_by_seconds >= patience if patience is not None else ~facts.base_is_seen
+    # the group is judged by more than what is looked back on here: since when members are there, how they pause
+    doubted = still & (not may_stand)
+    still, climbs = still & ~doubted, climbs & ~doubted
     if is_told_to_stand:
         only_markers = np.array([key in markers for key in keys], dtype=np.bool_)
         still |= facts.known & (facts.lag > 0) & ~facts.base_is_seen & ~only_markers
+    silent = never_commits(facts, interval_seconds=interval_seconds)
+    if is_told_to_be_silent:
+        silent |= facts.uncommitted & may_have_records(part)
     _, _, end, end_known = part.arrays()
     arriving = rate_per_second(part.times, end, end_known)
     # what waits between two commits of a group that is never behind
     is_behind = arriving.known & (facts.lag > arriving.values * BEAT_SECONDS)
     unknown = ~(facts.known | facts.uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
-    unknown |= is_unsure_after_gap(facts, part)
+    unknown |= is_unsure_after_gap(facts, part) | (doubted & (not is_read_alone))
     nobody = np.full(len(keys), members == 0 and not is_read_alone)
     waits = (facts.known & (facts.lag > 0)) | (facts.uncommitted & (facts.uncommitted_arrived > 0))
     ownerless = waits & np.array([key in unowned for key in keys], dtype=np.bool_)
@@ -92,7 +104,7 @@ def judge_partitions(
         (PartitionVerdict.LOSING_DATA, loses_data(facts)),
         (PartitionVerdict.FALLING_BEHIND, climbs),
         (PartitionVerdict.REWOUND, was_rewound(facts, part)),
-        (PartitionVerdict.NOT_COMMITTING, never_commits(facts, interval_seconds=interval_seconds)),
+        (PartitionVerdict.NOT_COMMITTING, silent),
         (PartitionVerdict.NO_COMMIT, facts.uncommitted),
         (PartitionVerdict.UNKNOWN, unknown | (members is None)),
         (PartitionVerdict.CATCHING_UP, falls & is_behind),

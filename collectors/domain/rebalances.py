@@ -21,6 +21,8 @@ class _Seen:
     group: Group
     changes: deque[tuple[float, int, int]] = field(default_factory=deque)  # (when, members that joined, members then)
     is_open: bool = False  # a rebalance was seen to begin and counted
+    is_empty: bool = False  # the newest look found nobody
+    came_at: float | None = None  # the look that found members after one that found none
 
 
 class Rebalances:
@@ -39,8 +41,11 @@ class Rebalances:
                 continue
             seen = self._seen.get(name)
             if seen is None:
-                self._seen[name] = _Seen(group, is_open=group.is_rebalancing)
+                self._seen[name] = _Seen(group, is_open=group.is_rebalancing, is_empty=not group.members)
                 continue
+            if seen.is_empty and group.members:
+                seen.came_at = now
+            seen.is_empty = not group.members
             self._compare(seen, group, now)
             while seen.changes and seen.changes[0][0] < now - STORM_SECONDS:
                 seen.changes.popleft()
@@ -65,6 +70,11 @@ class Rebalances:
         """Rebalances of a group that were seen in the last STORM_SECONDS."""
         seen = self._seen.get(name)
         return len(seen.changes) if seen is not None else 0
+
+    def members_since(self, name: str) -> float | None:
+        """When a group that had no members was first seen with some; None where nobody saw it without."""
+        seen = self._seen.get(name)
+        return seen.came_at if seen is not None else None
 
     def is_storm(self, name: str) -> bool:
         seen = self._seen.get(name)

@@ -1,7 +1,8 @@
 """Standstills that were told, held until they end: a window forgets after two minutes that records came by.
 
 Nothing ends a standstill but a commit that moves, nothing that waits any more, members that go, or a rule that explains
-more. That no more records come is no such thing: those that wait are as unread as before.
+more. That no more records come is no such thing: those that wait are as unread as before. It is the same where no
+offset was ever committed: that is over with the first commit, a log that holds nothing, or the member that had it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,22 @@ from .heads import NO_RECORDS, RESIDUE, unread_now
 from .numbers import NO_COMMIT, Column, Layout, Numbers
 from .positions import MARKERS
 from .topology import GroupType
-from .verdicts import GroupRow, Verdict, by_owner, judge
+from .verdicts import GroupRow, Judged, Verdict, by_owner, judge, may_have_records
 from .window import Window
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+_SILENT_BELOW = np.array(
+    [
+        Verdict.NOT_COMMITTING,
+        Verdict.NO_PROGRESS,
+        Verdict.LOSING_DATA,
+        Verdict.FALLING_BEHIND,
+        Verdict.REWOUND,
+    ]
+)
+"""Verdicts of a group in which some partitions may have no commit: those that win are of its other partitions."""
 
 
 def judge_and_hold(
@@ -29,14 +41,20 @@ def judge_and_hold(
     interval_seconds: float,
     stood: Column | None = None,
     heads: Column | None = None,
+    alone: Mapping[str, float] | None = None,
 ) -> tuple[Column, Column | None]:
-    """The verdicts of groups, and by position the offset at which each stands that is told to stand still.
+    """The verdicts of groups, and by position the offset at which each stands that is told to stand still; NO_COMMIT
+    where it is told to commit nothing.
 
-    `stood` is the latter of the cycle before, `heads` what was known then of the records that wait (`domain.heads`).
+    `stood` is the latter of the cycle before, `heads` what was known then of the records that wait (`domain.heads`),
+    `alone` who reads without being a member, as for `judge`.
     """
     told = Numbers.unknown(len(window.layout)) if stood is None else _moved_to(stood, window.layout)
     held = np.zeros(len(window.layout), dtype=np.bool_)
-    at = np.flatnonzero(told.known)
+    silent = told.known & (told.values == NO_COMMIT)
+    at = np.flatnonzero(told.known & ~silent)
+    if silent.any() and window.samples:
+        silent &= may_have_records(window)
     if len(at) and window.samples:
         names = [window.layout.owners[i] for i in window.layout.owner_of_position[at].tolist()]
         rows = (groups.get(name) for name in names)
@@ -44,19 +62,22 @@ def judge_and_hold(
         held[at] = waits_unmoved(window, at, told.values[at], only_forward=shared)
         at = at[held[at]]
         held[at] = _are_records(window, at, heads)
-    judged = judge(window, groups, interval_seconds=interval_seconds, held=held)
-    return judged.verdicts, _remembered(window, told, judged.still, judged.verdicts)
+    judged = judge(window, groups, interval_seconds=interval_seconds, held=held, silent=silent, alone=alone)
+    return judged.verdicts, _remembered(window, told, judged)
 
 
 def stored_standstills(verdicts: Column, committed: Column) -> Column:
-    """Where groups stood still by the newest verdicts and commits that were stored: what to go on with after a restart.
+    """Where groups stood still, or committed nothing, by the newest verdicts and commits that were stored: what to go
+    on with after a restart.
 
     Which of a group's positions it were is not stored: those that have moved, or where nothing waits, fall out.
     """
-    stands = by_owner(verdicts, committed.layout) == int(Verdict.NO_PROGRESS)
-    numbers = committed.numbers
-    known = numbers.known & (numbers.values != NO_COMMIT) & np.repeat(stands, np.diff(committed.layout.starts))
-    return Column(committed.layout, Numbers(numbers.values, known))
+    told = by_owner(verdicts, committed.layout)
+    counts, numbers = np.diff(committed.layout.starts), committed.numbers
+    has_none = numbers.values == NO_COMMIT
+    stands = np.repeat(told == int(Verdict.NO_PROGRESS), counts) & ~has_none
+    silent = np.repeat(told == int(Verdict.NOT_COMMITTING), counts) & has_none
+    return Column(committed.layout, Numbers(numbers.values, numbers.known & (stands | silent)))
 
 
 def waits_unmoved(window: Window, at: Ints, stood: Ints, *, only_forward: Bools) -> Bools:
@@ -89,15 +110,19 @@ def _are_records(window: Window, at: Ints, heads: Column | None) -> Bools:
     return are
 
 
-def _remembered(window: Window, told: Numbers, still: Bools, verdicts: Column) -> Column | None:
+def _remembered(window: Window, told: Numbers, judged: Judged) -> Column | None:
     """What is to be held in the next cycle; what is not answered in this one is remembered as it was."""
-    if not window.samples or not (still.any() or told.known.any()):
+    if not window.samples or not (judged.still.any() or judged.silent.any() or told.known.any()):
         return None
-    verdict = by_owner(verdicts, window.layout)[window.layout.owner_of_position]
+    verdict = by_owner(judged.verdicts, window.layout)[window.layout.owner_of_position]
     newest = window.samples[-1]
-    stands = still & (verdict == int(Verdict.NO_PROGRESS))
+    may_be_silent = np.isin(verdict, _SILENT_BELOW)
+    stands = judged.still & (verdict == int(Verdict.NO_PROGRESS))
+    stands |= judged.silent & may_be_silent
     unanswered = told.known & ~(newest.committed.known & newest.end.known)
-    unanswered &= np.isin(verdict, [int(Verdict.NO_PROGRESS), int(Verdict.UNKNOWN)])
+    unanswered &= np.isin(verdict, [int(Verdict.NO_PROGRESS), int(Verdict.UNKNOWN)]) | (
+        may_be_silent & (told.values == NO_COMMIT)
+    )
     if not (stands | unanswered).any():
         return None
     offsets = np.where(stands, newest.committed.values, told.values)

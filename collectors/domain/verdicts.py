@@ -3,8 +3,9 @@
 The rules, in the order in which they win. Each is a function named as a question, about positions or groups; what
 explains most comes first, so that one cause has one word:
 
-1. has it no members?                -> no members: without readers nothing else can be said of it. A simple consumer,
-                                        which commits and joins no group, is judged by its commits while they move
+1. has it no members?                -> no members: without readers nothing else can be said of it. Two looks have found
+                                        nobody (`vacancies`). A simple consumer, which commits and joins no group, is
+                                        judged by its commits while they move (`simple_consumers`)
 2. is a waiting partition unowned?   -> unowned: members are there, and none of them was given it; it stands still
 3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move; it
                                         may wait its turn for longer while a reader of several works off a backlog.
@@ -13,9 +14,11 @@ explains most comes first, so that one cause has one word:
 4. does it lose data?                -> losing data: it reads, and retention deletes records before it comes to them
 5. does the lag climb?               -> falling behind: beyond the sawtooth that commits draw, and not falling by now
 6. was it rewound?                   -> rewound: it reads again what it had read; its lag says nothing of its pace
-7. does it never commit?             -> not committing: assigned, records arrive, no offset was ever committed
+7. does it never commit?             -> not committing: assigned, records arrive, no offset was ever committed. Once
+                                        told it does not until it commits, also when no more arrive (`standstills`)
 8. does it rebalance all the time?   -> rebalancing: it reads none the less, else a rule above had spoken
 9. is something not known?           -> unknown: a part that is fine does not speak for the whole
+                                        (members that have just come to what nobody read are not known, either)
 10. does the lag fall?               -> catching up: more waits than ever lies between two commits, and it gets less
 11. otherwise                        -> ok
 
@@ -29,16 +32,17 @@ sentences, counted as records and alerted on by itself.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .numbers import NO_COMMIT, Column, Layout, Numbers
+from .numbers import Column, Layout, Numbers
 from .positions import Positions, positions
+from .simple_consumers import SIMPLE_MOVES, SIMPLE_PAUSES, SIMPLE_SECONDS, habits_in, moves_at, read_alone
 from .topology import GroupType
-from .trends import BEAT_SECONDS, Curves, curves_of, trends_of
+from .trends import BEAT_SECONDS, TREND_SECONDS, Curves, curves_of, trends_of
 from .window import LENGTH, Window
 
 Bools = NDArray[np.bool_]
@@ -57,9 +61,6 @@ TURN_SHARE = 0.85
 """But no longer than this share of what the window can hold."""
 UNOWNED_SECONDS = 20.0
 """Longer than the survey's pause between two looks at the groups: two looks found nobody."""
-SIMPLE_MOVES, SIMPLE_SECONDS, SIMPLE_PAUSES = 2, 30.0, 1.5
-"""Who commits without being a member is there when its commits moved so often in the window, and nothing has waited
-since they last did for longer than this, or than so many of the pauses between them."""
 
 
 class Verdict(IntEnum):
@@ -112,6 +113,7 @@ class GroupRow:
     rebalances: int = 0  # seen in the last minutes
     is_storm: bool = False  # these are more than one roll-out explains
     is_simple: bool = False  # nobody ever joined it: whoever reads for it only commits (assign(); Flink, Spark)
+    members_since: float | None = None  # unix seconds of the look that found members where there had been none
 
 
 def stands_still(facts: Positions, *, interval_seconds: float, takes_turns: Bools | bool = False) -> Bools:
@@ -171,11 +173,25 @@ def never_commits(facts: Positions, *, interval_seconds: float) -> Bools:
     return facts.uncommitted & long_enough & (facts.uncommitted_arrived > 0)
 
 
+def may_have_records(window: Window) -> Bools:
+    """(n,) positions of the window whose log holds something now, as far as its start is known."""
+    newest = window.samples[-1]
+    holds = newest.end.known & (newest.end.values > 0)
+    if newest.start is not None:
+        holds &= ~newest.start.known | (newest.end.values > newest.start.values)
+    return holds
+
+
 def is_unowned(facts: Positions, *, interval_seconds: float) -> Bools:
     """Positions whose records wait, and that no member of the group was given, although members are there."""
-    long_enough = facts.unowned_seconds >= max(UNOWNED_SECONDS, STALL_SAMPLES * interval_seconds)
     waits: Bools = (facts.known & (facts.lag > 0)) | (facts.uncommitted & (facts.uncommitted_arrived > 0))
-    return waits & long_enough
+    return waits & has_no_owner(facts, interval_seconds=interval_seconds)
+
+
+def has_no_owner(facts: Positions, *, interval_seconds: float) -> Bools:
+    """Positions that no member was given, by two looks at the group."""
+    long_enough: Bools = facts.unowned_seconds >= max(UNOWNED_SECONDS, STALL_SAMPLES * interval_seconds)
+    return long_enough
 
 
 def _beats(window: Window) -> NDArray[np.float64]:
@@ -218,34 +234,25 @@ def catches_up(curves: Curves, falls: Bools) -> Bools:
 
 
 def patience_alone(window: Window, where: slice, *, interval_seconds: float) -> float | None:
-    """Seconds without a movement that say nothing of who commits for the positions in `where`, by the pauses that it
-    makes; None where nobody does.
-
-    Two movements are asked for: one may be that of a tool that set offsets.
+    """Seconds without a movement that say nothing of who commits for the positions in `where`, by the pauses that the
+    window shows; None where it shows none.
     """
     first, last = (window.samples[row].committed.take(where) for row in (0, -1))
     if (first.known & last.known & (first.values == last.values)).all():
         return None  # most groups of this kind have been dead for long: their whole windows are not looked at
-    at = _moves_at(window, where)
+    at = moves_at(window, where)
     if len(at) < SIMPLE_MOVES:
         return None
     return max(SIMPLE_SECONDS, STALL_SAMPLES * interval_seconds, SIMPLE_PAUSES * float(np.diff(at).max()))
 
 
-def commits_alone(window: Window, facts: Positions, where: slice, patience_seconds: float) -> bool:
-    """Whether somebody still moves the commits of the positions in `where`; `facts` are of the whole window."""
-    # the movement may be long ago where nothing has waited since, and a partition may stand still while others move
-    since = float(window.times[-1] - _moves_at(window, where)[-1])
-    return min(since, float(facts.waiting_seconds[where].max())) <= patience_seconds
-
-
-def _moves_at(window: Window, where: slice) -> NDArray[np.float64]:
-    """Unix seconds of the samples at which a commit of these positions had moved on."""
-    committed, known, _, _ = window.arrays(where)
-    known = known & (committed != NO_COMMIT)
-    moved = ((np.diff(committed, axis=0) > 0) & known[1:] & known[:-1]).any(axis=1)
-    at: NDArray[np.float64] = window.times[1:][moved]
-    return at
+def misses_its_turn(window: Window, facts: Positions, where: slice, patience_seconds: float) -> Bools:
+    """Positions in `where` (of a group that somebody reads for without being a member) that are passed over for longer
+    than its commits pause, and missed a whole round of them: when all stop within one round, nobody reads."""
+    passed_by = facts.passed_by_seconds[where]
+    others = (window.times[-1] - window.times[facts.base[where]]).min()
+    missed: Bools = (passed_by > patience_seconds) & (passed_by - others > patience_seconds / SIMPLE_PAUSES)
+    return missed
 
 
 def is_read_alone(members: int | None, told: Verdict) -> bool:
@@ -257,37 +264,52 @@ def is_read_alone(members: int | None, told: Verdict) -> bool:
 class Judged:
     verdicts: Column  # owned by groups, one position each, always known
     still: Bools  # (n,) positions of the window that stand still
+    silent: Bools  # (n,) those where nothing was ever committed, though records came
 
 
 def judge(
-    window: Window, groups: Mapping[str, GroupRow], *, interval_seconds: float, held: Bools | None = None
+    window: Window,
+    groups: Mapping[str, GroupRow],
+    *,
+    interval_seconds: float,
+    held: Bools | None = None,
+    silent: Bools | None = None,
+    alone: Mapping[str, float] | None = None,
 ) -> Judged:
-    """A verdict for each known group. `held` (n,): positions that stand still, as was told before (`standstills`)."""
+    """A verdict for each known group. `held` (n,): positions that stand still, as was told before (`standstills`), and
+    `silent` (n,): those where nothing is committed. `alone`: groups that somebody reads for without being a member,
+    with the seconds that it may pause (`simple_consumers`); None: as far as the window tells."""
     layout = Layout.single(groups)
     if not window.samples:
         nothing = Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_))
-        return Judged(Column(layout, nothing), np.zeros(len(window.layout), dtype=np.bool_))
+        none = np.zeros(len(window.layout), dtype=np.bool_)
+        return Judged(Column(layout, nothing), none, none)
     counts = np.diff(window.layout.starts)
     are_shared = _are_shared(window.layout, groups)
     shared = np.repeat(are_shared, counts)
     facts = positions(window, only_forward=shared)
-    uncommitted = facts.uncommitted & ~shared
     curves = curves_of(window)
     climbs, falls = trends_of(curves)
+    if (since := _members_since(window, groups)) is not None:
+        facts = since_members_came(facts, window, np.repeat(since, counts))
+        climbs &= window.times[-1] - since >= TREND_SECONDS  # what nobody read before is no pace of theirs
+    uncommitted = facts.uncommitted & ~shared
     unanswered = ~(facts.known | uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
     unanswered |= is_unsure_after_gap(facts, window)
     shares = np.array([n < m for n, m in zip(_members(window.layout, groups), counts.tolist(), strict=True)], np.bool_)
     busy = _any_by_owner(works_on_backlog(facts, window), window.layout)
     takes_turns = np.repeat((falls | busy) & shares, counts)
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
-    alone: dict[str, float] = {}
-    for row in groups.values():
-        if row.is_simple and window.layout.owner_index(row.name) is not None:
-            where = window.layout.slice_of(row.name)
-            patience = patience_alone(window, where, interval_seconds=interval_seconds)
-            if patience is not None and commits_alone(window, facts, where, patience):
-                alone[row.name] = patience
-                still[where] &= facts.passed_by_seconds[where] >= patience
+    if alone is None:
+        simple = {row.name for row in groups.values() if row.is_simple}
+        habits = habits_in(window, simple=simple, interval_seconds=interval_seconds)
+        alone = read_alone(habits, float(window.times[-1]), interval_seconds=interval_seconds)
+    for name, patience in alone.items():
+        if (index := window.layout.owner_index(name)) is not None:
+            where = window.layout.slice_of(name)
+            still[where] &= misses_its_turn(window, facts, where, patience)
+            if patience > window.times[-1] - window.times[0]:
+                climbs[index] = falls[index] = False  # of its sawtooth the window holds less than a whole tooth
     if held is not None:
         still |= held
     unowned = is_unowned(facts, interval_seconds=interval_seconds) & ~shared
@@ -303,8 +325,11 @@ def judge(
     ]
     answers.append((Verdict.FALLING_BEHIND, climbs))
     answers.append((Verdict.REWOUND, _any_by_owner(was_rewound(facts, window), window.layout)))
-    silent = never_commits(facts, interval_seconds=interval_seconds) & ~shared
-    answers.append((Verdict.NOT_COMMITTING, _any_by_owner(silent, window.layout)))
+    silence = never_commits(facts, interval_seconds=interval_seconds)
+    if silent is not None:
+        silence |= silent & facts.uncommitted & ~has_no_owner(facts, interval_seconds=interval_seconds)
+    silence &= ~shared & ~unowned
+    answers.append((Verdict.NOT_COMMITTING, _any_by_owner(silence, window.layout)))
     # what is not of the offsets: in the order of `groups`
     places = np.array([-1 if (at := window.layout.owner_index(n)) is None else at for n in layout.owners], np.int64)
     rows = [groups[name] for name in layout.owners]
@@ -333,7 +358,32 @@ def judge(
     verdicts = np.full(len(layout), int(Verdict.OK), dtype=np.int64)
     for verdict, flags in reversed(ordered):
         verdicts[flags] = int(verdict)
-    return Judged(Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_))), still)
+    return Judged(Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_))), still, silence)
+
+
+def since_members_came(facts: Positions, window: Window, since: NDArray[np.float64]) -> Positions:
+    """The facts as they are of who reads since (n,) unix seconds (-inf: for long): before that nobody was there, and
+    what waited then says nothing of them."""
+    seconds = window.times[-1] - since
+    return replace(
+        facts,
+        base_is_seen=facts.base_is_seen & (window.times[facts.base] >= since),
+        waiting_seconds=np.minimum(facts.waiting_seconds, seconds),
+        passed_by_seconds=np.minimum(facts.passed_by_seconds, seconds),
+        uncommitted_seconds=np.minimum(facts.uncommitted_seconds, seconds),
+    )
+
+
+def _members_since(window: Window, groups: Mapping[str, GroupRow]) -> NDArray[np.float64] | None:
+    """(owners,) of the layout when members came, where that is in the window, else -inf; None where it is for none."""
+    first = window.times[0]
+    came = [row for row in groups.values() if row.members and row.members_since is not None]
+    found = np.full(len(window.layout.owners), -np.inf)
+    for row in came:
+        index = window.layout.owner_index(row.name)
+        if index is not None and row.members_since is not None and row.members_since > first:
+            found[index] = row.members_since
+    return found if np.isfinite(found).any() else None
 
 
 def _are_shared(layout: Layout, groups: Mapping[str, GroupRow]) -> Bools:

@@ -13,6 +13,7 @@ from ..domain.configuration import Config
 from ..domain.numbers import Column, Layout
 from ..domain.rights import NOT_AUTHORISED, Sight
 from ..domain.topology import Group, LogDir, Metadata, Quorum
+from ..domain.vacancies import Vacancies
 from ..domain.words import is_storable
 from .answers import ConfigsAnswer, OffsetsAnswer
 from .peek import HeadsAnswer, Place, Readable
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 EVERY_SECONDS = MappingProxyType(
     {
         "metadata": 30.0,
-        "groups": 15.0,
+        "groups": 12.0,
         "rights": 60.0,
         "quorum": 30.0,
         "start_offsets": 60.0,
@@ -64,7 +65,13 @@ LONGEST_NAME = 500
 """Of a group; Kafka takes 32 767 characters."""
 LASTING = frozenset({"not authorised", "not offered"})  # asking again soon would change nothing
 REBALANCING_SECONDS = 5.0
-"""How soon groups are asked again while one of them rebalances: who holds what is known only after that."""
+"""How soon groups are asked again while one of them rebalances: who holds what is known only after that; and after one
+has become empty, as its members may come back."""
+EMPTY_SECONDS = 2.0
+"""How soon groups are asked again when one of them is found empty for the first time. With the pause between two looks,
+and a second for their answers, a group without members is told within three cycles of five seconds."""
+MANY_GROUPS = 1_000
+"""Of more, groups are not asked more often because one has become empty: in so many some always have."""
 SUSPECT_SECONDS = 1.0
 MISSING_SECONDS = 5.0
 """How often metadata is asked while it names replicas on brokers that it does not list, or that are not in sync: they
@@ -126,6 +133,7 @@ class Survey:
         self._replicas_on: frozenset[int] = frozenset()
         self._lags = False  # some replica is not in sync
         self._remembered: tuple[Group, ...] = ()
+        self._vacancies = Vacancies()
         self._compacted = Layout.build({})
         self._compacted_key: tuple[object, object] | None = None
         self._places: tuple[Place, ...] = ()  # where records are to be looked at
@@ -284,7 +292,8 @@ class Survey:
         previous = self._remembered if self._state.groups is None else self._state.groups
         answer = self._session.ask_groups(metadata, previous, budget_seconds=budget)
         if answer.value is not None:
-            groups = tuple(group for group in answer.value.groups if is_storable(group.name, LONGEST_NAME))
+            named = [group for group in answer.value.groups if is_storable(group.name, LONGEST_NAME)]
+            groups = self._vacancies.look(named, now=answer.asked_at)
             if groups == self._state.groups:
                 groups = self._state.groups
             self._state = replace(
@@ -296,9 +305,13 @@ class Survey:
             )
             if any(group.is_rebalancing for group in groups):
                 self._times.within("groups", REBALANCING_SECONDS)
+            if self._vacancies.doubted:
+                self._times.within("groups", EMPTY_SECONDS)
+            elif self._vacancies.is_recent(answer.asked_at) and len(groups) <= MANY_GROUPS:
+                self._times.within("groups", REBALANCING_SECONDS)
             if answer.value.is_complete:
                 self._taken_at["groups"] = self._clock()
-            if left_out := len(answer.value.groups) - len(groups):
+            if left_out := len(answer.value.groups) - len(named):
                 why = f"left out: a name longer than {LONGEST_NAME} characters or with NUL"
                 return (*answer.errors, PartError("group_names", why, None, left_out))
         return answer.errors

@@ -87,6 +87,8 @@ def _judge(cluster: Cluster, now: ClusterNow, name: str, shown: Sequence[Row], g
         is_told_to_stand=is_told_to_stand,
         markers=_marker_partitions(now, name) if is_told_to_stand else (),
         is_read_alone=is_read_alone(group["members"], Verdict[group["verdict"].upper()]),
+        is_told_to_be_silent=group["verdict"] == Verdict.NOT_COMMITTING.word,
+        may_stand=is_told_to_stand or is_unowned,
     )
     for part, word in zip(shown, said, strict=True):
         part["verdict"] = word

@@ -90,6 +90,8 @@ def partition_verdicts(
     is_told_to_stand: bool = False,
     markers: Collection[tuple[str, int]] = (),
     is_read_alone: bool = False,
+    is_told_to_be_silent: bool = False,
+    may_stand: bool = True,
 ) -> list[str]:
     """The word of each (topic, partition) of a group, as seen at `cycle`; see `judge_partitions`."""
     window = _parts(cluster, [group], cycle=cycle, taken_at=taken_at)[group]
@@ -105,6 +107,8 @@ def partition_verdicts(
         is_told_to_stand=is_told_to_stand,
         markers=markers,
         is_read_alone=is_read_alone,
+        is_told_to_be_silent=is_told_to_be_silent,
+        may_stand=may_stand,
     )
     return [str(verdict) for verdict in judged]
 

@@ -16,7 +16,7 @@ STALE_AFTER_INTERVALS = 3
 # How often the survey asks (collectors.kafka.survey.EVERY_SECONDS; not imported, since a web process needs no Kafka
 # client, but compared by a test). A slow fact is left out when three times that, or three cycles where these are
 # longer, brought no newer one.
-SURVEY_SECONDS = {"metadata": 30.0, "groups": 15.0, "start_offsets": 60.0, "log_dirs": 60.0}
+SURVEY_SECONDS = {"metadata": 30.0, "groups": 12.0, "start_offsets": 60.0, "log_dirs": 60.0}
 
 
 @dataclass(frozen=True, slots=True)

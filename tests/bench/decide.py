@@ -83,7 +83,7 @@ def _measure(partitions: int, per_topic: int, groups: int) -> list[Line]:
             200,
         ),
         line(f"of these, verdicts of all groups over 24 samples, {size}", statistics.median(judging), "ms of CPU"),
-        line(f"who owns what, told anew each 15 s, {size}", _timed(lambda: ownership(layout, described)), "ms of CPU"),
+        line(f"who owns what, told anew each 12 s, {size}", _timed(lambda: ownership(layout, described)), "ms of CPU"),
         line(f"of these, log-end ages of all positions, {size}", statistics.median(ageing), "ms of CPU"),
         line(f"storing the frames of a cycle, {size}", statistics.median(storing), "ms of CPU"),
     ]

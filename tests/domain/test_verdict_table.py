@@ -46,6 +46,7 @@ class Case:
     members: int | None = 2
     kind: GroupType = GroupType.CLASSIC
     is_storm: bool = False
+    came: int | None = None  # the sample at which members were seen where there had been none
     interval: float = INTERVAL
 
     def window(self) -> Window:
@@ -67,7 +68,9 @@ class Case:
 
     @property
     def row(self) -> GroupRow:
-        return GroupRow("g", self.kind, self.members, rebalances=5 if self.is_storm else 0, is_storm=self.is_storm)
+        since = None if self.came is None else START + self.came * self.interval
+        rebalances = 5 if self.is_storm else 0
+        return GroupRow("g", self.kind, self.members, rebalances, is_storm=self.is_storm, members_since=since)
 
     def verdict(self) -> Verdict:
         column = judge(self.window(), {"g": self.row}, interval_seconds=self.interval).verdicts
@@ -147,6 +150,21 @@ CASES = [
          [([*rising(4, 100, 900), *rising(20, 20, 100)], rising(24, 100, 1300))]),
     Case("rewound, and it reads more than arrives", V.REWOUND,
          [([*rising(9, 100, 5000), *rising(15, 110, 100)], rising(24, 100, 5300))]),
+    # members that have just come
+    Case("nobody read, and members came ten seconds ago: nothing shows yet whether they read", V.UNKNOWN, [WAITS],
+         came=9),
+    Case("the same, and it was read until half a minute before they came", V.UNKNOWN,
+         [([0, 50, 100, *still(9, 150)], rising(12, 50))], came=9),
+    Case("members came twenty seconds ago, and nothing moves", V.NO_PROGRESS, [WAITS], came=7),
+    Case("members came and read all that waited", V.OK, [([*still(9, 100), 600, 650, 700], rising(12, 50, 150))],
+         came=8),
+    Case("members came and work off what nobody read", V.CATCHING_UP,
+         [([*rising(3, 50), *still(16, 100), *rising(5, 400, 400)], rising(24, 100, 1000))], came=18),
+    Case("one reads since members came, the other is not decided yet", V.UNKNOWN,
+         [WAITS, ([*still(9, 100), 600, 650, 700], rising(12, 50, 150))], came=9),
+    Case("members came longer ago than is looked back on", V.NO_PROGRESS, [WAITS], came=-3),
+    Case("members came a moment ago to what loses records", V.LOSING_DATA, [SLOW], [TRIMMED], came=22),
+    Case("members came a moment ago, and nothing was ever committed", V.OK, [SILENT], came=9),
     # no commits
     Case("one partition never committed, the other is read", V.NOT_COMMITTING, [READS, SILENT]),
     Case("a marker lies there for a minute, and a record came a moment ago", V.OK,

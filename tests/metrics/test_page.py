@@ -288,7 +288,7 @@ def test_a_cluster_that_no_cycle_has_reached_is_down_and_a_paused_one_says_nothi
     ("part", "seconds", "names"),
     [
         ("metadata", 30, {"topic_partitions", "topic_under_replicated_partitions", "topic_offline_partitions"}),
-        ("groups", 15, {"group_members"}),
+        ("groups", 12, {"group_members"}),
         ("log_dirs", 60, {"broker_log_dir_size_bytes", "broker_log_dir_free_bytes", "topic_size_bytes"}),
         ("start_offsets", 60, {"partition_start_offset", "dead_letter_messages"}),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -13,7 +14,7 @@ from collectors.sampler import Sampler
 from dashboard.live import findings
 from dashboard.live.details import group_detail
 from dashboard.live.rows import Row
-from tests.faults.pretend import Clock, Pretend, cycles, make_cluster, read_by_one, sampler_of, shop
+from tests.faults.pretend import Clock, Pretend, cycles, group, make_cluster, read_by_one, sampler_of, shop
 
 pytestmark = pytest.mark.django_db
 LONG = 40
@@ -75,8 +76,59 @@ def test_a_restart_ends_no_standstill_and_forgets_not_since_when(
     assert GroupLine.objects.get(name="stats").verdict_since == since
 
 
+def test_a_group_that_never_commits_does_not_on_its_page_and_after_a_restart() -> None:
+    cluster, clock = make_cluster(), Clock(time.time() - 5 * 120)
+    kafka = shop(groups=(read_by_one("billing", "orders", 2), read_by_one("stats", "clicks", 1)))
+    kafka.commits["stats"] = {}
+    sampler = sampler_of(cluster, kafka, clock)
+    cycles(sampler, clock, 6, kafka)
+    cycles(sampler, clock, LONG)
+
+    def told() -> tuple[str, list[str]]:
+        row = detail(cluster, "stats")
+        assert row["sentence"].startswith("Not committing since "), row["sentence"]
+        assert "; no record came" in row["sentence"] or "in the last" not in row["sentence"]
+        return row["verdict"], [part["verdict"] for part in row["partitions"]]
+
+    assert told() == ("not_committing", ["not_committing"])
+    since = GroupLine.objects.get(name="stats").verdict_since
+    clock.go(5.0 * 60)
+    Lease.objects.release(sampler.lease_name, holder=sampler.waiting.holder, epoch=sampler.epoch)
+    cluster.refresh_from_db()
+    again = sampler_of(cluster, kafka, clock)
+    again.remember()
+    again._rebuild_window()
+    for _ in range(3):
+        cycles(again, clock, 1)
+        assert told() == ("not_committing", ["not_committing"])
+    assert GroupLine.objects.get(name="stats").verdict_since == since
+    kafka.commits["stats"] = {("clicks", 0): kafka.ends["clicks", 0]}
+    cycles(again, clock, 1)
+    assert detail(cluster, "stats")["verdict"] == "ok"
+
+
 def test_a_clock_that_was_set_ends_no_standstill(stuck: tuple[Cluster, Clock, Pretend, Sampler]) -> None:
     cluster, clock, _, sampler = stuck
     clock.step(-60.0)
     cycles(sampler, clock, 1)
     assert detail(cluster, "stats")["verdict"] == "no_progress"
+
+
+def test_members_that_have_just_come_are_not_told_to_stand_still_on_any_page() -> None:
+    cluster, clock = make_cluster(), Clock(time.time() - 5 * 18)
+    there = read_by_one("stats", "clicks", 1)
+    kafka = shop(groups=(group("billing"), there))
+    sampler = sampler_of(cluster, kafka, clock)
+    cycles(sampler, clock, 3)
+    kafka.groups = (group("billing"), replace(there, state="Empty", members=()))
+    cycles(sampler, clock, 12, kafka)
+    assert detail(cluster, "stats")["verdict"] == "no_members"
+    kafka.groups = (group("billing"), there)
+    for _ in range(3):
+        cycles(sampler, clock, 1, kafka)
+        row = detail(cluster, "stats")
+        assert (row["verdict"], [part["verdict"] for part in row["partitions"]]) == ("unknown", ["unknown"])
+        assert row["sentence"].startswith("Unknown yet: its members came a moment ago, 1"), row["sentence"]
+    cycles(sampler, clock, 2, kafka)
+    row = detail(cluster, "stats")
+    assert (row["verdict"], [part["verdict"] for part in row["partitions"]]) == ("no_progress", ["no_progress"])

@@ -10,13 +10,14 @@ from collectors.domain.topology import Group, GroupType
 from collectors.domain.verdicts import Verdict
 from collectors.history.queries import cluster_at
 from collectors.models import Group as GroupLine
+from collectors.models import Lease
 from dashboard.alerts.judge import Judge
 from dashboard.alerts.readings import unread_rates
 from dashboard.live import findings
 from dashboard.live.details import group_detail
 from dashboard.models import Alert
 from tests.alerts.stage import settle
-from tests.faults.pretend import Clock, make_cluster, sampler_of, shop
+from tests.faults.pretend import Clock, group, make_cluster, sampler_of, shop
 
 pytestmark = pytest.mark.django_db
 
@@ -65,3 +66,39 @@ def test_no_members_while_records_arrive_is_of_a_simple_consumer_only_when_its_c
     assert firing.state == "resolved"
     end = firing.transitions.latest("id").reason
     assert end.startswith("Somebody commits for stats again, as no member after "), end
+
+
+@pytest.mark.parametrize(("pause", "away"), [(90.0, 5.0), (300.0, 900.0), (90.0, 4000.0)])
+def test_who_commits_seldom_is_told_the_same_after_a_restart_and_found_when_it_stops(pause: float, away: float) -> None:
+    cluster, clock = make_cluster(), Clock(time.time() - 9000)
+    kafka = shop(groups=(group("billing"), Group("stats", GroupType.CLASSIC, "Empty")))
+    sampler = sampler_of(cluster, kafka, clock)
+    told: list[Verdict] = []
+
+    def go(seconds: float, *, reads: bool = True) -> None:
+        for _ in range(round(seconds / sampler.interval)):
+            clock.go(sampler.interval)
+            kafka.produce(10)
+            if reads and clock.monotonic() % pause < sampler.interval:
+                kafka.commits["stats"] = {("clicks", 0): kafka.ends["clicks", 0]}
+            sampler.cycle(due_at=clock.wall())
+            told.append(Verdict(GroupLine.objects.get(name="stats").verdict))
+
+    go(3 * pause)
+    clock.go(away)
+    Lease.objects.release(sampler.lease_name, holder=sampler.waiting.holder, epoch=sampler.epoch)
+    cluster.refresh_from_db()
+    sampler = sampler_of(cluster, kafka, clock)
+    sampler.remember()
+    sampler._rebuild_window()
+    told.clear()
+    go(3 * pause)
+    assert set(told) <= {Verdict.OK, Verdict.UNKNOWN}
+    assert Verdict.UNKNOWN not in told[3:], "with the first samples only"
+    cluster.refresh_from_db()
+    findings.forget()
+    row = group_detail(cluster, cluster_at(cluster.pk), "stats")
+    assert row is not None
+    assert [part["verdict"] for part in row["partitions"]] == ["ok"]
+    go(1.5 * pause + 60, reads=False)
+    assert told[-1] is Verdict.NO_MEMBERS

@@ -1,0 +1,61 @@
+"""Who reads for the groups of a cluster without being a member of them, from one cycle to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from .domain.simple_consumers import SIMPLE_MOVES, Habit, habit_of, habits_after, read_alone
+from .domain.topology import GroupType
+from .domain.verdicts import GroupRow, Verdict
+from .domain.window import LENGTH, Window
+from .history.moves import commits_moved_at
+from .models import Group
+
+PAST_SECONDS = 3600.0
+"""How far back commits are read after a restart: two of the longest pauses that are no end."""
+GROUPS_READ = 50
+"""Of whose past commits are read then, some milliseconds each; of the others what was told last goes on."""
+
+
+class ReadAlone:
+    """What was seen of simple consumers, of which a window shows too little when they commit seldom."""
+
+    def __init__(self, interval: float) -> None:
+        self._interval = interval
+        self._habits: dict[str, Habit] = {}
+
+    def rebuild(self, cluster_id: int, groups: Iterable[Group], *, taken_at: float, now: float) -> None:
+        """After a restart: from the commits that were stored until `taken_at`, as if no time had passed since."""
+        simple = [row for row in groups if _may_be_read_alone(row)]
+        read = [row.name for row in simple[:GROUPS_READ]]
+        moves = commits_moved_at(cluster_id, read, taken_at - PAST_SECONDS, taken_at)
+        # a pause that no window would have shown
+        unseen = Habit(SIMPLE_MOVES, taken_at, taken_at, taken_at, ((taken_at, LENGTH * self._interval),))
+        for row in simple:
+            habit = habit_of(moves.get(row.name, ()))
+            if row.is_read_alone and (habit is None or habit.moves < SIMPLE_MOVES):
+                habit = unseen
+            if habit is not None:
+                self._habits[row.name] = habit
+        self.later(max(0.0, now - taken_at - self._interval))
+
+    def look(self, window: Window, groups: Mapping[str, GroupRow]) -> dict[str, float]:
+        """By group that somebody reads for how long its commits may pause, in seconds; once for each sample."""
+        simple = {row.name for row in groups.values() if row.is_simple}
+        undescribed = {row.name for row in groups.values() if row.members is None}
+        self._habits = habits_after(
+            self._habits, window, simple=simple, undescribed=undescribed, interval_seconds=self._interval
+        )
+        now = float(window.samples[-1].taken_at)
+        told = read_alone(self._habits, now, interval_seconds=self._interval)
+        return {name: patience for name, patience in told.items() if name in simple}
+
+    def later(self, seconds: float) -> None:
+        """The clock was set by so much."""
+        if seconds:
+            self._habits = {name: habit.later(seconds) for name, habit in self._habits.items()}
+
+
+def _may_be_read_alone(row: Group) -> bool:
+    is_simple = row.gone_at is None and row.type == GroupType.CLASSIC and not row.protocol_type
+    return is_simple and not row.member_count and row.verdict != Verdict.NO_MEMBERS
