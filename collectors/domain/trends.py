@@ -155,7 +155,8 @@ def _between_thirds(curves: Curves) -> tuple[Bools, Bools]:
     left_unread = _mean(lag[last], whole[last]) - _mean(lag[first], whole[first])
     # a swing of the arrivals swings the lag that lies between two commits: that is not falling behind
     # compared, not subtracted: the sentinels of groups that are not `enough` would overflow
-    tolerated = steps + np.maximum(per_second, late) * BEAT_SECONDS
+    # a log that was cut off, or made anew, has arrivals below zero, which tolerate nothing less
+    tolerated = steps + np.maximum(np.maximum(per_second, late), 0.0) * BEAT_SECONDS
     climbs = enough & (last_low > np.where(enough, first_high, 0) + tolerated)
     climbs &= left_unread > UNREAD_SHARE * arrived
     # a group that read nothing until a moment ago stood still: whether it falls behind now is not to be seen yet
