@@ -15,7 +15,7 @@ from .heads import NO_RECORDS, RESIDUE, unread_now
 from .numbers import NO_COMMIT, Column, Layout, Numbers
 from .positions import MARKERS
 from .topology import GroupType
-from .verdicts import GroupRow, Verdict, by_owner, judge
+from .verdicts import GroupRow, Judged, Verdict, by_owner, judge
 from .window import Window
 
 Ints = NDArray[np.int64]
@@ -45,7 +45,7 @@ def judge_and_hold(
         at = at[held[at]]
         held[at] = _are_records(window, at, heads)
     judged = judge(window, groups, interval_seconds=interval_seconds, held=held)
-    return judged.verdicts, _remembered(window, told, judged.still, judged.verdicts)
+    return judged.verdicts, _remembered(window, told, judged)
 
 
 def stored_standstills(verdicts: Column, committed: Column) -> Column:
@@ -89,13 +89,13 @@ def _are_records(window: Window, at: Ints, heads: Column | None) -> Bools:
     return are
 
 
-def _remembered(window: Window, told: Numbers, still: Bools, verdicts: Column) -> Column | None:
+def _remembered(window: Window, told: Numbers, judged: Judged) -> Column | None:
     """What is to be held in the next cycle; what is not answered in this one is remembered as it was."""
-    if not window.samples or not (still.any() or told.known.any()):
+    if judged.answers is None or not (judged.answers.still.any() or told.known.any()):
         return None
-    verdict = by_owner(verdicts, window.layout)[window.layout.owner_of_position]
+    verdict = by_owner(judged.verdicts, window.layout)[window.layout.owner_of_position]
     newest = window.samples[-1]
-    stands = still & (verdict == int(Verdict.NO_PROGRESS))
+    stands = judged.answers.still & (verdict == int(Verdict.NO_PROGRESS))
     unanswered = told.known & ~(newest.committed.known & newest.end.known)
     unanswered &= np.isin(verdict, [int(Verdict.NO_PROGRESS), int(Verdict.UNKNOWN)])
     if not (stands | unanswered).any():
