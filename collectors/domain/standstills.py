@@ -7,12 +7,14 @@ more. That no more records come is no such thing: those that wait are as unread 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .heads import NO_RECORDS, RESIDUE, unread_now
 from .numbers import NO_COMMIT, Column, Layout, Numbers
+from .partitions import judge_partitions
 from .positions import MARKERS
 from .topology import GroupType
 from .verdicts import GroupRow, Judged, Verdict, by_owner, judge
@@ -22,6 +24,15 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of a cycle."""
+
+    verdicts: Column  # of groups
+    partitions: Column  # by position of the window: a `PartitionVerdict`, always known
+    stood: Column | None  # likewise: the offset at which each stands that is told to stand still; None: nowhere
+
+
 def judge_and_hold(
     window: Window,
     groups: Mapping[str, GroupRow],
@@ -29,29 +40,30 @@ def judge_and_hold(
     interval_seconds: float,
     stood: Column | None = None,
     heads: Column | None = None,
-) -> tuple[Column, Column | None]:
-    """The verdicts of groups, and by position the offset at which each stands that is told to stand still.
+) -> Told:
+    """What each group does, and on each of its partitions; a standstill that was told before is held until it ends.
 
-    `stood` is the latter of the cycle before, `heads` what was known then of the records that wait (`domain.heads`).
+    `stood` is that of the cycle before, `heads` what was known then of the records that wait (`domain.heads`).
     """
-    told = Numbers.unknown(len(window.layout)) if stood is None else _moved_to(stood, window.layout)
+    before = Numbers.unknown(len(window.layout)) if stood is None else _moved_to(stood, window.layout)
     held = np.zeros(len(window.layout), dtype=np.bool_)
-    at = np.flatnonzero(told.known)
+    at = np.flatnonzero(before.known)
     if len(at) and window.samples:
         names = [window.layout.owners[i] for i in window.layout.owner_of_position[at].tolist()]
         rows = (groups.get(name) for name in names)
         shared = np.array([row is not None and row.type is GroupType.SHARE for row in rows], dtype=np.bool_)
-        held[at] = waits_unmoved(window, at, told.values[at], only_forward=shared)
+        held[at] = waits_unmoved(window, at, before.values[at], only_forward=shared)
         at = at[held[at]]
         held[at] = _are_records(window, at, heads)
     judged = judge(window, groups, interval_seconds=interval_seconds, held=held)
-    return judged.verdicts, _remembered(window, told, judged)
+    partitions = judge_partitions(window, judged, groups, heads=heads)
+    return Told(judged.verdicts, partitions, _remembered(window, before, judged))
 
 
 def stored_standstills(verdicts: Column, committed: Column) -> Column:
     """Where groups stood still by the newest verdicts and commits that were stored: what to go on with after a restart.
 
-    Which of a group's positions it were is not stored: those that have moved, or where nothing waits, fall out.
+    Which of a group's positions it were is not asked: those that have moved, or where nothing waits, fall out.
     """
     stands = by_owner(verdicts, committed.layout) == int(Verdict.NO_PROGRESS)
     numbers = committed.numbers
@@ -89,18 +101,18 @@ def _are_records(window: Window, at: Ints, heads: Column | None) -> Bools:
     return are
 
 
-def _remembered(window: Window, told: Numbers, judged: Judged) -> Column | None:
+def _remembered(window: Window, before: Numbers, judged: Judged) -> Column | None:
     """What is to be held in the next cycle; what is not answered in this one is remembered as it was."""
-    if judged.answers is None or not (judged.answers.still.any() or told.known.any()):
+    if judged.answers is None or not (judged.answers.still.any() or before.known.any()):
         return None
     verdict = by_owner(judged.verdicts, window.layout)[window.layout.owner_of_position]
     newest = window.samples[-1]
     stands = judged.answers.still & (verdict == int(Verdict.NO_PROGRESS))
-    unanswered = told.known & ~(newest.committed.known & newest.end.known)
+    unanswered = before.known & ~(newest.committed.known & newest.end.known)
     unanswered &= np.isin(verdict, [int(Verdict.NO_PROGRESS), int(Verdict.UNKNOWN)])
     if not (stands | unanswered).any():
         return None
-    offsets = np.where(stands, newest.committed.values, told.values)
+    offsets = np.where(stands, newest.committed.values, before.values)
     return Column(window.layout, Numbers(offsets, stands | unanswered))
 
 
