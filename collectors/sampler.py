@@ -24,7 +24,7 @@ from .domain.window import LENGTH, Window
 from .domain.words import storable
 from .heads import HeadBook
 from .history import queries
-from .history.kinds import Kind
+from .history.kinds import PARTITION_VERDICT_CYCLES, Kind
 from .history.policies import losable
 from .history.recents import recent_samples
 from .kafka.commit_tail import CommitTail
@@ -81,6 +81,7 @@ class Sampler:
         self._stop = threading.Event()
         self._window = Window()
         self._judged: tuple[Column, Column] | None = None  # of the cycle before: as judged, and as told
+        self._partitions: tuple[Column, int] | None = None  # verdicts that were stored last, and for how many cycles
         self._stood: Column | None = None  # where groups stand still by what was told in the cycle before
         self._alone = ReadAlone(self.interval)
         self._known_heads: Column | None = None  # of the cycle before
@@ -261,20 +262,24 @@ class Sampler:
             self.tail.mark()
         seen = self.asking.ask(state, met)
         if Kind.COMMITTED in seen.columns and Kind.END in seen.columns:
-            seen.columns[Kind.VERDICT] = self._judge(state, seen)
+            seen.columns.update(self._judge(state, seen))
             seen = replace(seen, lost=lost_at_newest(self._window))
             self._look_at_heads(state, seen)
         if self.tail is not None:
             seen = self._with_commit_times(self.tail, seen)
         self.waiting.push(Seen(state, seen, due_at, skipped, stepped))
-        self.waiting.store()
+        try:
+            self.waiting.store()
+        except BaseException:
+            self._partitions = None  # of the cycles that wait now, the first may be dropped
+            raise
         self._wanted = GroupLine.objects.heads_wanted(self.cluster.pk, aware(self.clock()))
         if state.ages.get("start_offsets", 0.0) >= UNREAD_STARTS_SECONDS and self._somebody_may_lose(seen):
             self.survey.poke("start_offsets")
         return self.waiting.number
 
-    def _judge(self, state: SurveyState, seen: Observation) -> Column:
-        """What each group does, as it is told."""
+    def _judge(self, state: SurveyState, seen: Observation) -> dict[Kind, Column]:
+        """What each group does, as it is told, and on each of its partitions, where that is to be stored."""
         committed = seen.columns[Kind.COMMITTED]
         self._window.push(
             seen.taken_at,
@@ -284,7 +289,7 @@ class Sampler:
             stable=seen.columns.get(Kind.STABLE),
             owned=self._ownership(committed.layout, state.groups or ()),
         )
-        judged, self._stood = judge_and_hold(
+        told = judge_and_hold(
             self._window,
             seen.groups,
             interval_seconds=self.interval,
@@ -292,10 +297,24 @@ class Sampler:
             heads=self._known_heads,
             alone=self._alone.look(self._window, seen.groups),
         )
-        before, told = self._judged or (None, None)
-        told = steadied(told, before, judged)
-        self._judged = judged, told
-        return told
+        self._stood = told.stood
+        judged_before, told_before = self._judged or (None, None)
+        verdicts = steadied(told_before, judged_before, told.verdicts)
+        self._judged = told.verdicts, verdicts
+        columns = {Kind.VERDICT: verdicts}
+        if self._is_news(told.partitions):
+            columns[Kind.PARTITION_VERDICT] = told.partitions
+        return columns
+
+    def _is_news(self, partitions: Column) -> bool:
+        """Whether the verdicts of partitions are to be stored: they differ from those that were, or are due again."""
+        before, cycles = self._partitions or (Column.empty(), 0)
+        is_same = partitions.layout.digest == before.layout.digest and partitions.numbers.equals(before.numbers)
+        if is_same and cycles < PARTITION_VERDICT_CYCLES:
+            self._partitions = before, cycles + 1
+            return False
+        self._partitions = partitions, 1
+        return True
 
     def _stood_since(self, group: str) -> float | None:
         is_shared = group in self.asking.share_groups.names

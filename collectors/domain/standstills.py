@@ -8,12 +8,14 @@ offset was ever committed: that is over with the first commit, a log that holds 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .heads import NO_RECORDS, RESIDUE, unread_now
 from .numbers import NO_COMMIT, Column, Layout, Numbers
+from .partitions import judge_partitions
 from .positions import MARKERS
 from .topology import GroupType
 from .verdicts import GroupRow, Judged, Verdict, by_owner, judge, may_have_records
@@ -34,6 +36,17 @@ _SILENT_BELOW = np.array(
 """Verdicts of a group in which some partitions may have no commit: those that win are of its other partitions."""
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of a cycle."""
+
+    verdicts: Column  # of groups
+    partitions: Column  # by position of the window: a `PartitionVerdict`, always known
+    stood: Column | None
+    """Likewise: the offset at which each stands that is told to stand still, NO_COMMIT where it is told to commit
+    nothing; None: nowhere."""
+
+
 def judge_and_hold(
     window: Window,
     groups: Mapping[str, GroupRow],
@@ -42,35 +55,36 @@ def judge_and_hold(
     stood: Column | None = None,
     heads: Column | None = None,
     alone: Mapping[str, float] | None = None,
-) -> tuple[Column, Column | None]:
-    """The verdicts of groups, and by position the offset at which each stands that is told to stand still; NO_COMMIT
-    where it is told to commit nothing.
+) -> Told:
+    """What each group does, and on each of its partitions; a standstill that was told before is held until it ends, and
+    that nothing is ever committed.
 
-    `stood` is the latter of the cycle before, `heads` what was known then of the records that wait (`domain.heads`),
-    `alone` who reads without being a member, as for `judge`.
+    `stood` is that of the cycle before, `heads` what was known then of the records that wait (`domain.heads`), `alone`
+    who reads without being a member, as for `judge`.
     """
-    told = Numbers.unknown(len(window.layout)) if stood is None else _moved_to(stood, window.layout)
+    before = Numbers.unknown(len(window.layout)) if stood is None else _moved_to(stood, window.layout)
     held = np.zeros(len(window.layout), dtype=np.bool_)
-    silent = told.known & (told.values == NO_COMMIT)
-    at = np.flatnonzero(told.known & ~silent)
+    silent = before.known & (before.values == NO_COMMIT)
+    at = np.flatnonzero(before.known & ~silent)
     if silent.any() and window.samples:
         silent &= may_have_records(window)
     if len(at) and window.samples:
         names = [window.layout.owners[i] for i in window.layout.owner_of_position[at].tolist()]
         rows = (groups.get(name) for name in names)
         shared = np.array([row is not None and row.type is GroupType.SHARE for row in rows], dtype=np.bool_)
-        held[at] = waits_unmoved(window, at, told.values[at], only_forward=shared)
+        held[at] = waits_unmoved(window, at, before.values[at], only_forward=shared)
         at = at[held[at]]
         held[at] = _are_records(window, at, heads)
     judged = judge(window, groups, interval_seconds=interval_seconds, held=held, silent=silent, alone=alone)
-    return judged.verdicts, _remembered(window, told, judged)
+    partitions = judge_partitions(window, judged, groups, heads=heads)
+    return Told(judged.verdicts, partitions, _remembered(window, before, judged))
 
 
 def stored_standstills(verdicts: Column, committed: Column) -> Column:
     """Where groups stood still, or committed nothing, by the newest verdicts and commits that were stored: what to go
     on with after a restart.
 
-    Which of a group's positions it were is not stored: those that have moved, or where nothing waits, fall out.
+    Which of a group's positions it were is not asked: those that have moved, or where nothing waits, fall out.
     """
     told = by_owner(verdicts, committed.layout)
     counts, numbers = np.diff(committed.layout.starts), committed.numbers
@@ -110,22 +124,23 @@ def _are_records(window: Window, at: Ints, heads: Column | None) -> Bools:
     return are
 
 
-def _remembered(window: Window, told: Numbers, judged: Judged) -> Column | None:
+def _remembered(window: Window, before: Numbers, judged: Judged) -> Column | None:
     """What is to be held in the next cycle; what is not answered in this one is remembered as it was."""
-    if not window.samples or not (judged.still.any() or judged.silent.any() or told.known.any()):
+    found = judged.answers
+    if found is None or not (found.still.any() or found.never_commits.any() or before.known.any()):
         return None
     verdict = by_owner(judged.verdicts, window.layout)[window.layout.owner_of_position]
     newest = window.samples[-1]
     may_be_silent = np.isin(verdict, _SILENT_BELOW)
-    stands = judged.still & (verdict == int(Verdict.NO_PROGRESS))
-    stands |= judged.silent & may_be_silent
-    unanswered = told.known & ~(newest.committed.known & newest.end.known)
+    stands = found.still & (verdict == int(Verdict.NO_PROGRESS))
+    stands |= found.never_commits & may_be_silent
+    unanswered = before.known & ~(newest.committed.known & newest.end.known)
     unanswered &= np.isin(verdict, [int(Verdict.NO_PROGRESS), int(Verdict.UNKNOWN)]) | (
-        may_be_silent & (told.values == NO_COMMIT)
+        may_be_silent & (before.values == NO_COMMIT)
     )
     if not (stands | unanswered).any():
         return None
-    offsets = np.where(stands, newest.committed.values, told.values)
+    offsets = np.where(stands, newest.committed.values, before.values)
     return Column(window.layout, Numbers(offsets, stands | unanswered))
 
 

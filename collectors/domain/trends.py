@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .numbers import NO_COMMIT, Numbers
-from .window import Window
+from .rates import rate_per_second
+from .window import Sample, Window
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -24,6 +26,8 @@ RUN_STEPS = 3
 """So many steps up or down in a row, and further than the beat reaches, are no sawtooth."""
 RUN_DEVIATIONS = 5.0
 """And no chance: standard deviations of a Poisson count of what arrived meanwhile."""
+_BEAT, _CHANCE = BEAT_SECONDS * (1 - 1e-9), RUN_DEVIATIONS**2 * (1 - 1e-9)
+"""A little less, for a product that is rounded otherwise than the quotient it is compared in place of."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,35 +54,115 @@ class Curves:
         return per_second
 
 
-def curves_of(window: Window) -> Curves:
-    """The curves of every group of a window; those of a group without positions are never whole."""
-    count, rows = len(window.layout.owners), len(window.samples)
-    lag, unknown, arrived, moved = (np.zeros((rows, count), dtype=np.int64) for _ in range(4))
-    filled = np.diff(window.layout.starts) > 0
-    starts = window.layout.starts[:-1][filled]  # reduceat needs owners that have positions
-    newest = window.samples[-1].end if rows else None
+def curves_of(window: Window, at: Ints | None = None) -> Curves:
+    """The curves of every group of a window; those of a group without positions are never whole.
+
+    With `at` (g,): of these positions, each by itself.
+    """
+    count, rows = len(window.layout.owners) if at is None else len(at), len(window.samples)
+    lag, arrived = (np.zeros((rows, count), dtype=np.int64) for _ in range(2))
+    unknown, moved = (np.zeros((rows, count), dtype=np.bool_) for _ in range(2))
+    filled = np.diff(window.layout.starts) > 0 if at is None else np.ones(count, dtype=np.bool_)
+    starts = window.layout.starts[:-1][filled] if at is None else at  # reduceat needs owners that have positions
+    add, any_of = (np.add.reduceat, np.logical_or.reduceat) if at is None else (_each, _each)
+    taken = slice(None) if at is None else at
+    end_newest = window.samples[-1].end.take(taken) if rows else None
     before: tuple[Ints, Bools, Numbers] | None = None
     for row, sample in enumerate(window.samples if len(starts) else ()):
-        assert newest is not None
-        committed, end = sample.committed, sample.end
+        assert end_newest is not None
+        committed, end = sample.committed.take(taken), sample.end.take(taken)
         has_commit = committed.known & (committed.values != NO_COMMIT)
         waiting = np.maximum(end.values - committed.values, 0) * (has_commit & end.known)
-        lag[row, filled] = np.add.reduceat(waiting, starts)
+        lag[row, filled] = add(waiting, starts)
         answered = committed.known & end.known
         if not answered.all():
-            unknown[row, filled] = np.add.reduceat((~answered).astype(np.int64), starts)
-        since = (newest.values - end.values) * (end.known & newest.known)
-        arrived[row, filled] = np.add.reduceat(since, starts)
+            unknown[row, filled] = any_of(~answered, starts)
+        since = (end_newest.values - end.values) * (end.known & end_newest.known)
+        arrived[row, filled] = add(since, starts)
         if before is not None:
             step = has_commit & before[1] & (committed.values != before[0])
-            moved[row, filled] = np.logical_or.reduceat(step, starts)
+            moved[row, filled] = any_of(step, starts)
             back = step & (committed.values < before[0])
             # a log that became shorter took the commit with it
             back &= ~(before[2].known & end.known & (end.values < before[2].values))
             if back.any():
-                lag[:row, filled] += np.add.reduceat((before[0] - committed.values) * back, starts)
+                lag[:row, filled] += add((before[0] - committed.values) * back, starts)
         before = committed.values, has_commit, end
-    return Curves(window.times, lag, (unknown == 0) & filled, arrived, moved[1:] > 0)
+    return Curves(window.times, lag, ~unknown & filled, arrived, moved[1:])
+
+
+def _each(values: NDArray[Any], starts: Ints) -> NDArray[Any]:
+    """What `reduceat` makes of owners with one position each."""
+    return values
+
+
+def position_trends(window: Window, lag: Ints, known: Bools) -> tuple[Bools, Bools]:
+    """(n,) positions whose lag climbs, and those that catch up: it falls, and is more than lies between two commits.
+
+    `lag` and whether it is `known` (n,) are those of the newest sample.
+    """
+    climbs, falls = np.zeros(len(lag), dtype=np.bool_), np.zeros(len(lag), dtype=np.bool_)
+    if not window.samples:
+        return climbs, falls
+    at = np.flatnonzero(_may_have_trend(window, lag, known))
+    climbs[at], falls[at] = trends_of(curves_of(window, at))
+    falling = np.flatnonzero(falls)
+    ends = [sample.end.take(falling) for sample in window.samples]
+    values, is_end_known = np.stack([end.values for end in ends]), np.stack([end.known for end in ends])
+    arriving = rate_per_second(window.times, values, is_end_known)
+    falls[falling] = arriving.known & (lag[falling] > arriving.values * BEAT_SECONDS)
+    return climbs, falls
+
+
+def _may_have_trend(window: Window, lag: Ints, known: Bools) -> Bools:
+    """(n,) positions of which `position_trends` may tell something: mostly few, and curves are made of these alone.
+
+    What is asked here follows from each trend that is told: between thirds, from the first and the newest sample. Where
+    something was not known, or a commit went back, nothing is ruled out.
+    """
+    first, newest = window.samples[0], window.samples[-1]
+    seconds = window.times[-1] - window.times[0]
+    beat = (newest.end.values - first.end.values) * _BEAT
+    is_behind = lag * seconds > beat
+    change = (lag - _raw_lag(first)) * seconds
+    rose, fell = _may_run(window)
+    may: Bools = is_behind & ((change > beat) & (newest.committed.values != first.committed.values) | (-change > beat))
+    may |= rose | (fell & is_behind)
+    before = first.committed.values
+    for sample in window.samples:
+        if not (sample.committed.known.all() and sample.end.known.all()):
+            may |= ~(sample.committed.known & sample.end.known)
+        may |= sample.committed.values < before
+        before = sample.committed.values
+    may &= known & (lag > 0)
+    return may
+
+
+def _may_run(window: Window) -> tuple[Bools, Bools]:
+    """(n,) positions with a run up, and down, among the newest samples, by a weaker condition than `runs` has."""
+    recent, times = list(window.samples)[-TREND_SAMPLES - RUN_STEPS :], window.times[-TREND_SAMPLES - RUN_STEPS :]
+    rose, fell = (np.zeros(len(window.layout), dtype=np.bool_) for _ in range(2))
+    ups, downs = (np.zeros(len(window.layout), dtype=np.int8) for _ in range(2))
+    lags = [_raw_lag(sample) for sample in recent]
+    for last in range(1, len(recent)):
+        has_moved = recent[last].committed.values != recent[last - 1].committed.values
+        ups = (ups + 1) * ((lags[last] > lags[last - 1]) & has_moved)
+        downs = (downs + 1) * (lags[last] < lags[last - 1])
+        begin = last - RUN_STEPS
+        if begin < 0:
+            continue
+        came = recent[last].end.values - recent[begin].end.values
+        moved = np.abs(lags[last] - lags[begin]).astype(np.float64)
+        far = (moved * (times[last] - times[begin]) > came * _BEAT) & (moved * moved > came * _CHANCE)
+        rose |= far & (ups >= RUN_STEPS)
+        fell |= far & (downs >= RUN_STEPS)
+    return rose, fell
+
+
+def _raw_lag(sample: Sample) -> Ints:
+    """(n,) without a look at what is known; 0 where nothing was ever committed."""
+    lag: Ints = (sample.end.values - sample.committed.values) * (sample.committed.values != NO_COMMIT)
+    return lag
 
 
 def trends(window: Window) -> tuple[Bools, Bools]:
@@ -155,7 +239,8 @@ def _between_thirds(curves: Curves) -> tuple[Bools, Bools]:
     left_unread = _mean(lag[last], whole[last]) - _mean(lag[first], whole[first])
     # a swing of the arrivals swings the lag that lies between two commits: that is not falling behind
     # compared, not subtracted: the sentinels of groups that are not `enough` would overflow
-    tolerated = steps + np.maximum(per_second, late) * BEAT_SECONDS
+    # a log that was cut off, or made anew, has arrivals below zero, which tolerate nothing less
+    tolerated = steps + np.maximum(np.maximum(per_second, late), 0.0) * BEAT_SECONDS
     climbs = enough & (last_low > np.where(enough, first_high, 0) + tolerated)
     climbs &= left_unread > UNREAD_SHARE * arrived
     # a group that read nothing until a moment ago stood still: whether it falls behind now is not to be seen yet

@@ -261,10 +261,23 @@ def is_read_alone(members: int | None, told: Verdict) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """What the rules say of each position (n,) of a window."""
+
+    facts: Positions
+    unowned: Bools
+    still: Bools
+    loses: Bools
+    rewound: Bools
+    never_commits: Bools
+    has_no_commit: Bools  # known; a share group makes none, and has none that is missing
+    is_unknown: Bools
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     verdicts: Column  # owned by groups, one position each, always known
-    still: Bools  # (n,) positions of the window that stand still
-    silent: Bools  # (n,) those where nothing was ever committed, though records came
+    answers: Answers | None  # None before the first sample
 
 
 def judge(
@@ -282,8 +295,7 @@ def judge(
     layout = Layout.single(groups)
     if not window.samples:
         nothing = Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_))
-        none = np.zeros(len(window.layout), dtype=np.bool_)
-        return Judged(Column(layout, nothing), none, none)
+        return Judged(Column(layout, nothing), None)
     counts = np.diff(window.layout.starts)
     are_shared = _are_shared(window.layout, groups)
     shared = np.repeat(are_shared, counts)
@@ -313,23 +325,32 @@ def judge(
     if held is not None:
         still |= held
     unowned = is_unowned(facts, interval_seconds=interval_seconds) & ~shared
-    still &= ~unowned
+    never = never_commits(facts, interval_seconds=interval_seconds)
+    if silent is not None:
+        never |= silent & facts.uncommitted & ~has_no_owner(facts, interval_seconds=interval_seconds)
+    found = Answers(
+        facts=facts,
+        unowned=unowned,
+        still=still & ~unowned,
+        loses=loses_data(facts),
+        rewound=was_rewound(facts, window),
+        never_commits=never & ~shared & ~unowned,
+        has_no_commit=uncommitted,
+        is_unknown=unanswered,
+    )
+
+    def any_of(flags: Bools) -> Bools:
+        return _any_by_owner(flags, window.layout)
+
     # the answers of all groups at once, in the order of the rules
     answers: list[tuple[Verdict, Bools]] = [
-        (verdict, _any_by_owner(flags, window.layout))
-        for verdict, flags in (
-            (Verdict.UNOWNED, unowned),
-            (Verdict.NO_PROGRESS, still),
-            (Verdict.LOSING_DATA, loses_data(facts)),
-        )
+        (Verdict.UNOWNED, any_of(found.unowned)),
+        (Verdict.NO_PROGRESS, any_of(found.still)),
+        (Verdict.LOSING_DATA, any_of(found.loses)),
+        (Verdict.FALLING_BEHIND, climbs),
+        (Verdict.REWOUND, any_of(found.rewound)),
+        (Verdict.NOT_COMMITTING, any_of(found.never_commits)),
     ]
-    answers.append((Verdict.FALLING_BEHIND, climbs))
-    answers.append((Verdict.REWOUND, _any_by_owner(was_rewound(facts, window), window.layout)))
-    silence = never_commits(facts, interval_seconds=interval_seconds)
-    if silent is not None:
-        silence |= silent & facts.uncommitted & ~has_no_owner(facts, interval_seconds=interval_seconds)
-    silence &= ~shared & ~unowned
-    answers.append((Verdict.NOT_COMMITTING, _any_by_owner(silence, window.layout)))
     # what is not of the offsets: in the order of `groups`
     places = np.array([-1 if (at := window.layout.owner_index(n)) is None else at for n in layout.owners], np.int64)
     rows = [groups[name] for name in layout.owners]
@@ -344,7 +365,7 @@ def judge(
 
     no_one = of_rows([row.members == 0 and row.name not in alone for row in rows])
     unmeasured = of_rows([row.type is GroupType.UNKNOWN for row in rows])
-    unknown = of_groups(_any_by_owner(unanswered, window.layout)) | ~has_positions
+    unknown = of_groups(any_of(found.is_unknown)) | ~has_positions
     unknown |= of_groups(are_shared & (counts == 0))  # its broker has told nothing yet
     unknown |= of_rows([row.members is None for row in rows])
     ordered: list[tuple[Verdict, Bools]] = [
@@ -358,7 +379,7 @@ def judge(
     verdicts = np.full(len(layout), int(Verdict.OK), dtype=np.int64)
     for verdict, flags in reversed(ordered):
         verdicts[flags] = int(verdict)
-    return Judged(Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_))), still, silence)
+    return Judged(Column(layout, Numbers(verdicts, np.ones(len(layout), dtype=np.bool_))), found)
 
 
 def since_members_came(facts: Positions, window: Window, since: NDArray[np.float64]) -> Positions:

@@ -22,11 +22,17 @@ class Kind(StrEnum):
     HEAD = "head"  # owner = group, only positions that were read: collectors.domain.heads.NO_RECORDS, or a timestamp
     # owner = group: milliseconds of the newest commit that was seen, or, negative, since when there was none
     COMMITTED_AT = "committed_at"
+    # owner = group: collectors.domain.partitions.PartitionVerdict of each position; twelve letters are all that fit
+    PARTITION_VERDICT = "part_verdict"
 
 
 EVERY_CYCLE = (Kind.END, Kind.COMMITTED, Kind.VERDICT, Kind.BROKER)
 """Written with each cycle; the others only when the survey has a newer answer, and HEAD and COMMITTED_AT with each
-cycle in which some is known: they hold for that cycle's offsets alone."""
+cycle in which some is known: they hold for that cycle's offsets alone. PARTITION_VERDICT is written when it differs
+from what was written last, and each PARTITION_VERDICT_CYCLES: it holds as long as verdicts are written."""
+
+PARTITION_VERDICT_CYCLES = 12
+"""Seldom enough to cost next to nothing, and often enough that one is among the cycles that are read for the newest."""
 
 OF_TOPICS = (Kind.END, Kind.START, Kind.STABLE, Kind.SIZE)
 """Owned by topics: what is not said otherwise, an owner's positions are its partitions 0, 1, 2 …"""

@@ -103,6 +103,7 @@ class ClusterNow:
     consumed: Numbers  # and read by the group; 0 where it has no members: what a tool sets is nothing that was read
     moved: Numbers  # how fast the commits grow, whoever makes them
     heads: Numbers  # likewise: what collectors.domain.heads keeps of the first record that waits
+    partition_verdicts: Numbers  # likewise: collectors.domain.partitions.PartitionVerdict
     committed_at: Numbers  # likewise: as Kind.COMMITTED_AT; nothing of it is known where commits are not read
     end_rates: Numbers  # records per second written, aligned with end.layout
     topics: TopicsNow
@@ -137,6 +138,7 @@ def without_present(now: ClusterNow) -> ClusterNow:
         arriving=nothing,
         consumed=nothing,
         committed_at=nothing,
+        partition_verdicts=nothing,
         end_rates=Numbers.unknown(len(now.end.layout)),
         topics=replace(
             topics,
@@ -164,7 +166,7 @@ def without_present(now: ClusterNow) -> ClusterNow:
 # Weighed with a large constant, else a small cluster's results of the last hours would fill the memory: nobody asks
 # for the old ones again.
 _results: LeastRecent[tuple[object, ...], ClusterNow] = LeastRecent(
-    3_000_000, lambda now: 7 * (len(now.committed.layout) + len(now.end.layout)) + 40_000
+    3_000_000, lambda now: 8 * (len(now.committed.layout) + len(now.end.layout)) + 40_000
 )
 _turns: dict[int, threading.Lock] = {}
 
@@ -287,6 +289,7 @@ def _compute(cluster_id: int, asked: int, configured: float, marks: Mapping[Kind
         consumed=consumed,
         moved=moved,
         heads=_of_these_offsets(Kind.HEAD, kept(Kind.HEAD), marks, committed.stored),
+        partition_verdicts=_while_told(kept(Kind.PARTITION_VERDICT, stale=False), verdict, committed.stored),
         committed_at=_of_these_offsets(Kind.COMMITTED_AT, kept(Kind.COMMITTED_AT), marks, committed.stored),
         end_rates=end_rates,
         topics=_topics(end, end_rates, size),
@@ -303,6 +306,13 @@ def _by_members(moved: Numbers, committed: StoredLayout, verdict: _Kept) -> Numb
     if not nobody.any():
         return moved
     return Numbers(np.where(nobody[committed.layout.owner_of_position], 0.0, moved.values), moved.known)
+
+
+def _while_told(found: _Kept, verdict: _Kept, committed: StoredLayout) -> Numbers:
+    """By position of the committed layout: what was stored last holds as long as verdicts of groups are stored."""
+    if not verdict.column.numbers.known.any():
+        return Numbers.unknown(len(committed.layout))
+    return gather(found.column.numbers, found.stored.positions_of(committed))
 
 
 def _of_these_offsets(own: Kind, found: _Kept, marks: Mapping[Kind, list[Mark]], committed: StoredLayout) -> Numbers:

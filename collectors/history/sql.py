@@ -22,8 +22,8 @@ _INSERT = (
     "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
 )
 _SLOW = (Kind.START, Kind.SIZE)
-_NEWEST_CYCLES = (*EVERY_CYCLE, Kind.STABLE, Kind.HEAD, Kind.COMMITTED_AT)
-"""Read of the cycles that a rate looks at; the last three are stored in those in which something was known of them."""
+_NEWEST_CYCLES = (*EVERY_CYCLE, Kind.STABLE, Kind.HEAD, Kind.COMMITTED_AT, Kind.PARTITION_VERDICT)
+"""Read of the cycles that a rate looks at; the last four are stored in those in which there was something to say."""
 
 
 def _newest(column: str, kind: Kind) -> str:

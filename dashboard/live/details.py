@@ -9,13 +9,13 @@ from typing import Any
 from collectors import membership
 from collectors.domain import commit_times
 from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.domain.partitions import PartitionVerdict
 from collectors.domain.topology import GroupType
-from collectors.domain.verdicts import Verdict, is_read_alone
 from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.history.policies import UNKNOWN, policies_of
 from collectors.models import Cluster, Member, Topic
-from dashboard.live import findings, memberwords, sentences, times
+from dashboard.live import memberwords, sentences, times
 from dashboard.live.presence import last_sampled
 from dashboard.live.rows import Row, group_row, newest_cycles, owners_of, readers_of, topic_row
 
@@ -40,8 +40,6 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
         part |= by_partition[part["topic"], part["partition"]]
     row["partitions_total"] = len(parts)
     shown = sorted(parts, key=lambda part: -1 if part["lag"] is None else part["lag"], reverse=True)[:PARTITIONS_SHOWN]
-    if now is not None:
-        _judge(cluster, now, name, shown, row)
     row["partitions"] = shown
     row["lag_said"] = sentences.lag_notes(
         _held(now, name) if now else None, is_compacted=any(part["is_estimate"] for part in parts)
@@ -65,44 +63,6 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     return row
 
 
-def _judge(cluster: Cluster, now: ClusterNow, name: str, shown: Sequence[Row], group: Row) -> None:
-    """Give each partition row its verdict."""
-    if now.is_old:
-        for part in shown:
-            part["verdict"] = Verdict.UNKNOWN.word
-        return
-    keys = [(part["topic"], part["partition"]) for part in shown]
-    # only the group's own verdict says so: a member that joins owns nothing for a moment
-    is_unowned = group["verdict"] == Verdict.UNOWNED.word
-    is_told_to_stand = group["verdict"] == Verdict.NO_PROGRESS.word
-    said = findings.partition_verdicts(
-        cluster,
-        name,
-        keys,
-        members=group["members"],
-        cycle=now.cycle,
-        taken_at=now.taken_at,
-        is_shared=group["type"] == GroupType.SHARE,
-        unowned=[(p["topic"], p["partition"]) for p in shown if not p["owner"]] if is_unowned else (),
-        is_told_to_stand=is_told_to_stand,
-        markers=_marker_partitions(now, name) if is_told_to_stand else (),
-        is_read_alone=is_read_alone(group["members"], Verdict[group["verdict"].upper()]),
-        is_told_to_be_silent=group["verdict"] == Verdict.NOT_COMMITTING.word,
-        may_stand=is_told_to_stand or is_unowned,
-    )
-    for part, word in zip(shown, said, strict=True):
-        part["verdict"] = word
-
-
-def _marker_partitions(now: ClusterNow, name: str) -> set[tuple[str, int]]:
-    """(topic, partition) where nothing but the markers of transactions waits for a group."""
-    layout = now.committed.layout
-    if layout.owner_index(name) is None:
-        return set()
-    markers = queries.backlogs_at(now).markers[layout.slice_of(name)].tolist()
-    return {key for key, are_markers in zip(layout.keys_of(name), markers, strict=True) if are_markers}
-
-
 def _hot_times(now: ClusterNow, topic: str, partition: int) -> float | None:
     """How many times its even share a partition gets, when it is the hottest of its topic; None where it is not hot."""
     at = now.topics.index.get(topic)
@@ -116,7 +76,7 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
     where = layout.slice_of(name)
     committed, lag, held = now.committed.numbers.take(where), now.lag.take(where), now.held.take(where)
     arriving, consumed = now.arriving.take(where), now.consumed.take(where)
-    committed_at = now.committed_at.take(where)
+    committed_at, verdicts = now.committed_at.take(where), now.partition_verdicts.take(where)
     ends: dict[str, dict[int, int | float | None]] = {}
     policies = policies_of(now.cluster_id)
     out = []
@@ -142,6 +102,7 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
                 "consumed": consumed.at(i),
                 "hot": _hot_times(now, topic, partition),
                 "owner": owners.get((topic, partition), ""),
+                "verdict": PartitionVerdict.of(verdicts.at(i)).word,
             }
         )
     return out

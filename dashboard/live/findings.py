@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.domain.explanations import Finding, explain
 from collectors.domain.looks import Epochs
-from collectors.domain.partitions import judge_partitions
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
 from collectors.domain.window import GAP_STEPS, LENGTH, Window
@@ -75,42 +74,6 @@ def findings(
         )
         for subject in subjects
     }
-
-
-def partition_verdicts(
-    cluster: Cluster,
-    group: str,
-    keys: Sequence[tuple[str, int]],
-    *,
-    members: int | None,
-    cycle: int,
-    taken_at: float,
-    is_shared: bool = False,
-    unowned: Collection[tuple[str, int]] = (),
-    is_told_to_stand: bool = False,
-    markers: Collection[tuple[str, int]] = (),
-    is_read_alone: bool = False,
-    is_told_to_be_silent: bool = False,
-    may_stand: bool = True,
-) -> list[str]:
-    """The word of each (topic, partition) of a group, as seen at `cycle`; see `judge_partitions`."""
-    window = _parts(cluster, [group], cycle=cycle, taken_at=taken_at)[group]
-    interval = max(1.0, cluster.interval_seconds)
-    judged = judge_partitions(
-        window,
-        group,
-        keys,
-        members=members,
-        interval_seconds=interval,
-        is_shared=is_shared,
-        unowned=unowned,
-        is_told_to_stand=is_told_to_stand,
-        markers=markers,
-        is_read_alone=is_read_alone,
-        is_told_to_be_silent=is_told_to_be_silent,
-        may_stand=may_stand,
-    )
-    return [str(verdict) for verdict in judged]
 
 
 def _parts(cluster: Cluster, groups: Sequence[str], *, cycle: int, taken_at: float) -> dict[str, Window]:

@@ -55,12 +55,14 @@ OWN_EXPRESSIONS = {
         f"topk({MOST_SERIES}, time() - streamgauge_group_last_commit_timestamp_seconds{{CLUSTER}})"
     ),
     "group_verdict": "sum by (cluster, verdict) (streamgauge_group_verdict{CLUSTER})",
+    "group_partition_verdict": "sum by (cluster, verdict) (streamgauge_group_partition_verdict{CLUSTER})",
     "build_info": "streamgauge_build_info",
 }
 OWN_TITLES = {
     "collector_last_success_timestamp_seconds": "Seconds since the newest cycle that reached the cluster",
     "group_last_commit_timestamp_seconds": "Seconds since the newest commit of the group",
     "group_verdict": "Groups by verdict",
+    "group_partition_verdict": "Partitions of groups by verdict",
 }
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from collectors.domain.drain import DrainOutcome
 from collectors.domain.lag import gather, positions_in
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
+from collectors.domain.partitions import PartitionVerdict
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
 from collectors.history.commit_times import last_commits
@@ -21,7 +22,7 @@ from collectors.history.queries import ages_at, backlogs_at, cluster_at, countdo
 
 from . import rows
 from .registry import family
-from .text import Lines, clean_labels, label
+from .text import Lines, StateLines, clean_labels, label
 
 VERDICTS = tuple(verdict.word for verdict in Verdict)
 COUNTDOWN_STATES = ("known", "never", "unknown")
@@ -42,6 +43,7 @@ class Renderer:
     def __init__(self, slug: str) -> None:
         self._cluster = label("cluster", slug)
         self._kept: dict[str, tuple[Any, Lines]] = {}
+        self._kept_states: dict[str, tuple[Layout, StateLines]] = {}
 
     def render(self, cycle: rows.CycleRow, now: ClusterNow | None, facts: rows.SlowFacts) -> dict[str, bytes]:
         """Lines by full family name. `now` is None for a cycle that stored no frames."""
@@ -101,6 +103,9 @@ class Renderer:
             "partition_open_transaction_messages": self._by_partition("partition_open_transaction_messages", behind),
             "group_committed_offset": self._by_group_partition("group_committed_offset", layout, has_commit),
             "group_lag_messages": self._by_group_partition("group_lag_messages", now.committed.layout, now.lag),
+            "group_partition_verdict": self._by_state_of_partition(
+                "group_partition_verdict", "verdict", layout, _words_of(now.partition_verdicts)
+            ),
         }
 
     def _of_topics(self, now: ClusterNow, facts: rows.SlowFacts) -> dict[str, bytes]:
@@ -220,13 +225,16 @@ class Renderer:
         return self._lines(name, layout, heads).fill(column.numbers)
 
     def _by_group_partition(self, name: str, layout: Layout, numbers: Numbers) -> bytes:
-        def heads() -> list[str]:
-            topics, groups = _topic_labels(layout), _labels("group", layout.owners)
-            owners = layout.owner_of_position.tolist()
-            triples = zip(owners, layout.topics, layout.partitions.tolist(), strict=True)
-            return [f'{groups[owner]},{topics[topic]},partition="{p}"' for owner, topic, p in triples]
+        return self._lines(name, layout, lambda: _group_partition_labels(layout)).fill(numbers)
 
-        return self._lines(name, layout, heads).fill(numbers)
+    def _by_state_of_partition(self, name: str, key: str, layout: Layout, states: Sequence[bytes]) -> bytes:
+        """A line for each partition of each group, with the state that holds; the others would be ten times as many."""
+        kept = self._kept_states.get(name)
+        if kept is None or not _same(kept[0], layout):
+            begin = f"{family(name).name}{{{self._cluster},"
+            kept = layout, StateLines([begin + text for text in _group_partition_labels(layout)], key)
+            self._kept_states[name] = kept
+        return kept[1].fill(states)
 
     def _by_group_topic(self, name: str, now: ClusterNow, numbers: Numbers) -> bytes:
         layout, names = now.committed.layout, now.groups.names
@@ -339,6 +347,23 @@ def _ints(values: Iterable[int]) -> Numbers:
 
 def _labels(name: str, texts: Sequence[str]) -> list[str]:
     return [label(name, text) for text in clean_labels(texts)]
+
+
+_WORDS = {int(verdict): verdict.word.encode() for verdict in PartitionVerdict}
+_WORD_OF = np.array([_WORDS.get(i, _WORDS[PartitionVerdict.UNKNOWN]) for i in range(max(_WORDS) + 1)], dtype=object)
+
+
+def _words_of(verdicts: Numbers) -> list[bytes]:
+    """(n) words of stored numbers of `PartitionVerdict`; "unknown" where none was stored, or one that is not known."""
+    is_there = verdicts.known & (verdicts.values >= 0) & (verdicts.values < len(_WORD_OF))
+    words: list[bytes] = _WORD_OF[np.where(is_there, verdicts.values, int(PartitionVerdict.UNKNOWN))].tolist()
+    return words
+
+
+def _group_partition_labels(layout: Layout) -> list[str]:
+    topics, groups = _topic_labels(layout), _labels("group", layout.owners)
+    triples = zip(layout.owner_of_position.tolist(), layout.topics, layout.partitions.tolist(), strict=True)
+    return [f'{groups[owner]},{topics[topic]},partition="{p}"' for owner, topic, p in triples]
 
 
 def _topic_labels(layout: Layout) -> dict[str, str]:

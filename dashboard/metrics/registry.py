@@ -99,6 +99,9 @@ FAMILIES: tuple[Family, ...] = (
            "else 0."),
     _gauge("group_members", "cluster group", "Members of the group; left out where it could not be described."),
     _gauge("group_verdict", "cluster group verdict", "1 for the group's present verdict, 0 for each other one."),
+    _gauge("group_partition_verdict", "cluster group topic partition verdict", "1 for what the group is doing on the "
+           "partition, the only line of it: no_members, unowned, no_progress, losing_data, falling_behind, rewound, "
+           "not_committing, no_commit (none, and nothing came), unknown, catching_up, ok."),
     _gauge("group_consumed_per_second", "cluster group topic", "Growth of the group's committed offsets over about "
            "six cycles; 0 where it has no members, whatever a tool sets them to."),
     _gauge("dead_letter_messages", "cluster topic", "End minus start offset of a dead-letter topic: the records that "

@@ -77,3 +77,18 @@ class Lines:
             self._template = b"".join(compress(self._templates, known.tolist()))
             self._known = known.copy()
         return self._template % tuple(numbers.values[known].tolist())
+
+
+class StateLines:
+    """The lines of a family for as many subjects, each with the one state that holds of it, as the last label `key`.
+
+    `heads` are the lines up to that label. As `Lines`: one template and one `%`.
+    """
+
+    def __init__(self, heads: Sequence[str], key: str) -> None:
+        end = f',{key}="'.encode() + b'%b"} 1\n'
+        self._template = b"".join([head.replace("%", "%%").encode() + end for head in heads])
+
+    def fill(self, states: Sequence[bytes]) -> bytes:
+        """One line for each subject; `states` are clean, and as many as the heads."""
+        return self._template % tuple(states)

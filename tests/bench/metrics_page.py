@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from collectors import secrets
 from collectors.domain.numbers import Column, Layout, Numbers
+from collectors.domain.partitions import PartitionVerdict
 from collectors.domain.verdicts import Verdict
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
@@ -106,6 +107,7 @@ class Stage:
             Kind.START: _column(self.ends_layout, np.zeros(len(self.ends), dtype=np.int64)),
             Kind.COMMITTED: _column(self.commits_layout, self.ends[self.at_end] - lag),
             Kind.VERDICT: _column(self.verdict_layout, np.full(GROUPS, int(Verdict.OK))),
+            Kind.PARTITION_VERDICT: _column(self.commits_layout, np.full(LAG_ROWS, int(PartitionVerdict.OK))),
         }
         self.number += 1
         at = datetime.fromtimestamp(taken_at, UTC)

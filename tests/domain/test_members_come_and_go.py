@@ -135,8 +135,9 @@ class Scene:
         row = GroupRow(
             "g", GroupType.CLASSIC, len(self.told[0].members), members_since=self.rebalances.members_since("g")
         )
-        verdicts, self.stood = judge_and_hold(self.window, {"g": row}, interval_seconds=INTERVAL, stood=self.stood)
-        return V(int(verdicts.numbers.values[0]))
+        told = judge_and_hold(self.window, {"g": row}, interval_seconds=INTERVAL, stood=self.stood)
+        self.stood = told.stood
+        return V(int(told.verdicts.numbers.values[0]))
 
 
 @pytest.mark.parametrize("later", range(12))

@@ -2,83 +2,152 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
 import pytest
 
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
-from collectors.domain.partitions import PartitionVerdict, judge_partitions
+from collectors.domain.ownership import Owner
+from collectors.domain.partitions import PartitionVerdict
+from collectors.domain.standstills import judge_and_hold
+from collectors.domain.topology import GroupType
+from collectors.domain.verdicts import GroupRow, Verdict
 from collectors.domain.window import Window
 
-GROUP = Layout.build({"g": [("t", 0)], "other": [("t", 0)]})
-TOPIC = Layout.of_topics({"t": [0]})
+V = PartitionVerdict
 Samples = list[tuple[int | None, int | None]]  # (commit, log end); None: not answered
+ROWS, INTERVAL = 24, 5.0
 
 
-def window_of(samples: Samples) -> Window:
-    window = Window()
-    for row, (committed, end) in enumerate(samples):
-        commits = Column(GROUP, Numbers.of([committed, 5]))
-        window.push(1_000.0 + 5 * row, commits, Column(TOPIC, Numbers.of([end])))
-    return window
-
-
-def steady(reads: int, arrive: int, *, behind: int = 0, rows: int = 24) -> Samples:
+def steady(reads: int, arrive: int, *, behind: int = 0, rows: int = ROWS) -> Samples:
     return [(reads * row, behind + arrive * row) for row in range(rows)]
 
 
-CASES: list[tuple[str, Samples, int | None, PartitionVerdict]] = [
-    ("all is read", steady(50, 50), 2, PartitionVerdict.OK),
-    ("records wait and come, the commit stands", steady(0, 50, behind=10), 2, PartitionVerdict.NO_PROGRESS),
-    ("records wait, none comes: nothing to do", [(100, 100)] * 24, 2, PartitionVerdict.OK),
-    ("less is read than comes", steady(40, 400), 2, PartitionVerdict.FALLING_BEHIND),
-    ("more is read than comes", steady(400, 40, behind=20_000), 2, PartitionVerdict.CATCHING_UP),
-    ("nobody is in the group", steady(0, 50, behind=10), 0, PartitionVerdict.NO_MEMBERS),
-    ("records come and no offset was ever committed", [(NO_COMMIT, 50 * row) for row in range(24)], 2,
-     PartitionVerdict.NOT_COMMITTING),
-    ("no offset was ever committed and nothing comes", [(NO_COMMIT, 7)] * 24, 2, PartitionVerdict.NO_COMMIT),
-    ("the newest commit was not answered", [*steady(50, 50, rows=23), (None, 1200)], 2, PartitionVerdict.UNKNOWN),
-    ("the newest log end was not answered", [*steady(50, 50, rows=23), (1150, None)], 2, PartitionVerdict.UNKNOWN),
-    ("the members are not known", steady(50, 50), None, PartitionVerdict.UNKNOWN),
-    ("one sample, and records wait: too soon to say", [(0, 10)], 2, PartitionVerdict.UNKNOWN),
+@dataclass(frozen=True)
+class Case:
+    sentence: str
+    expected: PartitionVerdict
+    samples: Samples
+    members: int | None = 2
+    kind: GroupType = GroupType.CLASSIC
+    is_simple: bool = False
+    owner: Owner = Owner.UNKNOWN
+    lost_at: int = 0  # the log start at the newest look at it
+
+
+CASES = [
+    Case("all is read", V.OK, steady(50, 50)),
+    Case("records wait and come, the commit stands", V.NO_PROGRESS, steady(0, 50, behind=10)),
+    Case("records wait, none comes: nothing to do", V.OK, [(100, 100)] * ROWS),
+    Case("less is read than comes", V.FALLING_BEHIND, steady(40, 400)),
+    Case("more is read than comes", V.CATCHING_UP, steady(400, 40, behind=20_000)),
+    Case("nobody is in the group", V.NO_MEMBERS, steady(0, 50, behind=10), members=0),
+    Case("records come and no offset was ever committed", V.NOT_COMMITTING,
+         [(NO_COMMIT, 50 * row) for row in range(ROWS)]),
+    Case("no offset was ever committed and nothing comes", V.NO_COMMIT, [(NO_COMMIT, 7)] * ROWS),
+    Case("it was set back", V.REWOUND,
+         [(9_000 + 50 * row if row < 20 else 2_000 + 60 * row, 10_500 + 50 * row) for row in range(ROWS)]),
+    Case("retention passes it", V.LOSING_DATA, [(50 * row, 9_000 + 50 * row) for row in range(ROWS)], lost_at=4_000),
+    Case("no member was given it", V.UNOWNED, steady(0, 50, behind=10), owner=Owner.NOBODY),
+    Case("no member was given it, and nothing waits", V.OK, [(100, 100)] * ROWS, owner=Owner.NOBODY),
+    Case("the newest commit was not answered", V.UNKNOWN, [*steady(50, 50, rows=23), (None, 1200)]),
+    Case("the newest log end was not answered", V.UNKNOWN, [*steady(50, 50, rows=23), (1150, None)]),
+    Case("nothing was ever answered", V.UNKNOWN, [(None, None)] * ROWS),
+    Case("the members are not known", V.UNKNOWN, steady(50, 50), members=None),
+    Case("the members are not known, and it stands", V.NO_PROGRESS, steady(0, 50, behind=10), members=None),
+    Case("what kind of group it is is not known", V.UNKNOWN, steady(0, 50, behind=10), kind=GroupType.UNKNOWN),
+    Case("one sample, and records wait: too soon to say", V.UNKNOWN, [*[(None, None)] * 23, (0, 10)]),
+    Case("the log was cut off below the commit", V.UNKNOWN,
+         [*((9_000 + 50 * row, 9_000 + 50 * row) for row in range(18)), *[(9_850, 100)] * 6]),
+    Case("a share group reads all", V.OK, steady(50, 50), kind=GroupType.SHARE),
+    Case("a share group stands still", V.NO_PROGRESS, steady(0, 50, behind=10), kind=GroupType.SHARE),
+    Case("a step back of a share group is our knowing better", V.NO_PROGRESS,
+         [(100 if row < 20 else 97, 110 + 50 * row) for row in range(ROWS)], kind=GroupType.SHARE),
+    Case("a share group has no commit that is missing", V.UNKNOWN, [(NO_COMMIT, 50 * row) for row in range(ROWS)],
+         kind=GroupType.SHARE),
+    Case("who commits alone reads", V.OK, steady(50, 50), members=0, is_simple=True),
+    Case("who commits alone falls behind", V.FALLING_BEHIND, steady(40, 400), members=0, is_simple=True),
+    Case("members that have left read no more", V.NO_MEMBERS, steady(50, 50), members=0),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("what", "samples", "members", "verdict"), CASES, ids=[case[0] for case in CASES])
-def test_a_partition_s_verdict(what: str, samples: Samples, members: int | None, verdict: PartitionVerdict) -> None:
-    found = judge_partitions(window_of(samples), "g", [("t", 0)], members=members, interval_seconds=5.0)
-    assert found == [verdict], what
-
-
-def test_verdicts_are_in_the_order_of_the_question() -> None:
-    """One partition stands, one is read, one is of a topic that the group has no position in."""
-    group = Layout.build({"g": [("t", 0), ("t", 1)]})
-    topic = Layout.of_topics({"t": [0, 1]})
+def judged(cases: Mapping[str, Case]) -> list[PartitionVerdict]:
+    """What is told of each group, which has one partition, when all are in one window."""
+    group = Layout.build({name: [(name, 0)] for name in cases})
+    topic = Layout.of_topics({name: [0] for name in cases})
+    rows = {name: GroupRow(name, case.kind, case.members, is_simple=case.is_simple) for name, case in cases.items()}
+    owned = np.array([int(case.owner) for case in cases.values()], dtype=np.int8)
     window = Window()
-    for row in range(24):
-        commits = Column(group, Numbers.of([7, 50 * row]))
-        window.push(1_000.0 + 5 * row, commits, Column(topic, Numbers.of([10 + 50 * row, 50 * row])))
-    asked = [("t", 1), ("nothing", 0), ("t", 0)]
-    found = judge_partitions(window, "g", asked, members=1, interval_seconds=5.0)
-    assert found == [PartitionVerdict.OK, PartitionVerdict.UNKNOWN, PartitionVerdict.NO_PROGRESS]
+    for row in range(ROWS):
+        start = {0: [0] * len(cases), 22: [case.lost_at for case in cases.values()]}.get(row)
+        window.push(
+            1_000.0 + INTERVAL * row,
+            Column(group, Numbers.of([case.samples[row][0] for case in cases.values()])),
+            Column(topic, Numbers.of([case.samples[row][1] for case in cases.values()])),
+            start=None if start is None else Column(topic, Numbers.of(start)),
+            owned=owned,
+        )
+    told = judge_and_hold(window, rows, interval_seconds=INTERVAL).partitions
+    assert told.layout is group
+    assert told.numbers.known.all()
+    return [PartitionVerdict(value) for value in told.numbers.values.tolist()]
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.sentence for case in CASES])
+def test_a_partition_s_verdict(case: Case) -> None:
+    assert judged({"g": case}) == [case.expected], case.sentence
+
+
+def test_the_verdicts_of_all_positions_come_in_one_go() -> None:
+    cases = {f"g{number:02}": case for number, case in enumerate(CASES)}
+    expected = {case.sentence: case.expected for case in CASES}
+    assert dict(zip(expected, judged(cases), strict=True)) == expected
+    assert set(expected.values()) == set(PartitionVerdict), "each of them is among the cases"
+
+
+def test_partitions_of_one_group_each_have_their_own() -> None:
+    layout, topic = Layout.build({"g": [("t", p) for p in range(4)]}), Layout.of_topics({"t": range(4)})
+    window = Window()
+    for row in range(ROWS):
+        commits = Column(layout, Numbers.of([7, 50 * row, NO_COMMIT, 40 * row]))
+        window.push(1_000.0 + 5 * row, commits, Column(topic, Numbers.of([10 + 50 * row, 50 * row, 7, 40 + 400 * row])))
+    told = judge_and_hold(window, {"g": GroupRow("g", GroupType.CLASSIC, 4)}, interval_seconds=INTERVAL)
+    found = [PartitionVerdict(value) for value in told.partitions.numbers.values.tolist()]
+    assert found == [V.NO_PROGRESS, V.OK, V.NO_COMMIT, V.FALLING_BEHIND]
+
+
+def test_who_reads_alone_and_is_not_answered_in_part_is_not_nobody() -> None:
+    """The group is unknown then; where it is answered, it is known what it does."""
+    layout, topic = Layout.build({"g": [("t", 0), ("t", 1)]}), Layout.of_topics({"t": [0, 1]})
+    window = Window()
+    for row in range(ROWS):
+        commits = Column(layout, Numbers.of([50 * row, 50 * row if row < ROWS - 1 else None]))
+        window.push(1_000.0 + 5 * row, commits, Column(topic, Numbers.of([50 * row, 50 * row])))
+    row_of = GroupRow("g", GroupType.CLASSIC, 0, is_simple=True)
+    told = judge_and_hold(window, {"g": row_of}, interval_seconds=INTERVAL)
+    assert told.verdicts.numbers.values.tolist() == [int(Verdict.UNKNOWN)]
+    assert told.partitions.numbers.values.tolist() == [int(V.OK), int(V.UNKNOWN)]
 
 
 def test_without_a_sample_nothing_is_known() -> None:
-    found = judge_partitions(Window(), "g", [("t", 0)], members=1, interval_seconds=5.0)
-    assert found == [PartitionVerdict.UNKNOWN]
-
-
-def test_what_is_told_of_groups_is_told_of_partitions() -> None:
-    """One was rewound, one loses records, one belongs to nobody, one of nobody's is read."""
-    layout = Layout.build({"g": [("t", p) for p in range(4)]})
-    topic = Layout.of_topics({"t": range(4)})
     window = Window()
-    for row in range(24):
-        went_back = 9_000 + 50 * row if row < 20 else 2_000 + 60 * row
-        commits = Column(layout, Numbers.of([went_back, 50 * row, 7, 50 * row]))
-        ends = Column(topic, Numbers.of([10_500 + 50 * row, 9_000 + 50 * row, 100 + row, 50 * row]))
-        start = Column(topic, Numbers.of([0, 0 if row < 22 else 4_000, 0, 0])) if row in (0, 22) else None
-        window.push(1_000.0 + 5 * row, commits, ends, start=start)
-    keys = [("t", p) for p in range(4)]
-    found = judge_partitions(window, "g", keys, members=1, interval_seconds=5.0, unowned={("t", 2), ("t", 3)})
-    assert found == [
-        PartitionVerdict.REWOUND, PartitionVerdict.LOSING_DATA, PartitionVerdict.UNOWNED, PartitionVerdict.OK
-    ]  # fmt: skip
+    window.layout = Layout.build({"g": [("t", 0)]})
+    told = judge_and_hold(window, {"g": GroupRow("g", GroupType.CLASSIC, 1)}, interval_seconds=INTERVAL)
+    assert told.partitions.numbers.values.tolist() == [int(V.UNKNOWN)]
+
+
+def test_stored_numbers_are_those_of_groups_where_the_word_is_the_same() -> None:
+    shared = {verdict.name for verdict in Verdict} & {verdict.name for verdict in PartitionVerdict}
+    assert {PartitionVerdict[name].value for name in shared} == {Verdict[name].value for name in shared}
+    assert set(PartitionVerdict.__members__) - shared == {"NO_COMMIT"}
+    assert {verdict.word: int(verdict) for verdict in PartitionVerdict} == {
+        "ok": 0, "unknown": 1, "not_committing": 2, "no_members": 3, "falling_behind": 4, "no_progress": 5,
+        "catching_up": 6, "rewound": 7, "losing_data": 9, "unowned": 10, "no_commit": 100,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("stored", [None, 8, 57, 1000, -1])
+def test_a_number_that_is_not_known_says_nothing(stored: int | None) -> None:
+    assert PartitionVerdict.of(stored) is V.UNKNOWN

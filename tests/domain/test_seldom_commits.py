@@ -59,10 +59,9 @@ class Scene:
             self.habits, self.window, simple=simple, undescribed=undescribed, interval_seconds=INTERVAL
         )
         alone = read_alone(self.habits, self.now, interval_seconds=INTERVAL)
-        verdicts, self.stood = judge_and_hold(
-            self.window, {"g": self.row}, interval_seconds=INTERVAL, stood=self.stood, alone=alone
-        )
-        self.told.append(Verdict(int(verdicts.numbers.values[0])))
+        told = judge_and_hold(self.window, {"g": self.row}, interval_seconds=INTERVAL, stood=self.stood, alone=alone)
+        self.stood = told.stood
+        self.told.append(Verdict(int(told.verdicts.numbers.values[0])))
 
 
 @pytest.mark.parametrize("pause", [15.0, 45.0, 60.0, 75.0, 90.0, 115.0, 120.0, 150.0, 300.0, 500.0])

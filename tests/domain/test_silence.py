@@ -8,7 +8,7 @@ import pytest
 from collectors.domain.explanations import explain
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.ownership import Owner
-from collectors.domain.partitions import PartitionVerdict, judge_partitions
+from collectors.domain.partitions import PartitionVerdict
 from collectors.domain.standstills import judge_and_hold, stored_standstills
 from collectors.domain.words import THIN
 from tests.domain.test_standstills import INTERVAL, LONG, START, Scene, V
@@ -34,11 +34,9 @@ def test_a_group_that_never_commits_does_not_when_no_more_records_come() -> None
         f": 1 partition assigned, no offset ever committed; no record came in the last 1{THIN}min 55{THIN}s"
     )
     assert "arrive" not in f"{finding.sentence} {finding.cause}"
-    for is_told, verdict in ((True, PartitionVerdict.NOT_COMMITTING), (False, PartitionVerdict.NO_COMMIT)):
-        found = judge_partitions(
-            scene.window, "g", [("t", 0)], members=2, interval_seconds=INTERVAL, is_told_to_be_silent=is_told
-        )
-        assert found == [verdict]
+    assert scene.partition_verdicts == [PartitionVerdict.NOT_COMMITTING]
+    untold = judge_and_hold(scene.window, {"g": scene.row}, interval_seconds=INTERVAL)
+    assert untold.partitions.numbers.values.tolist() == [PartitionVerdict.NO_COMMIT]
 
 
 def test_where_the_log_start_is_known_the_sentence_says_how_many_records_lie_there() -> None:
@@ -59,8 +57,10 @@ def with_start(scene: Scene, start: int) -> V:
     commits = Column(scene.layout, Numbers.of(scene.committed[:1]))
     ends, starts = Column(TOPIC, Numbers.of(scene.end[:1])), Column(TOPIC, Numbers.of([start]))
     scene.window.push(scene.now, commits, ends, start=starts)
-    verdicts, scene.stood = judge_and_hold(scene.window, {"g": scene.row}, interval_seconds=INTERVAL, stood=scene.stood)
-    return V(int(verdicts.numbers.values[0]))
+    told = judge_and_hold(scene.window, {"g": scene.row}, interval_seconds=INTERVAL, stood=scene.stood)
+    scene.stood = told.stood
+    scene.partition_verdicts = [PartitionVerdict(value) for value in told.partitions.numbers.values.tolist()]
+    return V(int(told.verdicts.numbers.values[0]))
 
 
 def test_it_is_over_with_the_first_commit() -> None:
@@ -77,10 +77,7 @@ def test_it_is_over_when_its_log_holds_nothing() -> None:
     scene.go(LONG)
     assert with_start(scene, 59) is V.NOT_COMMITTING
     assert with_start(scene, 60) is V.OK
-    found = judge_partitions(
-        scene.window, "g", [("t", 0)], members=2, interval_seconds=INTERVAL, is_told_to_be_silent=True
-    )
-    assert found == [PartitionVerdict.NO_COMMIT]
+    assert scene.partition_verdicts == [PartitionVerdict.NO_COMMIT]
 
 
 def test_it_is_over_with_the_members_and_of_new_ones_nothing_is_told() -> None:
@@ -99,7 +96,8 @@ def test_it_is_over_with_the_partition() -> None:
     for _ in range(2):
         scene.now += INTERVAL
         scene.window.push(scene.now, Column(gone, Numbers.of([500])), Column(TOPIC, Numbers.of([60])))
-        _, scene.stood = judge_and_hold(scene.window, {"g": scene.row}, interval_seconds=INTERVAL, stood=scene.stood)
+        told = judge_and_hold(scene.window, {"g": scene.row}, interval_seconds=INTERVAL, stood=scene.stood)
+        scene.stood = told.stood
     assert scene.stood is None
     assert scene.go(1) is V.OK
 
@@ -116,10 +114,9 @@ def test_it_is_over_when_two_looks_find_that_no_member_has_the_partition(looks: 
             Column(TOPIC, Numbers.of([60])),
             owned=np.array([Owner.NOBODY], dtype=np.int8),
         )
-        verdicts, scene.stood = judge_and_hold(
-            scene.window, {"g": scene.row}, interval_seconds=INTERVAL, stood=scene.stood
-        )
-    assert (V(int(verdicts.numbers.values[0])) is V.NOT_COMMITTING) is is_told
+        told = judge_and_hold(scene.window, {"g": scene.row}, interval_seconds=INTERVAL, stood=scene.stood)
+        scene.stood = told.stood
+    assert (V(int(told.verdicts.numbers.values[0])) is V.NOT_COMMITTING) is is_told
 
 
 def test_while_another_partition_stands_still_that_is_told_and_then_the_silence_again() -> None:

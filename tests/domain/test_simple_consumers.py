@@ -8,9 +8,10 @@ import pytest
 
 from collectors.domain.explanations import explain
 from collectors.domain.numbers import Column, Layout, Numbers
-from collectors.domain.partitions import PartitionVerdict, judge_partitions
+from collectors.domain.partitions import PartitionVerdict
+from collectors.domain.standstills import judge_and_hold
 from collectors.domain.topology import Group, GroupType, Member
-from collectors.domain.verdicts import GroupRow, Verdict, judge
+from collectors.domain.verdicts import GroupRow, Verdict
 from collectors.domain.window import Window
 
 INTERVAL, START = 5.0, 1_790_000_000.0
@@ -79,16 +80,19 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=[case.sentence for case in CASES])
 def test_a_simple_consumer(case: Case) -> None:
     window = case.window()
-    judged = judge(window, {"g": case.row}, interval_seconds=case.interval).verdicts
-    verdict = Verdict(int(judged.numbers.values[0]))
+    told = judge_and_hold(window, {"g": case.row}, interval_seconds=case.interval)
+    verdict = Verdict(int(told.verdicts.numbers.values[0]))
     assert verdict is case.expected, case.sentence
     finding = explain(case.row, window, verdict=verdict, now=START + 200)
     said = "a simple consumer: it commits without joining a group"
     assert (said in finding.evidence) is (case.expected is not V.NO_MEMBERS)
     assert "members" not in finding.cause or case.expected is V.NO_MEMBERS
-    alone = case.expected is not V.NO_MEMBERS
-    words = judge_partitions(window, "g", [("t", 0)], members=0, interval_seconds=case.interval, is_read_alone=alone)
-    assert (words == [PartitionVerdict.NO_MEMBERS]) is not alone
+    found = {PartitionVerdict(value) for value in told.partitions.numbers.values.tolist()}
+    if case.expected is V.NO_MEMBERS:
+        assert found == {PartitionVerdict.NO_MEMBERS}
+    else:
+        assert PartitionVerdict(int(case.expected)) in found
+        assert PartitionVerdict.NO_MEMBERS not in found
 
 
 def test_only_a_group_that_nobody_ever_joined_is_of_a_simple_consumer() -> None:

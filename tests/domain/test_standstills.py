@@ -9,7 +9,7 @@ import pytest
 from collectors.domain.explanations import explain
 from collectors.domain.heads import NO_RECORDS
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
-from collectors.domain.partitions import PartitionVerdict, judge_partitions
+from collectors.domain.partitions import PartitionVerdict
 from collectors.domain.standstills import judge_and_hold, stored_standstills
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
@@ -32,6 +32,7 @@ class Scene:
     stood: Column | None = None
     heads: Column | None = None
     told: list[Verdict] = field(default_factory=list)
+    partition_verdicts: list[PartitionVerdict] = field(default_factory=list)  # of the newest cycle
     committed: list[int | None] = field(default_factory=lambda: [100, 500])
     end: list[int | None] = field(default_factory=lambda: [100, 500])
     now: float = START
@@ -56,10 +57,12 @@ class Scene:
             committed_column = Column(self.layout, Numbers.of(self.committed[: self.partitions]))
             end_column = Column(topic, Numbers.of(self.end[: self.partitions]))
             self.window.push(self.now, committed_column, end_column)
-            verdicts, self.stood = judge_and_hold(
+            told = judge_and_hold(
                 self.window, {"g": self.row}, interval_seconds=INTERVAL, stood=self.stood, heads=self.heads
             )
-            self.told.append(Verdict(int(verdicts.numbers.values[0])))
+            self.stood = told.stood
+            self.told.append(Verdict(int(told.verdicts.numbers.values[0])))
+            self.partition_verdicts = [PartitionVerdict(value) for value in told.partitions.numbers.values.tolist()]
         return self.told[-1]
 
     def stand(self, *, lag: int = 50) -> Scene:
@@ -77,8 +80,7 @@ def test_a_group_that_stands_still_does_so_when_no_more_records_come() -> None:
     assert "none of 60 waiting records read, 1 of 1 partition stand still" in finding.sentence
     assert finding.since == START + 15
     assert "t-0: 23 samples at offset 100 while 0 records arrived" in finding.evidence
-    found = judge_partitions(scene.window, "g", [("t", 0)], members=2, interval_seconds=INTERVAL, is_told_to_stand=True)
-    assert found == [PartitionVerdict.NO_PROGRESS]
+    assert scene.partition_verdicts == [PartitionVerdict.NO_PROGRESS]
 
 
 def test_it_is_over_with_the_first_commit_that_moves() -> None:
@@ -109,6 +111,23 @@ def test_a_partition_that_stands_still_does_so_while_another_is_read() -> None:
     assert scene.go(LONG, come=(0, 50), read=(0, 50)) is V.NO_PROGRESS
     scene.end[1] = 40_000
     assert scene.go(LONG, come=(0, 30), read=(0, 400)) is V.NO_PROGRESS, "another's backlog gets less"
+    assert scene.partition_verdicts == [PartitionVerdict.NO_PROGRESS, PartitionVerdict.CATCHING_UP]
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"), [(NO_RECORDS, PartitionVerdict.OK), (None, PartitionVerdict.NO_PROGRESS)]
+)
+def test_what_waited_all_the_time_stands_still_with_the_group_unless_it_is_markers(
+    head: int | None, expected: PartitionVerdict
+) -> None:
+    scene = Scene(partitions=2)
+    scene.end[1] = 505
+    scene.stand()
+    scene.heads = Column(scene.layout, Numbers.of([None, head]))
+    assert scene.go(LONG) is V.NO_PROGRESS
+    assert scene.partition_verdicts == [PartitionVerdict.NO_PROGRESS, expected]
+    assert scene.go(1, read=(60, 0)) is V.OK
+    assert scene.partition_verdicts == [PartitionVerdict.OK, PartitionVerdict.OK]
 
 
 def test_a_partition_that_waited_all_the_time_is_no_reason_to_hold_what_was_told_of_another() -> None:
@@ -194,8 +213,8 @@ def test_what_retention_has_deleted_is_nothing_that_waits() -> None:
         Column(Layout.of_topics({"t": [0]}), Numbers.of([160])),
         start=Column(Layout.of_topics({"t": [0]}), Numbers.of([160])),
     )
-    _, stood = judge_and_hold(scene.window, {"g": scene.row}, interval_seconds=INTERVAL, stood=scene.stood)
-    assert stood is None
+    told = judge_and_hold(scene.window, {"g": scene.row}, interval_seconds=INTERVAL, stood=scene.stood)
+    assert told.stood is None
 
 
 def test_a_standstill_follows_its_position_into_another_layout() -> None:

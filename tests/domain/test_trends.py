@@ -7,9 +7,11 @@ import pytest
 
 from collectors.domain.drain import drain
 from collectors.domain.explanations import explain
-from collectors.domain.numbers import Column, Layout, Numbers
+from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
+from collectors.domain.positions import positions
+from collectors.domain.rates import rate_per_second
 from collectors.domain.topology import GroupType
-from collectors.domain.trends import curves_of
+from collectors.domain.trends import BEAT_SECONDS, curves_of, position_trends, trends
 from collectors.domain.verdicts import GroupRow, Verdict, judge
 from collectors.domain.window import Window
 
@@ -122,6 +124,50 @@ def test_who_reads_the_whole_rush_does_not_fall_behind(commit_seconds: float, of
     quick = Play(capacity=1e6, commit_seconds=commit_seconds, offset=offset)
     for seconds, arriving in ((100, 120), (180, 960), (100, 120)):
         assert set(quick.run(seconds, arriving)[1:]) == {Verdict.OK}
+
+
+def any_positions(seed: int, count: int = 60) -> Window:
+    """Positions that are read at all paces, set back, cut off and not answered."""
+    random = np.random.default_rng(seed)
+    groups, topics = Layout.build({"g": [("t", p) for p in range(count)]}), Layout.of_topics({"t": range(count)})
+    arriving = np.exp(random.normal(2, 2, count)) * (random.random(count) < 0.8) * INTERVAL
+    pace = random.choice([0.0, 0.3, 0.8, 1.0, 1.0, 1.5, 4.0], count)
+    end = random.integers(0, 10**6, count)
+    committed = np.maximum(end - np.where(random.random(count) < 0.5, 0, random.exponential(2000, count)), 0)
+    never = random.random(count) < 0.05
+    window, at = Window(), 0.0
+    for _ in range(int(random.integers(1, 30))):
+        at += INTERVAL if random.random() > 0.03 else 8 * INTERVAL
+        end = end + random.poisson(arriving)
+        end = np.where(random.random(count) < 0.003, end // 2, end)
+        read = np.minimum(np.maximum(end - committed, 0), arriving * pace + 5 * (pace >= 1))
+        committed = np.floor(committed + np.where(random.random(count) < 0.85, read, 0))
+        committed = np.where(random.random(count) < 0.01, np.maximum(committed - 3000, 0), committed)
+        stored = np.where(never, NO_COMMIT, committed.astype(np.int64))
+        known, end_known = random.random(count) > 0.01, random.random(count) > 0.01
+        window.push(
+            at,
+            Column(groups, Numbers(stored * known, known)),
+            Column(topics, Numbers(end * end_known, end_known)),
+        )
+        never &= random.random(count) < 0.95
+    return window
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_trends_of_positions_are_those_of_groups_with_one_position_each(seed: int) -> None:
+    window = any_positions(seed)
+    facts = positions(window)
+    climbs, catches_up = position_trends(window, facts.lag, facts.known)
+    single = Window()
+    single.layout = Layout.build({f"{p:03}": [("t", p)] for p in range(len(window.layout))})
+    single.samples.extend(window.samples)
+    all_climb, all_fall = trends(single)
+    _, _, end, end_known = window.arrays()
+    arriving = rate_per_second(window.times, end, end_known)
+    assert climbs.tolist() == all_climb.tolist()
+    is_behind = arriving.known & (facts.lag > arriving.values * BEAT_SECONDS)
+    assert (catches_up & facts.known).tolist() == (all_fall & is_behind & facts.known).tolist()
 
 
 def test_a_backlog_that_does_not_shrink_has_no_end() -> None:

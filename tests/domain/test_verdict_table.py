@@ -137,6 +137,8 @@ CASES = [
     Case("went back with nobody there: a tool did that", V.NO_MEMBERS, [GONE_BACK], members=0),
     Case("the topic was made anew: commit and end went back", V.OK,
          [([900, 950, 0, 20, 40, 60], [900, 950, 0, 20, 40, 60])]),
+    Case("the log was cut off below the commit: how much waits is not known", V.UNKNOWN,
+         [(rising(18, 50, 9_000) + still(6, 9_850), rising(18, 50, 9_000) + still(6, 100))]),
     Case("the topic was made anew while nobody answered", V.OK,
          [([900, 950, None, 0, 20, 40], [900, 950, None, 0, 20, 40])]),
     Case("a commit past the end is put right", V.OK, [([900, 900, 20, 40, 60, 80], rising(6, 20, 20))]),

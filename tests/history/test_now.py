@@ -12,9 +12,11 @@ import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from collectors.domain.numbers import NO_COMMIT, Numbers
+from collectors.domain.partitions import PartitionVerdict
 from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict
-from collectors.history.kinds import Kind
+from collectors.history.kinds import PARTITION_VERDICT_CYCLES, Kind
+from collectors.history.now import without_present
 from collectors.history.queries import ClusterNow, cluster_at
 
 from .recording import BEGIN, Recorder, Value, column, singles, topics
@@ -186,6 +188,27 @@ def test_what_is_older_than_three_cycles_is_unknown(recorder: Recorder) -> None:
     assert numbers(now.groups.verdict) == [None]
     assert numbers(now.start.numbers) == [0], "the survey's facts have their own pace"
     assert now.groups.names == ("g",), "the group is still listed"
+
+
+def test_verdicts_of_partitions_hold_as_long_as_those_of_groups_are_written(recorder: Recorder) -> None:
+    ok, still = int(PartitionVerdict.OK), int(PartitionVerdict.NO_PROGRESS)
+    told = {
+        Kind.END: topics({"a": [10, 10]}),
+        Kind.COMMITTED: column({"g": {("a", 0): 4, ("a", 1): 10}}),
+        Kind.VERDICT: singles({"g": int(Verdict.NO_PROGRESS)}),
+    }
+    recorder.write(told)
+    assert numbers(now_at(recorder).partition_verdicts) == [None, None], "an older program stored none"
+    recorder.write({**told, Kind.PARTITION_VERDICT: column({"g": {("a", 0): still, ("a", 1): ok}})})
+    for _ in range(PARTITION_VERDICT_CYCLES - 1):
+        recorder.write(told)
+        assert numbers(now_at(recorder).partition_verdicts) == [still, ok]
+    assert numbers(without_present(now_at(recorder)).partition_verdicts) == [None, None]
+    for seen in (still, still, still, None):
+        recorder.write({Kind.END: topics({"a": [10, 10]})})
+        assert numbers(now_at(recorder).partition_verdicts)[0] == seen
+    recorder.write({**told, Kind.COMMITTED: column({"f": {("a", 0): 1}, "g": {("a", 1): 10}})})
+    assert numbers(now_at(recorder).partition_verdicts) == [None, ok], "it follows its position"
 
 
 def test_start_and_size_are_the_newest_up_to_the_cycle(recorder: Recorder) -> None:

@@ -17,6 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
+from collectors.domain.partitions import PartitionVerdict
 from collectors.domain.verdicts import Verdict
 from collectors.history.frames import FrameWriter
 from collectors.history.kinds import Kind
@@ -255,6 +256,33 @@ def test_a_group_without_a_verdict_is_unknown(page: MetricsPage) -> None:
     add_cycle(cluster, columns, taken_at=time.time() - 1)
     verdicts = values(families(page)["streamgauge_group_verdict"])
     assert [key[2] for key, value in verdicts.items() if value] == ["unknown"]
+
+
+def test_each_partition_of_a_group_has_one_line_with_the_verdict_that_holds(page: MetricsPage) -> None:
+    cluster, now = make_cluster(), time.time()
+    columns = small_columns(commits=[20, 40, NO_COMMIT, 7], ends=[100, 50, 60, 7])
+    said = {
+        ("demo", "readers", "orders", "0", "no_progress"): 1,
+        ("demo", "readers", "orders", "1", "ok"): 1,
+        ("demo", "readers", "orders", "2", "no_commit"): 1,
+        ("demo", "readers", "orders", "3", "unknown"): 1,
+    }
+    stored = Numbers.of([int(PartitionVerdict[key[4].upper()]) for key in list(said)[:3]] + [57])  # a younger program's
+    columns[Kind.PARTITION_VERDICT] = Column(columns[Kind.COMMITTED].layout, stored)
+    add_cycle(cluster, columns, taken_at=now - 6)
+    assert values(families(page, now=now)["streamgauge_group_partition_verdict"]) == said
+    columns[Kind.PARTITION_VERDICT] = Column(columns[Kind.COMMITTED].layout, Numbers.of([0] * 4))
+    add_cycle(cluster, columns, taken_at=now - 1)
+    found = values(families(page, now=now)["streamgauge_group_partition_verdict"])
+    assert {key[4] for key in found} == {"ok"}
+    assert len(found) == 4, "what held before is no line any more"
+
+
+def test_a_partition_of_which_nothing_was_judged_is_unknown(page: MetricsPage) -> None:
+    cluster = make_cluster()
+    add_cycle(cluster, small_columns(commits=[1], ends=[1]), taken_at=time.time() - 1)
+    found = values(families(page)["streamgauge_group_partition_verdict"])
+    assert found == {("demo", "readers", "orders", "0", "unknown"): 1}
 
 
 def test_a_part_older_than_three_intervals_is_left_out_and_the_cluster_is_down(page: MetricsPage) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from collectors.domain.numbers import Numbers
-from dashboard.metrics.text import Lines, clean_labels, sample
+from dashboard.metrics.text import Lines, StateLines, clean_labels, sample
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,13 @@ def test_lines_leave_out_what_is_unknown_or_not_a_number_of_this_world() -> None
     assert lines.fill(Numbers.of([1, 2, 3])) == b'm{p="0"} 1\nm{p="1"} 2\nm{p="2"} 3\n'
     odd = Numbers(np.array([np.nan, np.inf, 0.5]), np.ones(3, dtype=np.bool_))
     assert lines.fill(odd) == b'm{p="2"} 0.5\n'
+
+
+def test_a_state_that_holds_is_the_last_label_of_its_line() -> None:
+    lines = StateLines(['m{topic="100%d%s",partition="0"', 'm{topic="b",partition="1"'], "verdict")
+    said = b'm{topic="100%d%s",partition="0",verdict="ok"} 1\nm{topic="b",partition="1",verdict="unknown"} 1\n'
+    assert lines.fill([b"ok", b"unknown"]) == said
+    assert StateLines([], "verdict").fill([]) == b""
 
 
 def test_a_per_cent_sign_in_a_name_is_only_a_sign() -> None:

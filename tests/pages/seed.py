@@ -114,6 +114,8 @@ def make_company(company: Company, *, now: float | None = None) -> Cluster:
             ),
         }
         if i % 12 == 0:
+            # those of groups are numbered as theirs
+            columns[Kind.PARTITION_VERDICT] = Column(committed_layout, _known(verdict_now[owner]))
             columns[Kind.START] = Column(topics, _known(starts))
             if company.with_sizes:
                 columns[Kind.SIZE] = Column(topics, _known(ends * 210))

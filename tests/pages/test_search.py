@@ -61,7 +61,7 @@ def test_answers_are_bounded_and_queries_do_not_grow(viewer: Client) -> None:
         viewer.get("/search/", {"q": "o"})
     with CaptureQueriesContext(connection) as some:
         answer = viewer.get("/search/", {"q": "o"}).json()
-    assert len(first) <= 16
+    assert len(first) <= 17
     assert len(some) <= 11
     by_title = {section["title"]: section for section in answer["sections"]}
     assert len(by_title["Topics"]["items"]) == EACH
