@@ -29,7 +29,7 @@ NOTHING: Row = {
     "countdown": None,
     "countdown_said": "unknown",
     "countdown_why": "no cycle has told it yet",
-    "at_stake": 0,
+    "at_stake": None,
 }
 
 TOO_OLD: Row = NOTHING | {"head_how": "the newest sample is too old", "countdown_why": "the newest sample is too old"}
@@ -57,7 +57,7 @@ def countdown_fields(found: Countdowns, at: int) -> Row:
         "countdown": round(float(found.seconds[at]), 1) if outcome.is_number else None,
         "countdown_said": said(outcome, float(found.seconds[at])),
         "countdown_why": outcome.because,
-        "at_stake": int(found.at_stake[at]),
+        "at_stake": None if outcome.is_unknown else int(found.at_stake[at]),
     }
 
 

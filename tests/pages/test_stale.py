@@ -90,6 +90,12 @@ def test_a_topic_says_since_when_and_why_it_is_not_known(unreachable: str, viewe
     assert unreachable in page
 
 
+def test_of_a_group_nothing_is_told_as_zero(stale: str, viewer: Client) -> None:
+    answer = viewer.get("/clusters/demo/groups/payment-service/")
+    assert "unknown at stake" in text_of(answer.content)
+    assert pushed("g", "payment-service")["at_stake"] is None
+
+
 def test_the_overview_and_a_cluster_s_page_do_not_say_how_many_brokers_answer(stale: str, viewer: Client) -> None:
     for path in ("/", "/?kiosk=1", "/clusters/demo/"):
         answer = viewer.get(path)
