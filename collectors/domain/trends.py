@@ -148,14 +148,15 @@ def _may_run(window: Window) -> tuple[Bools, Bools]:
         has_moved = recent[last].committed.values != recent[last - 1].committed.values
         ups = (ups + 1) * ((lags[last] > lags[last - 1]) & has_moved)
         downs = (downs + 1) * (lags[last] < lags[last - 1])
-        begin = last - RUN_STEPS
-        if begin < 0:
+        ran = np.flatnonzero((ups >= RUN_STEPS) | (downs >= RUN_STEPS))
+        if not len(ran):
             continue
-        came = recent[last].end.values - recent[begin].end.values
-        moved = np.abs(lags[last] - lags[begin]).astype(np.float64)
-        far = (moved * (times[last] - times[begin]) > came * _BEAT) & (moved * moved > came * _CHANCE)
-        rose |= far & (ups >= RUN_STEPS)
-        fell |= far & (downs >= RUN_STEPS)
+        begin = last - RUN_STEPS
+        came = recent[last].end.values[ran] - recent[begin].end.values[ran]
+        moved = np.abs(lags[last][ran] - lags[begin][ran]).astype(np.float64)
+        far = ran[(moved * (times[last] - times[begin]) > came * _BEAT) & (moved * moved > came * _CHANCE)]
+        rose[far] |= ups[far] >= RUN_STEPS
+        fell[far] |= downs[far] >= RUN_STEPS
     return rose, fell
 
 
