@@ -64,6 +64,7 @@ class Scene:
         self.told.append(Verdict(int(told.verdicts.numbers.values[0])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", [15.0, 45.0, 60.0, 75.0, 90.0, 115.0, 120.0, 150.0, 300.0, 500.0])
 @pytest.mark.parametrize("spread", [0, 2])
 def test_who_commits_seldom_is_told_the_same_all_the_time(pause: float, spread: int) -> None:
@@ -72,6 +73,7 @@ def test_who_commits_seldom_is_told_the_same_all_the_time(pause: float, spread: 
     assert set(scene.go(4 * pause + 120, pause=pause, spread=spread)) == {V.OK}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0, 2])
 @pytest.mark.parametrize("pause", [10.0, 60.0, 90.0, 300.0])
 def test_who_has_stopped_is_found_after_one_and_a_half_of_its_pauses(pause: float, spread: int) -> None:
@@ -87,6 +89,7 @@ def test_who_has_stopped_is_found_after_one_and_a_half_of_its_pauses(pause: floa
     assert set(told[round(until / INTERVAL) :]) == {V.NO_MEMBERS}
 
 
+@pytest.mark.slow
 def test_one_movement_is_a_tool_s_and_so_is_one_after_it_had_stopped() -> None:
     scene = Scene()
     scene.go(60, pause=None)
@@ -109,6 +112,7 @@ def test_who_has_read_all_is_there_until_something_waits_for_longer_than_it_paus
     assert told[-1] is V.NO_MEMBERS
 
 
+@pytest.mark.slow
 def test_nobody_is_there_after_half_an_hour_whatever_its_pauses_were() -> None:
     scene = Scene()
     scene.go(4 * 1500, pause=1500)

@@ -68,6 +68,7 @@ def test_no_members_while_records_arrive_is_of_a_simple_consumer_only_when_its_c
     assert end.startswith("Somebody commits for stats again, as no member after "), end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pause", "away"), [(90.0, 5.0), (300.0, 900.0), (90.0, 4000.0)])
 def test_who_commits_seldom_is_told_the_same_after_a_restart_and_found_when_it_stops(pause: float, away: float) -> None:
     cluster, clock = make_cluster(), Clock(time.time() - 9000)
