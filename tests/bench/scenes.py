@@ -222,7 +222,10 @@ class Scene:
     reader: Reader | None = None
     event: Callable[[], None] | None = None
     beat: Callable[[], None] | None = None
-    later: frozenset[str] = frozenset()  # right too once the event is longer ago than verdicts look back
+    later: frozenset[str] = frozenset()  # right too once the event is no more to be told of
+    later_after: float = float(
+        "inf"
+    )  # seconds since the event from which that is so, if not as long as verdicts look back
     trims_at: float | None = None  # records a second by which its log start is moved from the event on
     happened_at: float = 0.0  # when its event was done
     owed: float = 0.0
@@ -450,6 +453,9 @@ def make(world: World) -> None:
     world.fill(rewound.places, 6_000)
     rewound.event = rewind
     rewound.later = frozenset({"catching_up"})
+    rewound.later_after = (
+        2_500 / 23.0 - 5.0
+    )  # within an interval it has read again what it had read: no rewind any more
 
     def crawl() -> None:
         if slow_rewound and world.event_at is not None:

@@ -251,7 +251,8 @@ def _countdowns(world: World, watched: Watched) -> list[Line]:
 
 
 def _later(scene: Scene, seconds: float) -> frozenset[str]:
-    return scene.later if seconds > (LENGTH - 2) * INTERVAL else frozenset()  # two samples show the step
+    # two samples show the step
+    return scene.later if seconds > min((LENGTH - 2) * INTERVAL, scene.later_after) else frozenset()
 
 
 def _verdicts(world: World, watched: Watched) -> list[Line]:
