@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from django.conf import settings
@@ -25,7 +26,7 @@ from collectors.secrets import encrypt
 
 from .history_frames import own_database
 from .lines import Line, line
-from .scenes import Scene, World, make, make_slow
+from .scenes import BEAT, Scene, World, make, make_slow
 
 INTERVAL = 5.0
 WARM_SECONDS = 45.0
@@ -58,9 +59,14 @@ class Watched:
     at_rest: Seen | None = None
 
     @property
-    def settled(self) -> list[Seen]:
-        """What was said after the three intervals in which a first verdict may be awaited."""
-        return [one for one in self.seen if one.at > self.seen[0].at + PATIENCE_SECONDS]
+    def settled(self) -> list[tuple[Seen, float]]:
+        """What was said after the three intervals in which a first verdict may be awaited, and the seconds of the
+        interval before it: what lies between two samples, known to a beat of the scenes."""
+        return [
+            (one, one.at - before.at + BEAT)
+            for before, one in pairwise(self.seen)
+            if one.at > self.seen[0].at + PATIENCE_SECONDS
+        ]
 
 
 def run(which: str = "all") -> list[Line]:
@@ -179,7 +185,7 @@ def _lag_at_rest(world: World, watched: Watched) -> Line:
 def _lag_under_load(world: World, watched: Watched) -> Line:
     """Within what came in the interval before the sample, or was committed around it."""
     scene, far, count = watched.scene, 0, 0
-    for seen in watched.settled:
+    for seen, interval in watched.settled:
         truths = [
             world.truth.lag(scene.group, scene.places, seen.at + step * INTERVAL)
             for step in (-1.0, -0.5, 0.0, 0.5, 1.0)
@@ -187,7 +193,7 @@ def _lag_under_load(world: World, watched: Watched) -> Line:
         known = [truth for truth in truths if truth is not None]
         if seen.lag is None or len(known) < len(truths):
             continue
-        came = max(world.truth.arrived(scene.places, seen.at - INTERVAL, seen.at), max(known) - min(known))
+        came = max(world.truth.arrived(scene.places, seen.at - interval, seen.at), max(known) - min(known))
         count += 1
         far += not min(known) - came <= seen.lag <= max(known) + came
     share = 100 * (count - far) / count if count else None
@@ -200,7 +206,7 @@ def _lag_under_load(world: World, watched: Watched) -> Line:
 def _ages(world: World, watched: Watched) -> list[Line]:
     """Of records that came while we watched; of older ones, whether the bounds that are told hold the truth."""
     scene, near, count, held, older = watched.scene, 0, 0, 0, 0
-    for seen in watched.settled:
+    for seen, interval in watched.settled:
         truth = world.truth.age(scene.group, scene.places, seen.at)
         before = world.truth.age(scene.group, scene.places, seen.at - INTERVAL)
         if truth is None or before is None or abs(seen.at - scene.happened_at) < 1.0:
@@ -210,7 +216,7 @@ def _ages(world: World, watched: Watched) -> list[Line]:
             held += seen.age_low <= truth + INTERVAL and truth - INTERVAL <= seen.age_high
             continue
         count += 1
-        near += seen.age is not None and abs(seen.age - truth) <= INTERVAL
+        near += seen.age is not None and abs(seen.age - truth) <= interval
     share = 100 * near / count if count else None
     out = [
         line(f"{scene.name}: log-end age within one interval, of {count} samples",
