@@ -22,8 +22,8 @@ from .kafka.session import Session
 from .kafka.share_lag import PART
 
 PATIENCE_SHARE = 0.1
-"""Of a round's budget, for a look that is under way, where there is one from before: no more than a sample may come late
-and still end a span that is due (`verdicts.EARLY_SHARE`)."""
+"""Of a round's budget, for a look that is under way, where there is one from before: no longer than a sample may come
+late and still end a span that is due (`verdicts.EARLY_SHARE`)."""
 FIRST_SHARE = 1.0
 """The same where there is none."""
 OLDEST_INTERVALS = 2.0
