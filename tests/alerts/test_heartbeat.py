@@ -62,6 +62,7 @@ def test_it_beats_once_a_minute_however_many_processes_there_are(beating: Heartb
     assert "T0K3N" not in shown
 
 
+@pytest.mark.slow
 def test_a_beat_that_is_not_taken_is_tried_again_soon_and_shown(beating: HeartbeatLoop, receiver: Receiver) -> None:
     receiver.script = [status(500, b"down <b>"), status(302)]
     beating.turn()

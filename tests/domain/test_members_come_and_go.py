@@ -140,6 +140,7 @@ class Scene:
         return V(int(told.verdicts.numbers.values[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("later", range(12))
 @pytest.mark.parametrize("away", [1, 2])
 def test_the_only_member_is_restarted_and_nobody_says_that_none_is_there(later: int, away: int) -> None:
@@ -160,6 +161,7 @@ def test_a_rolling_restart_of_all_members_is_no_want_of_members_or_owners(later:
     assert set(found) == {V.OK}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("later", range(60))
 def test_that_the_last_member_closed_is_told_within_three_cycles(later: int) -> None:
     scene = Scene(answer_seconds=0.5)

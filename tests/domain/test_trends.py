@@ -110,6 +110,7 @@ def test_a_group_that_moves_again_catches_up_and_is_not_called_falling_behind() 
     assert Verdict.FALLING_BEHIND not in bank.run(120, 25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("commit_seconds", [1.0, 3.0, 5.0, 5.5, 7.0, 9.0])
 @pytest.mark.parametrize("arriving", [3.0, 120.0])
 def test_a_group_that_keeps_up_is_never_called_anything_else(commit_seconds: float, arriving: float) -> None:
@@ -176,6 +177,7 @@ def test_a_backlog_that_does_not_shrink_has_no_end() -> None:
     assert full.drain_seconds() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_second", [1.3, 4.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_chance_alone_is_never_called_falling_behind(per_second: float, seed: int) -> None:

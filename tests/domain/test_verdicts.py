@@ -281,6 +281,7 @@ def test_the_stored_moment_is_remembered_when_the_window_has_forgotten_it() -> N
     assert finding.since == START - 600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_random_but_healthy_groups_are_never_called_stuck(seed: int) -> None:
     """Poisson arrivals, commits each 5 s that are up to a second old: ten minutes without a wrong word."""

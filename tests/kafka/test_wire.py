@@ -133,6 +133,7 @@ def test_an_offset_fetch_request_has_the_bytes_that_the_library_would_send() -> 
     assert wire.offset_fetch_body(names) == bytes(expected)
 
 
+@pytest.mark.slow
 @given(listed)
 @settings(deadline=None)
 def test_list_offsets_answers_read_as_the_library_reads_them(topics: dict[str, dict[int, tuple[int, int]]]) -> None:
@@ -144,6 +145,7 @@ def test_list_offsets_answers_read_as_the_library_reads_them(topics: dict[str, d
     assert flat(wire._library_list_offsets(body)) == expected
 
 
+@pytest.mark.slow
 @given(fetched)
 @settings(deadline=None)
 def test_offset_fetch_answers_read_as_the_library_reads_them(

@@ -76,6 +76,7 @@ async def test_hello_is_answered_with_position_and_present_state() -> None:
     await page.socket.disconnect()
 
 
+@pytest.mark.slow
 async def test_the_next_frame_waits_for_the_acknowledgement_and_carries_only_the_newest(
     reader: FakeReader, live_hub: hub.Hub
 ) -> None:

@@ -80,6 +80,7 @@ def test_the_page_says_at_once_that_it_is_being_read_and_then_what_was(viewer: C
     assert times.BEING_READ not in text_of(viewer.get(GROUP).content)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)  # outside of one, as a page is
 @pytest.mark.parametrize("text", ["database is locked", "attempt to write a readonly database", "disk is full"])
 @pytest.mark.parametrize("path", [GROUP, HOW])

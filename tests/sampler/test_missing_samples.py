@@ -70,6 +70,7 @@ def test_while_nothing_can_be_sampled_every_number_and_verdict_is_unknown_with_s
     assert [light.word for light in lights] == ["unknown", "unknown"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_forgotten", [True, False])
 @pytest.mark.parametrize("is_asked", [True, False])
 def test_after_ten_minutes_nothing_is_made_of_the_gap_but_what_spans_it(

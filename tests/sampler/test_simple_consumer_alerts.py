@@ -22,6 +22,7 @@ from tests.faults.pretend import Clock, group, make_cluster, sampler_of, shop
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.slow
 def test_no_members_while_records_arrive_is_of_a_simple_consumer_only_when_its_commits_stop() -> None:
     cluster, clock = make_cluster(), Clock(time.time() - 5 * 120)
     kafka = shop(
