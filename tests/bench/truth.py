@@ -32,6 +32,8 @@ INTERVAL = 5.0
 WARM_SECONDS = 45.0
 AFTER_SECONDS = 165.0
 """Longer than what verdicts look back on."""
+JOIN_SECONDS = 5.0
+"""What is measured are consumers that run: they have joined their groups before the first look."""
 REST_SECONDS = 15.0
 SLOW_SECONDS = 600.0
 PATIENCE_SECONDS = 3 * INTERVAL + 1.0
@@ -112,10 +114,11 @@ def _watch(world: World, after_seconds: float) -> list[Watched]:
     one = sampler.Sampler(cluster, session, survey, holder="bench", epoch=epoch, announce=lambda kind, data: None)
     watched = [Watched(scene) for scene in world.scenes]
     world.start()
+    time.sleep(JOIN_SECONDS)
     survey.start()
     try:
         survey.wait_first(10)
-        _sample_until(world, world.began + WARM_SECONDS, one, cluster.pk, watched)
+        _sample_until(world, world.began + JOIN_SECONDS + WARM_SECONDS, one, cluster.pk, watched)
         world.happen()
         _sample_until(world, time.time() + after_seconds, one, cluster.pk, watched)
         for each in world.scenes:
