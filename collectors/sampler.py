@@ -265,6 +265,8 @@ class Sampler:
             seen.columns.update(self._judge(state, seen))
             seen = replace(seen, lost=lost_at_newest(self._window))
             self._look_at_heads(state, seen)
+        else:
+            self._partitions = None  # it has a number and no verdicts: what was stored before may lie too far back
         if self.tail is not None:
             seen = self._with_commit_times(self.tail, seen)
         self.waiting.push(Seen(state, seen, due_at, skipped, stepped))

@@ -66,19 +66,23 @@ class ShareGroups:
         if not coordinators:
             self._look = None
             return ()
-        if self._under_way is not None and self._under_way.done():
-            self._look, self._under_way = self._under_way.result(), None
+        self._take()
         if self._under_way is None:
             read = self._positions.topics(ends)
             self._under_way = self._aside.submit(self._look_at, coordinators, read, metadata, budget_seconds / 2)
         wait([self._under_way], timeout=(FIRST_SHARE if self._look is None else PATIENCE_SHARE) * budget_seconds)
-        if self._under_way.done():
-            self._look, self._under_way = self._under_way.result(), None
+        self._take()
         return self._use(self._look)
 
     def add_to(self, committed: Column, ends: Column) -> Column:
         """The commits, and beside them where share groups stand by these log ends."""
         return self._positions.add_to(committed, self._lag, self._before, ends)
+
+    def _take(self) -> None:
+        """The look under way, if it is over."""
+        if (look := self._under_way) is not None and look.done():
+            self._under_way = None  # before it is asked for: one that failed is not asked for again
+            self._look = look.result()
 
     def _use(self, look: Look | None) -> tuple[PartError, ...]:
         unanswered = (PartError(PART, NO_ANSWER, None, len(self.names)),)

@@ -61,6 +61,7 @@ def judge_partitions(
         return _told(layout, np.full(len(layout), int(PartitionVerdict.UNKNOWN), dtype=np.int64))
     facts = answers.facts
     climbs, catches_up = position_trends(window, facts.lag, facts.known)
+    climbs, catches_up = climbs & answers.may_climb, catches_up & answers.may_fall
     told = by_owner(judged.verdicts, layout)
     rows = [groups.get(name) for name in layout.owners]
     is_measured = _by_position([row is not None and row.type is not GroupType.UNKNOWN for row in rows], layout)

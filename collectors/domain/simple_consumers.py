@@ -152,15 +152,6 @@ def read_alone(habits: Mapping[str, Habit], now: float, *, interval_seconds: flo
     return {name: patience for name, patience in told.items() if patience is not None}
 
 
-def moves_at(window: Window, where: slice) -> NDArray[np.float64]:
-    """Unix seconds of the samples at which a commit of these positions had moved on."""
-    committed, known, _, _ = window.arrays(where)
-    known = known & (committed != NO_COMMIT)
-    moved = ((np.diff(committed, axis=0) > 0) & known[1:] & known[:-1]).any(axis=1)
-    at: NDArray[np.float64] = window.times[1:][moved]
-    return at
-
-
 def _told(window: Window, samples: list[Sample], names: list[str]) -> tuple[set[str], set[str]]:
     """Of some groups those whose commits have moved on with the newest sample, and those for which nothing waits."""
     layout = window.layout

@@ -27,6 +27,7 @@ Bools = NDArray[np.bool_]
 _SILENT_BELOW = np.array(
     [
         Verdict.NOT_COMMITTING,
+        Verdict.UNOWNED,
         Verdict.NO_PROGRESS,
         Verdict.LOSING_DATA,
         Verdict.FALLING_BEHIND,

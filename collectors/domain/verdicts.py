@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 from .numbers import Column, Layout, Numbers
 from .positions import Positions, positions
-from .simple_consumers import SIMPLE_MOVES, SIMPLE_PAUSES, SIMPLE_SECONDS, habits_in, moves_at, read_alone
+from .simple_consumers import SIMPLE_PAUSES, habits_in, read_alone
 from .topology import GroupType
 from .trends import BEAT_SECONDS, TREND_SECONDS, Curves, curves_of, trends_of
 from .window import LENGTH, Window
@@ -233,19 +233,6 @@ def catches_up(curves: Curves, falls: Bools) -> Bools:
     return falls & much
 
 
-def patience_alone(window: Window, where: slice, *, interval_seconds: float) -> float | None:
-    """Seconds without a movement that say nothing of who commits for the positions in `where`, by the pauses that the
-    window shows; None where it shows none.
-    """
-    first, last = (window.samples[row].committed.take(where) for row in (0, -1))
-    if (first.known & last.known & (first.values == last.values)).all():
-        return None  # most groups of this kind have been dead for long: their whole windows are not looked at
-    at = moves_at(window, where)
-    if len(at) < SIMPLE_MOVES:
-        return None
-    return max(SIMPLE_SECONDS, STALL_SAMPLES * interval_seconds, SIMPLE_PAUSES * float(np.diff(at).max()))
-
-
 def misses_its_turn(window: Window, facts: Positions, where: slice, patience_seconds: float) -> Bools:
     """Positions in `where` (of a group that somebody reads for without being a member) that are passed over for longer
     than its commits pause, and missed a whole round of them: when all stop within one round, nobody reads."""
@@ -272,6 +259,8 @@ class Answers:
     never_commits: Bools
     has_no_commit: Bools  # known; a share group makes none, and has none that is missing
     is_unknown: Bools
+    may_climb: Bools  # what the window shows of its owner's lag is a pace of who reads now, and holds a whole sawtooth
+    may_fall: Bools
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,9 +291,10 @@ def judge(
     facts = positions(window, only_forward=shared)
     curves = curves_of(window)
     climbs, falls = trends_of(curves)
+    may_climb, may_fall = np.ones((2, len(counts)), dtype=np.bool_)
     if (since := _members_since(window, groups)) is not None:
         facts = since_members_came(facts, window, np.repeat(since, counts))
-        climbs &= window.times[-1] - since >= TREND_SECONDS  # what nobody read before is no pace of theirs
+        may_climb &= window.times[-1] - since >= TREND_SECONDS  # what nobody read before is no pace of theirs
     uncommitted = facts.uncommitted & ~shared
     unanswered = ~(facts.known | uncommitted) | is_undecided(facts, interval_seconds=interval_seconds)
     unanswered |= is_unsure_after_gap(facts, window)
@@ -321,7 +311,8 @@ def judge(
             where = window.layout.slice_of(name)
             still[where] &= misses_its_turn(window, facts, where, patience)
             if patience > window.times[-1] - window.times[0]:
-                climbs[index] = falls[index] = False  # of its sawtooth the window holds less than a whole tooth
+                may_climb[index] = may_fall[index] = False  # of its sawtooth the window holds less than a whole tooth
+    climbs, falls = climbs & may_climb, falls & may_fall
     if held is not None:
         still |= held
     unowned = is_unowned(facts, interval_seconds=interval_seconds) & ~shared
@@ -337,6 +328,8 @@ def judge(
         never_commits=never & ~shared & ~unowned,
         has_no_commit=uncommitted,
         is_unknown=unanswered,
+        may_climb=np.repeat(may_climb, counts),
+        may_fall=np.repeat(may_fall, counts),
     )
 
     def any_of(flags: Bools) -> Bools:

@@ -127,6 +127,28 @@ def test_while_another_partition_stands_still_that_is_told_and_then_the_silence_
     assert scene.go(LONG) is V.NOT_COMMITTING
 
 
+def test_while_another_partition_is_unowned_that_is_told_and_then_the_silence_again() -> None:
+    scene = silent(partitions=2)
+    scene.go(LONG)
+    told = []
+    for nobody in (True,) * 8 + (False,) * 4:
+        scene.now += INTERVAL
+        scene.end[1] = (scene.end[1] or 0) + 10
+        scene.committed[1] = scene.committed[1] if nobody else scene.end[1]
+        scene.window.push(
+            scene.now,
+            Column(scene.layout, Numbers.of([NO_COMMIT, scene.committed[1]])),
+            Column(Layout.of_topics({"t": [0, 1]}), Numbers.of([60, scene.end[1]])),
+            owned=np.array([Owner.MEMBER, Owner.NOBODY if nobody else Owner.MEMBER], dtype=np.int8),
+        )
+        found = judge_and_hold(scene.window, {"g": scene.row}, interval_seconds=INTERVAL, stood=scene.stood)
+        scene.stood = found.stood
+        told.append(V(int(found.verdicts.numbers.values[0])))
+        assert PartitionVerdict(int(found.partitions.numbers.values[0])) is PartitionVerdict.NOT_COMMITTING
+    assert V.UNOWNED in told
+    assert told[-1] is V.NOT_COMMITTING
+
+
 def test_cycles_without_an_answer_do_not_end_it() -> None:
     scene = silent()
     scene.go(LONG)
