@@ -48,7 +48,7 @@ class ReadAlone:
         )
         now = float(window.samples[-1].taken_at)
         told = read_alone(self._habits, now, interval_seconds=self._interval)
-        return {name: patience for name, patience in told.items() if name in simple}
+        return {name: patience for name, patience in told.items() if name in simple | undescribed}
 
     def later(self, seconds: float) -> None:
         """The clock was set by so much."""

@@ -237,7 +237,9 @@ def misses_its_turn(window: Window, facts: Positions, where: slice, patience_sec
     """Positions in `where` (of a group that somebody reads for without being a member) that are passed over for longer
     than its commits pause, and missed a whole round of them: when all stop within one round, nobody reads."""
     passed_by = facts.passed_by_seconds[where]
-    others = (window.times[-1] - window.times[facts.base[where]]).min()
+    others = (window.times[-1] - window.times[facts.base[where]]).min(
+        initial=np.inf
+    )  # it may have no position any more
     missed: Bools = (passed_by > patience_seconds) & (passed_by - others > patience_seconds / SIMPLE_PAUSES)
     return missed
 
@@ -390,12 +392,12 @@ def since_members_came(facts: Positions, window: Window, since: NDArray[np.float
 
 def _members_since(window: Window, groups: Mapping[str, GroupRow]) -> NDArray[np.float64] | None:
     """(owners,) of the layout when members came, where that is in the window, else -inf; None where it is for none."""
-    first = window.times[0]
+    first, last = window.times[0], window.times[-1]  # later than the last: the clock was set back since
     came = [row for row in groups.values() if row.members and row.members_since is not None]
     found = np.full(len(window.layout.owners), -np.inf)
     for row in came:
         index = window.layout.owner_index(row.name)
-        if index is not None and row.members_since is not None and row.members_since > first:
+        if index is not None and row.members_since is not None and first < row.members_since <= last:
             found[index] = row.members_since
     return found if np.isfinite(found).any() else None
 

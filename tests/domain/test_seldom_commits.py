@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from collectors.alone import ReadAlone
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.partitions import PartitionVerdict
 from collectors.domain.simple_consumers import LONGEST_SECONDS, Habit, habit_of, habits_after, read_alone
@@ -163,3 +164,36 @@ def test_habits_follow_a_clock_that_was_set() -> None:
     assert habit is not None
     moved = habit.later(3600.0)
     assert (moved.moved_at, moved.answered_at, moved.pauses[-1]) == (3780.0, 3780.0, (3780.0, 90.0))
+
+
+def test_a_group_whose_offsets_are_all_gone_is_judged_without_any() -> None:
+    scene = Scene()
+    scene.go(200, pause=15.0)
+    alone = read_alone(scene.habits, scene.now, interval_seconds=INTERVAL)
+    assert "g" in alone
+    empty = Window()
+    for number in range(5):
+        ends = Column(TOPIC, Numbers.of([scene.end, scene.end]))
+        empty.push(scene.now + number * INTERVAL, Column(Layout.build({"g": []}), Numbers.unknown(0)), ends)
+    told = judge_and_hold(empty, {"g": scene.row}, interval_seconds=INTERVAL, alone=alone)
+    assert len(told.verdicts.numbers) == 1
+    assert len(told.partitions.numbers) == 0
+
+
+def test_who_is_not_described_for_a_moment_is_not_told_to_stand_still() -> None:
+    reader = ReadAlone(INTERVAL)
+    window, end, committed = Window(), 0, 0
+    stood: Column | None = None
+    told: list[Verdict] = []
+    for number in range(150):
+        now, end = START + number * INTERVAL, end + 40
+        committed = end if number % 36 == 0 else committed  # each three minutes
+        window.push(now, Column(LAYOUT, Numbers.of([committed] * 2)), Column(TOPIC, Numbers.of([end] * 2)))
+        row = replace(ALONE, members=None, is_simple=False) if number == 130 else ALONE
+        found = judge_and_hold(
+            window, {"g": row}, interval_seconds=INTERVAL, stood=stood, alone=reader.look(window, {"g": row})
+        )
+        stood = found.stood
+        told.append(Verdict(int(found.verdicts.numbers.values[0])))
+    assert set(told[75:130] + told[131:]) == {V.OK}
+    assert told[130] in (V.OK, V.UNKNOWN)

@@ -230,3 +230,11 @@ def test_a_share_group_whose_place_is_corrected_downwards_stands_still_on() -> N
     scene.go(LONG)
     assert scene.go(1, read=(-3, 0)) is V.NO_PROGRESS
     assert scene.go(LONG) is V.NO_PROGRESS
+
+
+def test_members_that_came_later_than_now_by_a_clock_that_was_set_back_are_judged_as_ever() -> None:
+    scene = Scene().stand()
+    for later in (0.0, 3600.0):
+        row = GroupRow("g", GroupType.CLASSIC, 2, members_since=START + later)
+        told = judge_and_hold(scene.window, {"g": row}, interval_seconds=INTERVAL)
+        assert Verdict(int(told.verdicts.numbers.values[0])) is V.NO_PROGRESS, later
