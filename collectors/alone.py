@@ -46,9 +46,7 @@ class ReadAlone:
         self._habits = habits_after(
             self._habits, window, simple=simple, undescribed=undescribed, interval_seconds=self._interval
         )
-        now = float(window.samples[-1].taken_at)
-        told = read_alone(self._habits, now, interval_seconds=self._interval)
-        return {name: patience for name, patience in told.items() if name in simple | undescribed}
+        return read_alone(self._habits, float(window.samples[-1].taken_at), interval_seconds=self._interval)
 
     def later(self, seconds: float) -> None:
         """The clock was set by so much."""

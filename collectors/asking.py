@@ -190,8 +190,7 @@ class Asking:
     def _is_news(self, kind: Kind, column: Column, state: SurveyState) -> bool:
         """Whether it is to be stored: it differs from what was, or is due again, with each look at the log starts."""
         before = self._stored.get(kind, Column.empty())
-        is_same = column.layout.digest == before.layout.digest and column.numbers.equals(before.numbers)
-        if is_same and not (len(column.layout) and self._has_new_starts(state)):
+        if column.equals(before) and not (len(column.layout) and self._has_new_starts(state)):
             return False
         self._stored[kind] = column
         return True

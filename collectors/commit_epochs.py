@@ -79,8 +79,4 @@ class CommitEpochs:
 
     @staticmethod
     def _names(layout: Layout, epochs: Numbers, where: Bools) -> set[tuple[str, str, int, int]]:
-        owners = layout.owner_of_position
-        return {
-            (layout.owners[owners[i]], layout.topics[i], int(layout.partitions[i]), int(epochs.values[i]))
-            for i in np.flatnonzero(where).tolist()
-        }
+        return {(*layout.key_at(i), int(epochs.values[i])) for i in np.flatnonzero(where).tolist()}

@@ -311,8 +311,7 @@ class Sampler:
     def _is_news(self, partitions: Column) -> bool:
         """Whether the verdicts of partitions are to be stored: they differ from those that were, or are due again."""
         before, cycles = self._partitions or (Column.empty(), 0)
-        is_same = partitions.layout.digest == before.layout.digest and partitions.numbers.equals(before.numbers)
-        if is_same and cycles < PARTITION_VERDICT_CYCLES:
+        if partitions.equals(before) and cycles < PARTITION_VERDICT_CYCLES:
             self._partitions = before, cycles + 1
             return False
         self._partitions = partitions, 1

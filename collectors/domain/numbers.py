@@ -119,6 +119,11 @@ class Layout:
         where = self.slice_of(owner)
         return list(zip(self.topics[where], self.partitions[where].tolist(), strict=True))
 
+    def key_at(self, position: int) -> tuple[str, str, int]:
+        """(owner, topic, partition) of a position, as `position` has them."""
+        owner = self.owners[int(self.owner_of_position[position])]
+        return owner, self.topics[position], int(self.partitions[position])
+
     def owner_index(self, owner: str) -> int | None:
         return self._index.get(owner)
 
@@ -130,10 +135,9 @@ class Layout:
     @cached_property
     def position(self) -> dict[tuple[str, str, int], int]:
         """(owner, topic, partition) -> position."""
-        owners = self.owner_of_position
-        return {
-            (self.owners[int(owners[i])], self.topics[i], int(self.partitions[i])): i for i in range(len(self.topics))
-        }
+        owners = (self.owners[i] for i in self.owner_of_position.tolist())
+        keys = zip(owners, self.topics, self.partitions.tolist(), strict=True)
+        return {key: i for i, key in enumerate(keys)}
 
     @cached_property
     def digest(self) -> str:
@@ -158,6 +162,10 @@ class Column:
 
     def of(self, owner: str) -> Numbers:
         return self.numbers.take(self.layout.slice_of(owner))
+
+    def equals(self, other: Column) -> bool:
+        """Whether the same is known of the same positions."""
+        return self.layout.digest == other.layout.digest and self.numbers.equals(other.numbers)
 
     @classmethod
     def empty(cls) -> Column:

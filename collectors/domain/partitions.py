@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,31 +11,27 @@ from .heads import are_markers
 from .numbers import Column, Layout, Numbers
 from .topology import GroupType
 from .trends import position_trends
-from .verdicts import GroupRow, Judged, Verdict, by_owner
+from .verdicts import GroupRow, Judged, Verdict, Worded, by_owner
 from .window import Window
 
 Bools = NDArray[np.bool_]
 
 
-class PartitionVerdict(IntEnum):
+class PartitionVerdict(Worded):
     """The numbers are stored in frames: never renumber. Those of words that groups have too are theirs, and what only
     a partition can be is far from what groups may come to have. Which of them wins: `judge_partitions`."""
 
-    OK = 0
-    UNKNOWN = 1
-    NOT_COMMITTING = 2
-    NO_MEMBERS = 3
-    FALLING_BEHIND = 4
-    NO_PROGRESS = 5
-    CATCHING_UP = 6
-    REWOUND = 7
-    LOSING_DATA = 9
-    UNOWNED = 10
+    OK = Verdict.OK.value
+    UNKNOWN = Verdict.UNKNOWN.value
+    NOT_COMMITTING = Verdict.NOT_COMMITTING.value
+    NO_MEMBERS = Verdict.NO_MEMBERS.value
+    FALLING_BEHIND = Verdict.FALLING_BEHIND.value
+    NO_PROGRESS = Verdict.NO_PROGRESS.value
+    CATCHING_UP = Verdict.CATCHING_UP.value
+    REWOUND = Verdict.REWOUND.value
+    LOSING_DATA = Verdict.LOSING_DATA.value
+    UNOWNED = Verdict.UNOWNED.value
     NO_COMMIT = 100  # known: nothing was ever committed here, and nothing came since it was seen
-
-    @property
-    def word(self) -> str:
-        return self.name.lower()
 
     @classmethod
     def of(cls, stored: float | None) -> PartitionVerdict:
@@ -105,9 +100,7 @@ def _only_markers(heads: Column | None, layout: Layout) -> Bools:
     out = np.zeros(len(layout), dtype=np.bool_)
     if heads is None:
         return out
-    own = heads.layout
     for i in np.flatnonzero(are_markers(heads.numbers)).tolist():
-        key = (own.owners[int(own.owner_of_position[i])], own.topics[i], int(own.partitions[i]))
-        if (place := layout.position.get(key)) is not None:
+        if (place := layout.position.get(heads.layout.key_at(i))) is not None:
             out[place] = True
     return out

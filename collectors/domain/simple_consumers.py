@@ -99,51 +99,34 @@ def habits_after(
     simple: Collection[str],
     undescribed: Collection[str] = (),
     interval_seconds: float,
-    rows: int = 1,
 ) -> dict[str, Habit]:
-    """The habits with what the newest `rows` samples of the window tell.
+    """The habits with what the newest sample of the window tells.
 
     `simple` are the groups that nobody has joined, as far as is known; of those `undescribed` just now what was known
     stays. All others are forgotten. Who has stopped must move twice again: once may be a tool's doing.
     """
     found = {name: habit for name, habit in habits.items() if name in simple or name in undescribed}
     watched = [name for name in window.layout.owners if name in simple or name in found]
-    if not watched:
-        return found
     samples = list(window.samples)
-    for last in range(max(1, len(samples) - rows), len(samples)):
-        now, before = samples[last].taken_at, samples[last - 1].taken_at
-        is_gap = now - before > GAP_STEPS * interval_seconds
-        moved, answered = _told(window, samples[: last + 1], watched)
-        for name in moved - found.keys():
-            found[name] = Habit.begun(now)
-        for name in found.keys() & moved:
-            if found[name].moved_at < now:
-                found[name] = found[name].moved(now, is_after_gap=is_gap)
-        for name in found.keys() - moved:
-            habit = found[name]
-            if name in answered or (is_gap and habit.answered_at == before):
-                found[name] = habit = replace(habit, answered_at=now)
-            if now - habit.moved_at > LONGEST_SECONDS:
-                del found[name]
-            elif habit.has_stopped(now, interval_seconds=interval_seconds):
-                found[name] = replace(habit, moves=0)
+    if not watched or len(samples) < 2:
+        return found
+    now, before = samples[-1].taken_at, samples[-2].taken_at
+    is_gap = now - before > GAP_STEPS * interval_seconds
+    moved, answered = _told(window, samples, watched)
+    for name in moved - found.keys():
+        found[name] = Habit.begun(now)
+    for name in found.keys() & moved:
+        if found[name].moved_at < now:
+            found[name] = found[name].moved(now, is_after_gap=is_gap)
+    for name in found.keys() - moved:
+        habit = found[name]
+        if name in answered or (is_gap and habit.answered_at == before):
+            found[name] = habit = replace(habit, answered_at=now)
+        if now - habit.moved_at > LONGEST_SECONDS:
+            del found[name]
+        elif habit.has_stopped(now, interval_seconds=interval_seconds):
+            found[name] = replace(habit, moves=0)
     return found
-
-
-def habits_in(window: Window, *, simple: Collection[str], interval_seconds: float) -> dict[str, Habit]:
-    """The habits that a window alone tells."""
-    if len(window.samples) < 2:
-        return {}
-    first, newest = window.samples[0].committed, window.samples[-1].committed
-    differs = ~(first.known & newest.known & (first.values == newest.values))
-    if not differs.any():
-        return {}  # most groups of this kind have been dead for long: their whole windows are not looked at
-    owners = window.layout.owners
-    moving = {owners[i] for i in np.unique(window.layout.owner_of_position[differs]).tolist()}
-    return habits_after(
-        {}, window, simple=moving & set(simple), interval_seconds=interval_seconds, rows=len(window.samples)
-    )
 
 
 def read_alone(habits: Mapping[str, Habit], now: float, *, interval_seconds: float) -> dict[str, float]:

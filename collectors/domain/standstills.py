@@ -114,12 +114,9 @@ def _are_records(window: Window, at: Ints, heads: Column | None) -> Bools:
     has deleted. One alone that nobody has looked at is taken for a marker."""
     lag = (window.samples[-1].end.values - unread_now(window).values)[at]
     are: Bools = lag > 0
-    layout = window.layout
     places = heads.layout.position if heads is not None else {}
     for i in np.flatnonzero(are & (lag <= RESIDUE)).tolist():
-        position = int(at[i])
-        owner = layout.owners[int(layout.owner_of_position[position])]
-        place = places.get((owner, layout.topics[position], int(layout.partitions[position])))
+        place = places.get(window.layout.key_at(int(at[i])))
         head = heads.numbers.at(place) if heads is not None and place is not None else None
         are[i] = lag[i] > MARKERS if head is None else head != NO_RECORDS
     return are
@@ -149,10 +146,7 @@ def _moved_to(stood: Column, layout: Layout) -> Numbers:
     if stood.layout is layout or stood.layout.digest == layout.digest:
         return stood.numbers
     out = Numbers.unknown(len(layout))
-    old = stood.layout
-    owners = old.owner_of_position
     for i in np.flatnonzero(stood.numbers.known).tolist():
-        place = layout.position.get((old.owners[int(owners[i])], old.topics[i], int(old.partitions[i])))
-        if place is not None:
+        if (place := layout.position.get(stood.layout.key_at(i))) is not None:
             out.values[place], out.known[place] = stood.numbers.values[i], True
     return out

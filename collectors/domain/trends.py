@@ -166,18 +166,13 @@ def _raw_lag(sample: Sample) -> Ints:
     return lag
 
 
-def trends(window: Window) -> tuple[Bools, Bools]:
+def trends_of(curves: Curves) -> tuple[Bools, Bools]:
     """Groups (by owner) whose lag climbs, and those whose lag falls; never both.
 
     The window is cut in thirds: climbing means that the lowest lag of the last third lies above the highest of the
     first by more than a typical step between samples. That is slow to see; a run of steps in one direction among the
     newest samples tells a rush, and its end, within three samples. The newer of the two runs counts.
     """
-    return trends_of(curves_of(window))
-
-
-def trends_of(curves: Curves) -> tuple[Bools, Bools]:
-    """`trends` of curves that are there already."""
     if not len(curves.times):
         nothing = np.zeros(curves.lag.shape[1], dtype=np.bool_)
         return nothing, nothing

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 
 from .numbers import Column, Layout, Numbers
 from .positions import Positions, positions
-from .simple_consumers import SIMPLE_PAUSES, habits_in, read_alone
+from .simple_consumers import SIMPLE_PAUSES
 from .topology import GroupType
 from .trends import BEAT_SECONDS, TREND_SECONDS, Curves, curves_of, trends_of
 from .window import LENGTH, Window
@@ -63,7 +63,15 @@ UNOWNED_SECONDS = 20.0
 """Longer than the survey's pause between two looks at the groups: two looks found nobody."""
 
 
-class Verdict(IntEnum):
+class Worded(IntEnum):
+    """What is stored as a number and told in a word."""
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+class Verdict(Worded):
     """The numbers are stored in frames: never renumber, put new ones at the end. How bad one is: `severity`."""
 
     OK = 0
@@ -77,10 +85,6 @@ class Verdict(IntEnum):
     REBALANCING = 8
     LOSING_DATA = 9
     UNOWNED = 10
-
-    @property
-    def word(self) -> str:
-        return self.name.lower()
 
     @property
     def severity(self) -> float:
@@ -237,9 +241,8 @@ def misses_its_turn(window: Window, facts: Positions, where: slice, patience_sec
     """Positions in `where` (of a group that somebody reads for without being a member) that are passed over for longer
     than its commits pause, and missed a whole round of them: when all stop within one round, nobody reads."""
     passed_by = facts.passed_by_seconds[where]
-    others = (window.times[-1] - window.times[facts.base[where]]).min(
-        initial=np.inf
-    )  # it may have no position any more
+    since = window.times[-1] - window.times[facts.base[where]]
+    others = since.min(initial=np.inf)  # of a group that may have no position any more
     missed: Bools = (passed_by > patience_seconds) & (passed_by - others > patience_seconds / SIMPLE_PAUSES)
     return missed
 
@@ -282,7 +285,7 @@ def judge(
 ) -> Judged:
     """A verdict for each known group. `held` (n,): positions that stand still, as was told before (`standstills`), and
     `silent` (n,): those where nothing is committed. `alone`: groups that somebody reads for without being a member,
-    with the seconds that it may pause (`simple_consumers`); None: as far as the window tells."""
+    with the seconds that it may pause (`simple_consumers`)."""
     layout = Layout.single(groups)
     if not window.samples:
         nothing = Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_))
@@ -304,10 +307,7 @@ def judge(
     busy = _any_by_owner(works_on_backlog(facts, window), window.layout)
     takes_turns = np.repeat((falls | busy) & shares, counts)
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
-    if alone is None:
-        simple = {row.name for row in groups.values() if row.is_simple}
-        habits = habits_in(window, simple=simple, interval_seconds=interval_seconds)
-        alone = read_alone(habits, float(window.times[-1]), interval_seconds=interval_seconds)
+    alone = alone or {}
     for name, patience in alone.items():
         if (index := window.layout.owner_index(name)) is not None:
             where = window.layout.slice_of(name)
@@ -393,12 +393,12 @@ def since_members_came(facts: Positions, window: Window, since: NDArray[np.float
 def _members_since(window: Window, groups: Mapping[str, GroupRow]) -> NDArray[np.float64] | None:
     """(owners,) of the layout when members came, where that is in the window, else -inf; None where it is for none."""
     first, last = window.times[0], window.times[-1]  # later than the last: the clock was set back since
-    came = [row for row in groups.values() if row.members and row.members_since is not None]
     found = np.full(len(window.layout.owners), -np.inf)
-    for row in came:
+    for row in groups.values():
+        came_at = row.members_since if row.members else None
         index = window.layout.owner_index(row.name)
-        if index is not None and row.members_since is not None and first < row.members_since <= last:
-            found[index] = row.members_since
+        if came_at is not None and index is not None and first < came_at <= last:
+            found[index] = came_at
     return found if np.isfinite(found).any() else None
 
 

@@ -25,12 +25,11 @@ def told_epochs(now: ClusterNow) -> dict[str, Epochs]:
     layout = now.committed.layout
     at = np.flatnonzero((past_end & has_epoch) | (found.of_another_log & ~committed.known))[:MOST_TOLD].tolist()
     leaders = leader_epochs(now.cluster_id, {layout.topics[i] for i in at})
-    owners = layout.owner_of_position
     out: dict[str, Epochs] = {}
     for i in at:
-        key = layout.topics[i], int(layout.partitions[i])
-        told = int(found.epochs.values[i]), leaders.get(key, NO_EPOCH)
-        out.setdefault(layout.owners[owners[i]], {})[key] = told
+        owner, topic, partition = layout.key_at(i)
+        told = int(found.epochs.values[i]), leaders.get((topic, partition), NO_EPOCH)
+        out.setdefault(owner, {})[topic, partition] = told
     return out
 
 

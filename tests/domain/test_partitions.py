@@ -11,6 +11,7 @@ import pytest
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.ownership import Owner
 from collectors.domain.partitions import PartitionVerdict
+from collectors.domain.simple_consumers import Habit, habits_after, read_alone
 from collectors.domain.standstills import judge_and_hold
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
@@ -79,7 +80,8 @@ def judged(cases: Mapping[str, Case]) -> list[PartitionVerdict]:
     topic = Layout.of_topics({name: [0] for name in cases})
     rows = {name: GroupRow(name, case.kind, case.members, is_simple=case.is_simple) for name, case in cases.items()}
     owned = np.array([int(case.owner) for case in cases.values()], dtype=np.int8)
-    window = Window()
+    window, habits = Window(), dict[str, Habit]()
+    simple = {name for name, case in cases.items() if case.is_simple}
     for row in range(ROWS):
         start = {0: [0] * len(cases), 22: [case.lost_at for case in cases.values()]}.get(row)
         window.push(
@@ -89,7 +91,9 @@ def judged(cases: Mapping[str, Case]) -> list[PartitionVerdict]:
             start=None if start is None else Column(topic, Numbers.of(start)),
             owned=owned,
         )
-    told = judge_and_hold(window, rows, interval_seconds=INTERVAL).partitions
+        habits = habits_after(habits, window, simple=simple, interval_seconds=INTERVAL)
+    alone = read_alone(habits, float(window.times[-1]), interval_seconds=INTERVAL)
+    told = judge_and_hold(window, rows, interval_seconds=INTERVAL, alone=alone).partitions
     assert told.layout is group
     assert told.numbers.known.all()
     return [PartitionVerdict(value) for value in told.numbers.values.tolist()]
@@ -121,12 +125,14 @@ def test_partitions_of_one_group_each_have_their_own() -> None:
 def test_who_reads_alone_and_is_not_answered_in_part_is_not_nobody() -> None:
     """The group is unknown then; where it is answered, it is known what it does."""
     layout, topic = Layout.build({"g": [("t", 0), ("t", 1)]}), Layout.of_topics({"t": [0, 1]})
-    window = Window()
+    window, habits = Window(), dict[str, Habit]()
     for row in range(ROWS):
         commits = Column(layout, Numbers.of([50 * row, 50 * row if row < ROWS - 1 else None]))
         window.push(1_000.0 + 5 * row, commits, Column(topic, Numbers.of([50 * row, 50 * row])))
+        habits = habits_after(habits, window, simple={"g"}, interval_seconds=INTERVAL)
     row_of = GroupRow("g", GroupType.CLASSIC, 0, is_simple=True)
-    told = judge_and_hold(window, {"g": row_of}, interval_seconds=INTERVAL)
+    alone = read_alone(habits, float(window.times[-1]), interval_seconds=INTERVAL)
+    told = judge_and_hold(window, {"g": row_of}, interval_seconds=INTERVAL, alone=alone)
     assert told.verdicts.numbers.values.tolist() == [int(Verdict.UNKNOWN)]
     assert told.partitions.numbers.values.tolist() == [int(V.OK), int(V.UNKNOWN)]
 

@@ -9,6 +9,7 @@ import pytest
 from collectors.domain.explanations import explain
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.partitions import PartitionVerdict
+from collectors.domain.simple_consumers import Habit, habits_after, read_alone
 from collectors.domain.standstills import judge_and_hold
 from collectors.domain.topology import Group, GroupType, Member
 from collectors.domain.verdicts import GroupRow, Verdict
@@ -31,15 +32,18 @@ class Case:
     is_simple: bool = True
     interval: float = INTERVAL
 
-    def window(self) -> Window:
+    def window(self) -> tuple[Window, dict[str, float]]:
+        """With who reads alone, as the collector sees it sample by sample."""
         group = Layout.build({"g": [("t", p) for p in range(len(self.parts))]})
         topic = Layout.of_topics({"t": range(len(self.parts))})
-        window = Window()
+        window, habits = Window(), dict[str, Habit]()
+        simple = {"g"} if self.is_simple else set()
         for row in range(len(self.parts[0][0])):
             commits = Numbers.of([own[row] for own, _ in self.parts])
             ends = Numbers.of([end[row] for _, end in self.parts])
             window.push(START + row * self.interval, Column(group, commits), Column(topic, ends))
-        return window
+            habits = habits_after(habits, window, simple=simple, interval_seconds=self.interval)
+        return window, read_alone(habits, float(window.times[-1]), interval_seconds=self.interval)
 
     @property
     def row(self) -> GroupRow:
@@ -79,8 +83,8 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=[case.sentence for case in CASES])
 def test_a_simple_consumer(case: Case) -> None:
-    window = case.window()
-    told = judge_and_hold(window, {"g": case.row}, interval_seconds=case.interval)
+    window, alone = case.window()
+    told = judge_and_hold(window, {"g": case.row}, interval_seconds=case.interval, alone=alone)
     verdict = Verdict(int(told.verdicts.numbers.values[0]))
     assert verdict is case.expected, case.sentence
     finding = explain(case.row, window, verdict=verdict, now=START + 200)

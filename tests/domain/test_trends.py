@@ -11,7 +11,7 @@ from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.positions import positions
 from collectors.domain.rates import rate_per_second
 from collectors.domain.topology import GroupType
-from collectors.domain.trends import BEAT_SECONDS, curves_of, position_trends, trends
+from collectors.domain.trends import BEAT_SECONDS, curves_of, position_trends, trends_of
 from collectors.domain.verdicts import GroupRow, Verdict, judge
 from collectors.domain.window import Window
 
@@ -163,7 +163,7 @@ def test_the_trends_of_positions_are_those_of_groups_with_one_position_each(seed
     single = Window()
     single.layout = Layout.build({f"{p:03}": [("t", p)] for p in range(len(window.layout))})
     single.samples.extend(window.samples)
-    all_climb, all_fall = trends(single)
+    all_climb, all_fall = trends_of(curves_of(single))
     _, _, end, end_known = window.arrays()
     arriving = rate_per_second(window.times, end, end_known)
     assert climbs.tolist() == all_climb.tolist()
