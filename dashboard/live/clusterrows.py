@@ -14,6 +14,7 @@ from collectors.domain.topology import Reach
 from collectors.domain.verdicts import Verdict, severities
 from collectors.history.now import ClusterNow
 from collectors.models import Broker, Cluster, Cycle, Group, Topic
+from dashboard.live.presence import is_too_old
 from dashboard.live.rows import OPEN_ALERTS, Row, newest_cycles, unix, verdict_of
 from dashboard.live.sentences import ClusterFacts, cluster_sentence, is_stale, waiting_sentence, why_unknown
 from dashboard.models import Alert
@@ -85,7 +86,7 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             only_alert=only.get(cluster.pk, ""),
         )
         verdict, sentence = cluster_sentence(facts, moment)
-        is_old = now is not None and now.is_old
+        is_old = is_too_old(now)
         is_untried = facts.taken_at is not None and is_stale(facts.taken_at, facts.interval, moment)
         rate = _total_known(now.topics.messages_per_second) if now and facts.is_reachable else None
         rows[cluster.slug] = {

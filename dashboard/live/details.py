@@ -16,7 +16,7 @@ from collectors.history.now import ClusterNow
 from collectors.history.policies import UNKNOWN, policies_of
 from collectors.models import Cluster, Member, Topic
 from dashboard.live import memberwords, sentences, times
-from dashboard.live.presence import last_sampled
+from dashboard.live.presence import is_too_old, last_sampled
 from dashboard.live.rows import Row, group_row, newest_cycles, owners_of, readers_of, topic_row
 
 PARTITIONS_SHOWN = 500
@@ -166,16 +166,16 @@ def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     if row is None:
         return None
     topic = Topic.objects.get(cluster=cluster, name=name)
+    is_old = is_too_old(now)
     columns = (
         {
             key: _by_partition(column.layout, column.numbers, name) if column else {}
             for key, column in (("start", now.start), ("end", now.end), ("size", now.size))
         }
         | {"rate": _by_partition(now.end.layout, now.end_rates, name)}
-        if now and not now.is_old
+        if now and not is_old
         else {"start": {}, "end": {}, "size": {}, "rate": {}}
     )
-    is_old = now is not None and now.is_old
     stable = _by_partition(now.stable.layout, now.stable.numbers, name) if now and not is_old else {}
     row["partitions_total"] = len(topic.partitions)
     row["partition_rows"] = [

@@ -20,6 +20,11 @@ def present(now: ClusterNow | None, interval_seconds: float, moment: float) -> C
     return without_present(now)
 
 
+def is_too_old(now: ClusterNow | None) -> bool:
+    """Whether there are numbers, and they are shown as of a moment that is gone (`present`)."""
+    return now is not None and now.is_old
+
+
 def last_sampled(now: ClusterNow, moment: float, errors: Sequence[Mapping[str, Any]] = ()) -> str:
     """What is said of something that was sampled too long ago; `errors` are those of the newest cycle."""
     because = why_unknown(errors)

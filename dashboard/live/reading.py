@@ -18,7 +18,7 @@ from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Event, Group, Topic
 from dashboard import names
 from dashboard.live import clusterrows, details, rows
-from dashboard.live.presence import present
+from dashboard.live.presence import is_too_old, present
 from dashboard.live.wire import Position, Subject, subject_id
 from dashboard.models import Person, Role, Transition
 
@@ -97,7 +97,7 @@ class DatabaseReader:
     ) -> dict[str, int]:
         kinds = {subject.kind for subject in subjects}
         prints: dict[str, int] = {}
-        is_old = now is not None and now.is_old
+        is_old = is_too_old(now)
         if "g" in kinds:
             groups = Group.objects.filter(cluster=cluster, gone_at=None).values_list("name", "state", "verdict")
             prints[f"g/{cluster.slug}"] = _crc([is_old, *groups])

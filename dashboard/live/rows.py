@@ -20,7 +20,7 @@ from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Top
 from collectors.models.moments import aware
 from dashboard.live import findings, leaders, times
 from dashboard.live.epochs import told_epochs
-from dashboard.live.presence import LAST_SAMPLED, last_sampled, not_since, without_cycles
+from dashboard.live.presence import LAST_SAMPLED, is_too_old, last_sampled, not_since, without_cycles
 from dashboard.live.sentences import group_type, waiting_sentence, why_share_unknown, why_unknown
 from dashboard.models import Alert
 
@@ -190,7 +190,7 @@ def topic_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
     """Rows of the named topics (None: of all) that the cluster has; unknown names are left out."""
     found = _by_name(Topic.objects.filter(cluster=cluster, gone_at=None).defer("partitions"), names)
     worst = worst_reader_lag(now) if now else None
-    is_old = now is not None and now.is_old
+    is_old = is_too_old(now)
     rows: dict[str, Row] = {}
     for topic in found:
         at = now.topics.index.get(topic.name) if now else None
@@ -239,7 +239,7 @@ def broker_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str]
     """Rows of the brokers by node id as text (None: of all)."""
     held = leaders.places(cluster)
     moment = time.time()
-    is_old, is_untried = now is not None and now.is_old, without_cycles(cluster, now, moment)
+    is_old, is_untried = is_too_old(now), without_cycles(cluster, now, moment)
     dirs: dict[int, list[LogDir]] = {}
     for directory in LogDir.objects.filter(broker__cluster=cluster):
         dirs.setdefault(directory.broker_id, []).append(directory)

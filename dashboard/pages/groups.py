@@ -167,7 +167,7 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
             .filter(cluster=here.cluster, subject_kind="group", subject=name)
             .select_related("rule")
         ),
-        "why": _why_unknown(found, row, is_old=here.now is not None and here.now.is_old),
+        "why": _why_unknown(found, row, is_old=here.is_old),
         "topics_left_out": row["topics_total"] - len(row["topics"]) if row else 0,
     }
     if fragment == "top":

@@ -15,7 +15,7 @@ from collectors.history import queries
 from collectors.history.now import ClusterNow
 from collectors.models import Cluster, Cycle
 from dashboard.live import clusterrows
-from dashboard.live.presence import not_since, present
+from dashboard.live.presence import is_too_old, not_since, present
 
 from .sight import Sight
 from .times import spark_seconds
@@ -53,7 +53,7 @@ class Summary:
     @property
     def is_old(self) -> bool:
         """Whether nothing was sampled for too long to speak of now."""
-        return self.now is not None and self.now.is_old
+        return is_too_old(self.now)
 
     @property
     def why_old(self) -> str:
