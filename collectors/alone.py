@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from .domain.rounds import Alone, Round, Rounds, is_seldom, round_times, rounds_after
 from .domain.simple_consumers import SIMPLE_MOVES, Habit, habit_of, habits_after, read_alone
 from .domain.topology import GroupType
 from .domain.verdicts import GroupRow, Verdict
 from .domain.window import LENGTH, Window
 from .history.moves import commits_moved_at
+from .history.standing import standings_at
 from .models import Group
 
 PAST_SECONDS = 3600.0
@@ -23,6 +26,7 @@ class ReadAlone:
     def __init__(self, interval: float) -> None:
         self._interval = interval
         self._habits: dict[str, Habit] = {}
+        self._rounds: dict[str, Rounds] = {}
 
     def rebuild(self, cluster_id: int, groups: Iterable[Group], *, taken_at: float, now: float) -> None:
         """After a restart: from the commits that were stored until `taken_at`, as if no time had passed since."""
@@ -35,23 +39,46 @@ class ReadAlone:
             habit = habit_of(moves.get(row.name, ()))
             if row.is_read_alone and (habit is None or habit.moves < SIMPLE_MOVES):
                 habit = unseen
+            elif row.is_read_alone and habit is not None:
+                habit = replace(habit, answered_at=taken_at)  # it was there; since when records wait is not known
             if habit is not None:
                 self._habits[row.name] = habit
+                self._remember_rounds(cluster_id, row.name, habit, moves.get(row.name, ()), taken_at)
         self.later(max(0.0, now - taken_at - self._interval))
 
-    def look(self, window: Window, groups: Mapping[str, GroupRow]) -> dict[str, float]:
-        """By group that somebody reads for how long its commits may pause, in seconds; once for each sample."""
+    def _remember_rounds(
+        self, cluster_id: int, group: str, habit: Habit, moves: Iterable[float], taken_at: float
+    ) -> None:
+        patience = habit.patience(taken_at, interval_seconds=self._interval)
+        if patience is None or not self._is_seldom(patience):
+            return
+        began_at = {last: began for began, last in round_times(moves, patience=patience)}
+        layout, stood = standings_at(cluster_id, group, list(began_at))
+        over = [Round(began_at[one.taken_at], one.taken_at, one.committed, one.end) for one in stood]
+        if over:
+            # the newest may still go on: it is over when the next sample says so
+            self._rounds[group] = Rounds(layout, tuple(over[:-1]), over[-1])
+
+    def look(self, window: Window, groups: Mapping[str, GroupRow]) -> dict[str, Alone]:
+        """Who reads, by group that somebody reads for; once for each sample."""
         simple = {row.name for row in groups.values() if row.is_simple}
         undescribed = {row.name for row in groups.values() if row.members is None}
         self._habits = habits_after(
             self._habits, window, simple=simple, undescribed=undescribed, interval_seconds=self._interval
         )
-        return read_alone(self._habits, float(window.samples[-1].taken_at), interval_seconds=self._interval)
+        alone = read_alone(self._habits, float(window.samples[-1].taken_at), interval_seconds=self._interval)
+        seldom = {name: patience for name, patience in alone.items() if self._is_seldom(patience)}
+        self._rounds = rounds_after(self._rounds, window, self._habits, seldom)
+        return {name: Alone(patience, self._rounds.get(name)) for name, patience in alone.items()}
+
+    def _is_seldom(self, patience: float) -> bool:
+        return is_seldom(patience, interval_seconds=self._interval)
 
     def later(self, seconds: float) -> None:
         """The clock was set by so much."""
         if seconds:
             self._habits = {name: habit.later(seconds) for name, habit in self._habits.items()}
+            self._rounds = {name: rounds.later(seconds) for name, rounds in self._rounds.items()}
 
 
 def _may_be_read_alone(row: Group) -> bool:

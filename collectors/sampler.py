@@ -17,9 +17,9 @@ from .asking import NOT_LISTED, OTHER_CLUSTER, Asking, budget_seconds
 from .domain.losses import lost_at_newest
 from .domain.numbers import Column, Layout
 from .domain.ownership import ownership
-from .domain.standstills import judge_and_hold, stored_standstills
+from .domain.standstills import Told, judge_and_hold, stored_standstills
 from .domain.topology import Group, GroupType, Partition, Topic
-from .domain.verdicts import Verdict, severities, steadied, stood_since
+from .domain.verdicts import Verdict, severities, stood_since
 from .domain.window import LENGTH, Window
 from .domain.words import storable
 from .heads import HeadBook
@@ -80,7 +80,7 @@ class Sampler:
         self.last_turn = 0.0
         self._stop = threading.Event()
         self._window = Window()
-        self._judged: tuple[Column, Column] | None = None  # of the cycle before: as judged, and as told
+        self._judged: tuple[Told, Told] | None = None  # of the cycle before: as judged, and as told
         self._partitions: tuple[Column, int] | None = None  # verdicts that were stored last, and for how many cycles
         self._stood: Column | None = None  # where groups stand still by what was told in the cycle before
         self._alone = ReadAlone(self.interval)
@@ -240,10 +240,13 @@ class Sampler:
         """After a take-over or a restart the recent window comes from the stored frames."""
         for recent in recent_samples(self.cluster.pk, self.clock() - LENGTH * self.interval):
             recent.into(self._window)
-        newest = [queries.column_at(self.cluster.pk, kind) for kind in (Kind.VERDICT, Kind.COMMITTED, Kind.HEAD)]
-        verdicts, committed, heads = newest
+        kinds = (Kind.VERDICT, Kind.COMMITTED, Kind.HEAD, Kind.PARTITION_VERDICT)
+        verdicts, committed, heads, partitions = [queries.column_at(self.cluster.pk, kind) for kind in kinds]
         if verdicts is not None and committed is not None and verdicts[2] == committed[2]:
-            self._stood = stored_standstills(verdicts[0], committed[0])
+            holds = partitions is not None and verdicts[2] - partitions[2] < PARTITION_VERDICT_CYCLES
+            self._stood = stored_standstills(
+                verdicts[0], committed[0], partitions[0] if partitions is not None and holds else None
+            )
             self._known_heads = heads[0] if heads is not None and heads[2] == verdicts[2] else None
             rows = self.waiting.rows().groups.values()
             self._alone.rebuild(self.cluster.pk, rows, taken_at=verdicts[1], now=self.clock())
@@ -291,7 +294,7 @@ class Sampler:
             stable=seen.columns.get(Kind.STABLE),
             owned=self._ownership(committed.layout, state.groups or ()),
         )
-        told = judge_and_hold(
+        judged = judge_and_hold(
             self._window,
             seen.groups,
             interval_seconds=self.interval,
@@ -299,11 +302,10 @@ class Sampler:
             heads=self._known_heads,
             alone=self._alone.look(self._window, seen.groups),
         )
-        self._stood = told.stood
-        judged_before, told_before = self._judged or (None, None)
-        verdicts = steadied(told_before, judged_before, told.verdicts)
-        self._judged = told.verdicts, verdicts
-        columns = {Kind.VERDICT: verdicts}
+        self._stood = judged.stood
+        told = judged.steadied(*self._judged) if self._judged is not None else judged
+        self._judged = judged, told
+        columns = {Kind.VERDICT: told.verdicts}
         if self._is_news(told.partitions):
             columns[Kind.PARTITION_VERDICT] = told.partitions
         return columns

@@ -139,6 +139,20 @@ class Layout:
         keys = zip(owners, self.topics, self.partitions.tolist(), strict=True)
         return {key: i for i, key in enumerate(keys)}
 
+    def places_in(self, other: Layout) -> NDArray[np.int64]:
+        """(n,) the position in another layout of the same (owner, topic, partition); -1 where it does not hold it."""
+        if other is self or other.digest == self.digest:
+            return np.arange(len(self))
+        if other.digest not in self._places:
+            self._places.clear()  # asked of one other at a time: the layout before
+            found = (other.position.get(key, -1) for key in self.position)
+            self._places[other.digest] = np.fromiter(found, np.int64, len(self))
+        return self._places[other.digest]
+
+    @cached_property
+    def _places(self) -> dict[str, NDArray[np.int64]]:
+        return {}
+
     @cached_property
     def digest(self) -> str:
         """A hash of the whole content: equal layouts have equal digests in every process."""

@@ -57,14 +57,19 @@ def judge_partitions(
     facts = answers.facts
     climbs, catches_up = position_trends(window, facts.lag, facts.known)
     climbs, catches_up = climbs & answers.may_climb, catches_up & answers.may_fall
+    for where, trends in answers.by_rounds:
+        climbs[where], catches_up[where] = trends.climbing, trends.falling
     told = by_owner(judged.verdicts, layout)
+    # of what is read again the lag says nothing of its pace, either
+    climbs &= ~(answers.rewound & _by_position(told == int(Verdict.REWOUND), layout))
     rows = [groups.get(name) for name in layout.owners]
     is_measured = _by_position([row is not None and row.type is not GroupType.UNKNOWN for row in rows], layout)
     is_described = _by_position([row is not None and row.members is not None for row in rows], layout)
     still = answers.still
     stands = _by_position(told == int(Verdict.NO_PROGRESS), layout)
     if stands.any():
-        waits = stands & facts.known & (facts.lag > 0) & ~facts.base_is_seen
+        # where the window holds no whole tooth of the sawtooth, all have waited so long
+        waits = stands & facts.known & (facts.lag > 0) & ~facts.base_is_seen & answers.may_fall
         still = still | (waits & ~_only_markers(heads, layout))
     verdicts = np.full(len(layout), int(PartitionVerdict.OK), dtype=np.int64)
     for verdict, holds in reversed(

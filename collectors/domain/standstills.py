@@ -8,17 +8,19 @@ offset was ever committed: that is over with the first commit, a log that holds 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .heads import NO_RECORDS, RESIDUE, unread_now
-from .numbers import NO_COMMIT, Column, Layout, Numbers
-from .partitions import judge_partitions
+from .lag import gather
+from .numbers import NO_COMMIT, Column, Numbers
+from .partitions import PartitionVerdict, judge_partitions
 from .positions import MARKERS
+from .rounds import Alone
 from .topology import GroupType
-from .verdicts import GroupRow, Judged, Verdict, by_owner, judge, may_have_records
+from .verdicts import GroupRow, Judged, Verdict, by_owner, judge, may_have_records, steadied
 from .window import Window
 
 Ints = NDArray[np.int64]
@@ -35,6 +37,8 @@ _SILENT_BELOW = np.array(
     ]
 )
 """Verdicts of a group in which some partitions may have no commit: those that win are of its other partitions."""
+_STANDS_BELOW = np.array([Verdict.UNOWNED, Verdict.NO_PROGRESS])
+"""And those of one in which some stand still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,14 @@ class Told:
     """Likewise: the offset at which each stands that is told to stand still, NO_COMMIT where it is told to commit
     nothing; None: nowhere."""
 
+    def steadied(self, judged_before: Told, told_before: Told) -> Told:
+        """The same without trends that are over for one cycle alone (`verdicts.steadied`)."""
+        return replace(
+            self,
+            verdicts=steadied(told_before.verdicts, judged_before.verdicts, self.verdicts),
+            partitions=steadied(told_before.partitions, judged_before.partitions, self.partitions),
+        )
+
 
 def judge_and_hold(
     window: Window,
@@ -55,7 +67,7 @@ def judge_and_hold(
     interval_seconds: float,
     stood: Column | None = None,
     heads: Column | None = None,
-    alone: Mapping[str, float] | None = None,
+    alone: Mapping[str, Alone] | None = None,
 ) -> Told:
     """What each group does, and on each of its partitions; a standstill that was told before is held until it ends, and
     that nothing is ever committed.
@@ -63,7 +75,8 @@ def judge_and_hold(
     `stood` is that of the cycle before, `heads` what was known then of the records that wait (`domain.heads`), `alone`
     who reads without being a member, as for `judge`.
     """
-    before = Numbers.unknown(len(window.layout)) if stood is None else _moved_to(stood, window.layout)
+    stood = stood or Column.empty()
+    before = gather(stood.numbers, window.layout.places_in(stood.layout))
     held = np.zeros(len(window.layout), dtype=np.bool_)
     silent = before.known & (before.values == NO_COMMIT)
     at = np.flatnonzero(before.known & ~silent)
@@ -81,18 +94,24 @@ def judge_and_hold(
     return Told(judged.verdicts, partitions, _remembered(window, before, judged))
 
 
-def stored_standstills(verdicts: Column, committed: Column) -> Column:
+def stored_standstills(verdicts: Column, committed: Column, partitions: Column | None = None) -> Column:
     """Where groups stood still, or committed nothing, by the newest verdicts and commits that were stored: what to go
     on with after a restart.
 
-    Which of a group's positions it were is not asked: those that have moved, or where nothing waits, fall out.
+    `partitions`: the verdicts of positions, None where an older program stored none. Then each that has a commit, or
+    none, is taken for one: those that have moved, or where nothing waits, fall out.
     """
-    told = by_owner(verdicts, committed.layout)
-    counts, numbers = np.diff(committed.layout.starts), committed.numbers
+    layout, numbers = committed.layout, committed.numbers
+    told = by_owner(verdicts, layout)[layout.owner_of_position]
+    if partitions is None:
+        stands, silent = told == int(Verdict.NO_PROGRESS), told == int(Verdict.NOT_COMMITTING)
+    else:
+        parts = gather(partitions.numbers, layout.places_in(partitions.layout))
+        stands = parts.known & (parts.values == int(PartitionVerdict.NO_PROGRESS)) & np.isin(told, _STANDS_BELOW)
+        silent = parts.known & (parts.values == int(PartitionVerdict.NOT_COMMITTING))
     has_none = numbers.values == NO_COMMIT
-    stands = np.repeat(told == int(Verdict.NO_PROGRESS), counts) & ~has_none
-    silent = np.repeat(told == int(Verdict.NOT_COMMITTING), counts) & has_none
-    return Column(committed.layout, Numbers(numbers.values, numbers.known & (stands | silent)))
+    found = (stands & ~has_none) | (silent & has_none)
+    return Column(layout, Numbers(numbers.values, numbers.known & found))
 
 
 def waits_unmoved(window: Window, at: Ints, stood: Ints, *, only_forward: Bools) -> Bools:
@@ -129,24 +148,11 @@ def _remembered(window: Window, before: Numbers, judged: Judged) -> Column | Non
         return None
     verdict = by_owner(judged.verdicts, window.layout)[window.layout.owner_of_position]
     newest = window.samples[-1]
-    may_be_silent = np.isin(verdict, _SILENT_BELOW)
-    stands = found.still & (verdict == int(Verdict.NO_PROGRESS))
-    stands |= found.never_commits & may_be_silent
-    unanswered = before.known & ~(newest.committed.known & newest.end.known)
-    unanswered &= np.isin(verdict, [int(Verdict.NO_PROGRESS), int(Verdict.UNKNOWN)]) | (
-        may_be_silent & (before.values == NO_COMMIT)
-    )
+    stands = found.still & np.isin(verdict, _STANDS_BELOW)
+    stands |= found.never_commits & np.isin(verdict, _SILENT_BELOW)
+    # a cycle without an answer ends nothing, whatever is told of the group meanwhile
+    unanswered = before.known & ~(newest.committed.known & newest.end.known) & (verdict != int(Verdict.NO_MEMBERS))
     if not (stands | unanswered).any():
         return None
     offsets = np.where(stands, newest.committed.values, before.values)
     return Column(window.layout, Numbers(offsets, stands | unanswered))
-
-
-def _moved_to(stood: Column, layout: Layout) -> Numbers:
-    if stood.layout is layout or stood.layout.digest == layout.digest:
-        return stood.numbers
-    out = Numbers.unknown(len(layout))
-    for i in np.flatnonzero(stood.numbers.known).tolist():
-        if (place := layout.position.get(stood.layout.key_at(i))) is not None:
-            out.values[place], out.known[place] = stood.numbers.values[i], True
-    return out

@@ -206,6 +206,14 @@ def runs(curves: Curves) -> tuple[Ints, Ints]:
     return rose, fell
 
 
+def catches_up(curves: Curves, falls: Bools) -> Bools:
+    """(g,) whose lag falls and is still more than what always lies between two commits."""
+    if not len(curves.times) or not falls.any():
+        return np.zeros_like(falls)
+    much: Bools = curves.lag[-1] > np.maximum(curves.arriving(), 0) * BEAT_SECONDS
+    return falls & much
+
+
 def recent_rows(times: NDArray[np.float64]) -> int:
     """The row from which on the fewest samples are that a trend can be told from; 0 when there are no more."""
     enough = int((times <= times[-1] - TREND_SECONDS).sum()) - 1

@@ -5,7 +5,8 @@ explains most comes first, so that one cause has one word:
 
 1. has it no members?                -> no members: without readers nothing else can be said of it. Two looks have found
                                         nobody (`vacancies`). A simple consumer, which commits and joins no group, is
-                                        judged by its commits while they move (`simple_consumers`)
+                                        judged by its commits while they move (`simple_consumers`); one that commits
+                                        seldom, by what its rounds of commits leave unread (`rounds`)
 2. is a waiting partition unowned?   -> unowned: members are there, and none of them was given it; it stands still
 3. does a partition stand still?     -> no progress: records wait, more arrive, the committed offset does not move; it
                                         may wait its turn for longer while a reader of several works off a backlog.
@@ -38,11 +39,13 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from .lag import gather
 from .numbers import Column, Layout, Numbers
 from .positions import Positions, positions
+from .rounds import Alone, Trends
 from .simple_consumers import SIMPLE_PAUSES
 from .topology import GroupType
-from .trends import BEAT_SECONDS, TREND_SECONDS, Curves, curves_of, trends_of
+from .trends import BEAT_SECONDS, TREND_SECONDS, catches_up, curves_of, trends_of
 from .window import LENGTH, Window
 
 Bools = NDArray[np.bool_]
@@ -229,14 +232,6 @@ def was_rewound(facts: Positions, window: Window) -> Bools:
     return far
 
 
-def catches_up(curves: Curves, falls: Bools) -> Bools:
-    """(groups,) whose lag falls and is still more than what always lies between two commits."""
-    if not len(curves.times) or not falls.any():
-        return np.zeros_like(falls)
-    much: Bools = curves.lag[-1] > np.maximum(curves.arriving(), 0) * BEAT_SECONDS
-    return falls & much
-
-
 def misses_its_turn(window: Window, facts: Positions, where: slice, patience_seconds: float) -> Bools:
     """Positions in `where` (of a group that somebody reads for without being a member) that are passed over for longer
     than its commits pause, and missed a whole round of them: when all stop within one round, nobody reads."""
@@ -266,6 +261,7 @@ class Answers:
     is_unknown: Bools
     may_climb: Bools  # what the window shows of its owner's lag is a pace of who reads now, and holds a whole sawtooth
     may_fall: Bools
+    by_rounds: tuple[tuple[slice, Trends], ...] = ()  # of owners that commit more seldom than the window is long
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,11 +277,10 @@ def judge(
     interval_seconds: float,
     held: Bools | None = None,
     silent: Bools | None = None,
-    alone: Mapping[str, float] | None = None,
+    alone: Mapping[str, Alone] | None = None,
 ) -> Judged:
     """A verdict for each known group. `held` (n,): positions that stand still, as was told before (`standstills`), and
-    `silent` (n,): those where nothing is committed. `alone`: groups that somebody reads for without being a member,
-    with the seconds that it may pause (`simple_consumers`)."""
+    `silent` (n,): those where nothing is committed. `alone`: groups that somebody reads for without being a member."""
     layout = Layout.single(groups)
     if not window.samples:
         nothing = Numbers(np.full(len(layout), int(Verdict.UNKNOWN)), np.ones(len(layout), np.bool_))
@@ -308,13 +303,24 @@ def judge(
     takes_turns = np.repeat((falls | busy) & shares, counts)
     still = stands_still(facts, interval_seconds=interval_seconds, takes_turns=takes_turns)
     alone = alone or {}
-    for name, patience in alone.items():
-        if (index := window.layout.owner_index(name)) is not None:
-            where = window.layout.slice_of(name)
-            still[where] &= misses_its_turn(window, facts, where, patience)
-            if patience > window.times[-1] - window.times[0]:
-                may_climb[index] = may_fall[index] = False  # of its sawtooth the window holds less than a whole tooth
-    climbs, falls = climbs & may_climb, falls & may_fall
+    by_rounds: list[tuple[slice, Trends]] = []
+    climbs &= may_climb
+    is_catching_up = catches_up(curves, falls)
+    for name, reader in alone.items():
+        if (index := window.layout.owner_index(name)) is None:
+            continue
+        where = window.layout.slice_of(name)
+        if reader.rounds is None:
+            still[where] &= misses_its_turn(window, facts, where, reader.patience)
+        else:
+            still[where] &= reader.rounds.missed(window.samples[-1].committed.take(where))
+        if reader.rounds is None and reader.patience <= window.times[-1] - window.times[0]:
+            continue
+        # of its sawtooth the window holds less than a whole tooth
+        may_climb[index] = may_fall[index] = climbs[index] = is_catching_up[index] = False
+        if reader.rounds is not None and (trends := reader.rounds.trends) is not None:
+            climbs[index], is_catching_up[index] = trends.climbs, trends.falls
+            by_rounds.append((where, trends))
     if held is not None:
         still |= held
     unowned = is_unowned(facts, interval_seconds=interval_seconds) & ~shared
@@ -332,6 +338,7 @@ def judge(
         is_unknown=unanswered,
         may_climb=np.repeat(may_climb, counts),
         may_fall=np.repeat(may_fall, counts),
+        by_rounds=tuple(by_rounds),
     )
 
     def any_of(flags: Bools) -> Bools:
@@ -369,7 +376,7 @@ def judge(
         *((verdict, of_groups(flags)) for verdict, flags in answers),
         (Verdict.REBALANCING, of_rows([row.is_storm for row in rows])),
         (Verdict.UNKNOWN, unknown),
-        (Verdict.CATCHING_UP, of_groups(catches_up(curves, falls))),
+        (Verdict.CATCHING_UP, of_groups(is_catching_up)),
     ]
     verdicts = np.full(len(layout), int(Verdict.OK), dtype=np.int64)
     for verdict, flags in reversed(ordered):
@@ -413,21 +420,24 @@ def _members(layout: Layout, groups: Mapping[str, GroupRow]) -> list[int]:
     return [row.members or 0 if (row := groups.get(name)) is not None else 0 for name in layout.owners]
 
 
-_HELD = np.isin(np.arange(len(SEVERITY)), [Verdict.CATCHING_UP, Verdict.FALLING_BEHIND, Verdict.REWOUND])
+_HELD = [int(verdict) for verdict in (Verdict.CATCHING_UP, Verdict.FALLING_BEHIND, Verdict.REWOUND)]
 
 
 def steadied(told: Column | None, judged_before: Column | None, judged: Column) -> Column:
     """What is told of `judged`: that a trend is over is told when two judgements in a row say so.
 
-    `told` is what was told of the cycle before and `judged_before` how it had been judged. The commits of a group draw
-    a sawtooth, and its lag may look settled for one sample; everything else is told at once.
+    `told` is what was told of the cycle before and `judged_before` how it had been judged, of groups or of positions.
+    The commits of a group draw a sawtooth, and its lag may look settled for one sample; everything else is told at
+    once.
     """
     if told is None or judged_before is None or not len(judged.layout):
         return judged
-    last, before = by_owner(told, judged.layout), by_owner(judged_before, judged.layout)
+    last, before = (gather(one.numbers, judged.layout.places_in(one.layout)) for one in (told, judged_before))
     fresh = judged.numbers.values
-    holds = (fresh == int(Verdict.OK)) & (before != int(Verdict.OK)) & (last >= 0) & _HELD[np.maximum(last, 0)]
-    return Column(judged.layout, Numbers(np.where(holds, last, fresh), judged.numbers.known)) if holds.any() else judged
+    holds = (fresh == int(Verdict.OK)) & last.known & np.isin(last.values, _HELD)
+    holds &= ~(before.known & (before.values == int(Verdict.OK)))
+    told_now = Numbers(np.where(holds, last.values, fresh), judged.numbers.known)
+    return Column(judged.layout, told_now) if holds.any() else judged
 
 
 def by_owner(column: Column, layout: Layout) -> NDArray[np.int64]:

@@ -88,11 +88,7 @@ class Window:
         self.samples.append(Sample(taken_at, committed.numbers, ends, starts, stables, owned, times))
 
     def _move_to(self, layout: Layout) -> None:
-        old = self.layout.position
-        keys = layout.position
-        source = np.full(len(layout), -1, dtype=np.int64)
-        for key, position in keys.items():
-            source[position] = old.get(key, -1)
+        source = layout.places_in(self.layout)
         there, safe = source >= 0, np.where(source >= 0, source, 0)
         starts: dict[int, Numbers] = {}  # many samples share one: they go on to
         owners: dict[int, NDArray[np.int8]] = {}

@@ -11,6 +11,7 @@ import pytest
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.ownership import Owner
 from collectors.domain.partitions import PartitionVerdict
+from collectors.domain.rounds import Alone
 from collectors.domain.simple_consumers import Habit, habits_after, read_alone
 from collectors.domain.standstills import judge_and_hold
 from collectors.domain.topology import GroupType
@@ -92,7 +93,8 @@ def judged(cases: Mapping[str, Case]) -> list[PartitionVerdict]:
             owned=owned,
         )
         habits = habits_after(habits, window, simple=simple, interval_seconds=INTERVAL)
-    alone = read_alone(habits, float(window.times[-1]), interval_seconds=INTERVAL)
+    there = read_alone(habits, float(window.times[-1]), interval_seconds=INTERVAL)
+    alone = {name: Alone(patience) for name, patience in there.items()}
     told = judge_and_hold(window, rows, interval_seconds=INTERVAL, alone=alone).partitions
     assert told.layout is group
     assert told.numbers.known.all()
@@ -131,7 +133,8 @@ def test_who_reads_alone_and_is_not_answered_in_part_is_not_nobody() -> None:
         window.push(1_000.0 + 5 * row, commits, Column(topic, Numbers.of([50 * row, 50 * row])))
         habits = habits_after(habits, window, simple={"g"}, interval_seconds=INTERVAL)
     row_of = GroupRow("g", GroupType.CLASSIC, 0, is_simple=True)
-    alone = read_alone(habits, float(window.times[-1]), interval_seconds=INTERVAL)
+    there = read_alone(habits, float(window.times[-1]), interval_seconds=INTERVAL)
+    alone = {name: Alone(patience) for name, patience in there.items()}
     told = judge_and_hold(window, {"g": row_of}, interval_seconds=INTERVAL, alone=alone)
     assert told.verdicts.numbers.values.tolist() == [int(Verdict.UNKNOWN)]
     assert told.partitions.numbers.values.tolist() == [int(V.OK), int(V.UNKNOWN)]

@@ -9,7 +9,8 @@ import pytest
 from collectors.alone import ReadAlone
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.partitions import PartitionVerdict
-from collectors.domain.simple_consumers import LONGEST_SECONDS, Habit, habit_of, habits_after, read_alone
+from collectors.domain.rounds import Alone
+from collectors.domain.simple_consumers import LONGEST_SECONDS, habit_of
 from collectors.domain.standstills import judge_and_hold
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
@@ -28,7 +29,8 @@ class Scene:
 
     row: GroupRow = ALONE
     window: Window = field(default_factory=Window)
-    habits: dict[str, Habit] = field(default_factory=dict)
+    reader: ReadAlone = field(default_factory=lambda: ReadAlone(INTERVAL))
+    alone: dict[str, Alone] = field(default_factory=dict)  # as last looked
     stood: Column | None = None
     now: float = START
     end: int = 0
@@ -56,13 +58,10 @@ class Scene:
         self.window.push(
             self.now, Column(LAYOUT, Numbers.of(committed)), Column(TOPIC, Numbers.of([self.end, self.end]))
         )
-        simple = {"g"} if self.row.is_simple else set()
-        undescribed = {"g"} if self.row.members is None else set()
-        self.habits = habits_after(
-            self.habits, self.window, simple=simple, undescribed=undescribed, interval_seconds=INTERVAL
+        self.alone = self.reader.look(self.window, {"g": self.row})
+        told = judge_and_hold(
+            self.window, {"g": self.row}, interval_seconds=INTERVAL, stood=self.stood, alone=self.alone
         )
-        alone = read_alone(self.habits, self.now, interval_seconds=INTERVAL)
-        told = judge_and_hold(self.window, {"g": self.row}, interval_seconds=INTERVAL, stood=self.stood, alone=alone)
         self.stood = told.stood
         self.partitions |= {PartitionVerdict(value) for value in told.partitions.numbers.values.tolist()}
         self.told.append(Verdict(int(told.verdicts.numbers.values[0])))
@@ -126,7 +125,7 @@ def test_nobody_is_there_after_half_an_hour_whatever_its_pauses_were() -> None:
     told = scene.go(LONGEST_SECONDS + 60, pause=None)
     assert told[round(1500 / INTERVAL)] is V.OK
     assert told[-1] is V.NO_MEMBERS
-    assert scene.habits == {}
+    assert scene.alone == {}
 
 
 def test_a_pause_that_it_made_once_is_forgotten() -> None:
@@ -142,9 +141,10 @@ def test_cycles_without_an_answer_hide_no_movement() -> None:
     scene.go(60, pause=None)
     scene.sample([0, 0])
     for commits in ([None, None], [None, None], [300, 300], [None, 300], [320, 320]):
+        assert scene.alone == {}
         scene.now += INTERVAL
         scene.sample(list(commits))
-    assert scene.habits["g"].moves == 2
+    assert "g" in scene.alone
 
 
 def test_what_is_not_described_for_a_moment_is_remembered_and_who_was_joined_is_not() -> None:
@@ -156,7 +156,7 @@ def test_what_is_not_described_for_a_moment_is_remembered_and_who_was_joined_is_
     assert set(scene.go(30, pause=300)) == {V.OK}
     scene.row = GroupRow("g", GroupType.CLASSIC, 1)
     scene.go(5, pause=300)
-    assert scene.habits == {}
+    assert scene.alone == {}
 
 
 def test_habits_follow_a_clock_that_was_set() -> None:
@@ -169,7 +169,7 @@ def test_habits_follow_a_clock_that_was_set() -> None:
 def test_a_group_whose_offsets_are_all_gone_is_judged_without_any() -> None:
     scene = Scene()
     scene.go(200, pause=15.0)
-    alone = read_alone(scene.habits, scene.now, interval_seconds=INTERVAL)
+    alone = scene.reader.look(scene.window, {"g": scene.row})
     assert "g" in alone
     empty = Window()
     for number in range(5):

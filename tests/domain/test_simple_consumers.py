@@ -9,6 +9,7 @@ import pytest
 from collectors.domain.explanations import explain
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.partitions import PartitionVerdict
+from collectors.domain.rounds import Alone
 from collectors.domain.simple_consumers import Habit, habits_after, read_alone
 from collectors.domain.standstills import judge_and_hold
 from collectors.domain.topology import Group, GroupType, Member
@@ -32,7 +33,7 @@ class Case:
     is_simple: bool = True
     interval: float = INTERVAL
 
-    def window(self) -> tuple[Window, dict[str, float]]:
+    def window(self) -> tuple[Window, dict[str, Alone]]:
         """With who reads alone, as the collector sees it sample by sample."""
         group = Layout.build({"g": [("t", p) for p in range(len(self.parts))]})
         topic = Layout.of_topics({"t": range(len(self.parts))})
@@ -43,7 +44,8 @@ class Case:
             ends = Numbers.of([end[row] for _, end in self.parts])
             window.push(START + row * self.interval, Column(group, commits), Column(topic, ends))
             habits = habits_after(habits, window, simple=simple, interval_seconds=self.interval)
-        return window, read_alone(habits, float(window.times[-1]), interval_seconds=self.interval)
+        there = read_alone(habits, float(window.times[-1]), interval_seconds=self.interval)
+        return window, {name: Alone(patience) for name, patience in there.items()}
 
     @property
     def row(self) -> GroupRow:
