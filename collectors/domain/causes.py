@@ -315,16 +315,16 @@ def _burst(at: Situation) -> Cause:
     return Cause(
         "producer burst",
         f"{words.rate(at.arriving)} arrive, before that it were {words.rate(at.arriving_before)}",
-        _sentence(advice) or "Wait for its end, or start more members.",
+        _sentence(advice) or f"Wait for its end, or {'read with more' if at.members == 0 else 'start more members'}.",
     )
 
 
 def _slow(at: Situation) -> Cause:
-    advice = _advice(at)
+    advice, who = _advice(at), "its reader" if at.members == 0 else "a member"
     return Cause(
         "slow consumer",
         f"records come evenly, and {'fewer are read' if at.members == 0 else 'its members read fewer'}",
-        _sentence(advice) or "Look what takes a member its time: what it calls, how much it asks for in one poll.",
+        _sentence(advice) or f"Look what takes {who} its time: what it calls, how much it asks for in one poll.",
     )
 
 

@@ -83,14 +83,17 @@ class DrainEstimates:
         return DrainOutcome(int(self.outcome[at])).word.replace("_", " ")
 
 
-def drain_estimates(lag: Numbers, consumed: Numbers, arriving: Numbers) -> DrainEstimates:
+def drain_estimates(lag: Numbers, consumed: Numbers, arriving: Numbers, is_well: NDArray[np.bool_]) -> DrainEstimates:
     """Lag over (consume rate - arrival rate), (n,) each, in records and records per second: how long until nothing
     waits at the rates of now.
+
+    Who `is_well` by its verdict and has read nothing at these rates has only not committed yet: of its pace they say
+    nothing.
 
     What is read beyond what arrives must be more than GAIN_SHARE of it: less is the sawtooth of commits. No more than
     always waits between two commits is no backlog: that keeps up. Where nothing waits no rate matters.
     """
-    rated = lag.known & (lag.values > 0) & consumed.known & arriving.known
+    rated = lag.known & (lag.values > 0) & consumed.known & arriving.known & ~(is_well & (consumed.values == 0))
     gain = consumed.values - arriving.values
     gains = rated & (gain > GAIN_SHARE * np.maximum(consumed.values, arriving.values))
     keeps_up = rated & ~gains & (lag.values <= arriving.values * BEAT_SECONDS)

@@ -49,6 +49,7 @@ def explain(
     markers: int = 0,
     epochs: Epochs | None = None,
     arriving_before: float | None = None,
+    standing: frozenset[tuple[str, int]] = frozenset(),
 ) -> Finding:
     """The sentence for a verdict, with its numbers.
 
@@ -56,11 +57,12 @@ def explain(
     (topic, partition); `reason` says why something is unknown ("broker 2 did not answer in time"); `lost` are the
     records between commits and log starts that the group can no longer read (None: not known), `markers` what of its
     lag is known to be transaction markers. `epochs`: leader epochs of commits that do not fit their partitions.
-    `arriving_before`: records a second that came before the verdict (None: what the window began with).
+    `arriving_before`: records a second that came before the verdict (None: what the window began with). `standing`:
+    the partitions that were told to stand still (empty: what the window shows).
     """
     is_shared = row.type is GroupType.SHARE  # then many members may read one partition, and none of them owns it
     owners = {} if is_shared else owners or {}
-    look = Look(row, window, verdict, owners, reason, lost, markers, epochs or {}, now, arriving_before)
+    look = Look(row, window, verdict, owners, reason, lost, markers, epochs or {}, now, arriving_before, standing)
     is_there = window.layout.owner_index(row.name) is not None and window.samples
     if not is_there or ((is_shared or verdict is Verdict.NO_MEMBERS) and not len(look.keys)):
         return Finding(verdict, _without_positions(row, verdict, reason), since)
@@ -148,6 +150,10 @@ def _losing_data(look: Look) -> str:
 
 def _falling_behind(look: Look) -> str:
     consumed, arriving = look.rates(look.recent)
+    if look.commits_seldom:
+        return (
+            f"Falling behind: its seldom commits leave more and more unread; {_rate(arriving)} arrive, {_waits(look)}"
+        )
     return f"Falling behind: reads {_rate(consumed)} while {_rate(arriving)} arrive; {_waits(look)}"
 
 
@@ -223,6 +229,10 @@ def _unknown(look: Look) -> str:
 
 def _catching_up(look: Look) -> str:
     left = words.counted(look.waiting, "record")
+    if look.commits_seldom:
+        return (
+            f"Catching up: its seldom commits leave less and less unread; {_rate(look.speeds[1])} arrive, {left} left"
+        )
     part = look.window.only(look.row.name)
     curves = curves_of(part)
     pace = drain(curves.times, curves.lag[:, 0], curves.whole[:, 0])
@@ -251,11 +261,19 @@ def _keeps_up(look: Look) -> str:
         return f"{left} behind; rates need a second sample"
     if not consumed and not arriving:
         return f"Quiet: nothing arrives and none of {words.counted(look.waiting, 'waiting record')} is read"
+    if look.commits_seldom:
+        return f"Commits seldom, {_last_moved(look)}: {left} behind, {_rate(arriving)} arrive"
     beat = arriving * BEAT_SECONDS  # what waits between two commits of a group that is never behind
     speeds = f"reads {_rate(consumed)} while {_rate(arriving)} arrive, {left} behind"
     if consumed < KEPT_UP_SHARE * arriving and look.waiting > BEATS_BEHIND * beat:
         return f"Too soon to say whether it keeps up: {speeds}"
     return f"Keeps up: {speeds}"
+
+
+def _last_moved(look: Look) -> str:
+    if look.moved_at is None:
+        return f"not in the last {words.duration(float(look.window.times[-1] - look.window.times[0]))}"
+    return f"the last time {words.moment(look.moved_at, now=look.now)}"
 
 
 def _hot(look: Look) -> str:
@@ -307,11 +325,17 @@ def _evidence(look: Look) -> tuple[str, ...]:
     if is_read_alone(look.row.members, look.verdict):
         lines.append("a simple consumer: it commits without joining a group")
     if consumed is not None or arriving is not None:
+        reads = "" if look.commits_seldom else f"reads {_rate(consumed)}, "
         lines.append(
-            f"reads {_rate(consumed)}, {_rate(arriving)} arrive, over the last {words.duration(span)} "
+            f"{reads}{_rate(arriving)} arrive, over the last {words.duration(span)} "
             f"({words.counted(len(window.samples), 'sample')})"
         )
-    still = np.flatnonzero(facts.known & (facts.lag > 0) & (facts.samples_since >= STALL_SAMPLES))
+    stands = facts.known & (facts.lag > 0) & (facts.samples_since >= STALL_SAMPLES)
+    if look.commits_seldom and look.verdict is not Verdict.NO_PROGRESS:
+        stands[:] = False  # so does each of its partitions between two commits
+    elif look.standing:
+        stands &= look.still
+    still = np.flatnonzero(stands)
     committed = look.arrays[0][-1]
     for i in sorted(still.tolist(), key=lambda i: -int(facts.lag[i]))[:NAMED]:
         owner = f"; {words.visible(look.owners[keys[i]])} owns it" if keys[i] in look.owners else ""

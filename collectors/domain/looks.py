@@ -20,12 +20,14 @@ from .rates import rate_per_second
 from .skew import times_even
 from .topology import GroupType
 from .trends import recent_rows
-from .verdicts import UNOWNED_SECONDS, GroupRow, Verdict
+from .verdicts import UNOWNED_SECONDS, GroupRow, Verdict, is_read_alone
 from .window import GAP_STEPS, Window
 
 Epochs = dict[tuple[str, int], tuple[int, int]]
 """(topic, partition) -> leader epoch of the commit, and of the partition; each NO_EPOCH where nobody told it."""
 SHORTEST_STALE_SECONDS = 15.0
+SELDOM_SHARE = 0.2
+"""Of the samples: with commits in no more of them, the ends of the window decide what is read between these."""
 PAST_END_SAMPLES = 2
 """A commit past the end in one sample alone may be a race."""
 
@@ -46,6 +48,7 @@ class Look:
     epochs: Epochs = field(default_factory=dict)
     now: float = 0.0  # unix seconds at which it is told
     arriving_before: float | None = None  # records a second before the verdict, where more than the window tells that
+    standing: frozenset[tuple[str, int]] = frozenset()  # partitions that were told to stand still
 
     @cached_property
     def where(self) -> slice:
@@ -163,9 +166,28 @@ class Look:
 
     @cached_property
     def still(self) -> NDArray[np.bool_]:
-        """Where records wait and no commit moved since a sample or more, or since before the only one."""
+        """Where records wait and no commit moved since a sample or more, or since before the only one; of a group that
+        was told to stand still, where that was told of."""
         facts = self.facts
-        return facts.known & (facts.lag > 0) & ((facts.samples_since > 0) | ~facts.base_is_seen)
+        waits: NDArray[np.bool_] = facts.known & (facts.lag > 0)
+        waits &= (facts.samples_since > 0) | ~facts.base_is_seen
+        told = waits & np.array([key in self.standing for key in self.keys], np.bool_) if self.standing else waits
+        return told if told.any() else waits
+
+    @cached_property
+    def commits_seldom(self) -> bool:
+        """Whether the window shows too few commits of somebody who reads alone to tell how much it reads."""
+        if not is_read_alone(self.row.members, self.verdict):
+            return False
+        committed, known = self.arrays[0], self.arrays[1]
+        moved = (committed[1:] != committed[:-1]) & known[1:] & known[:-1]
+        return int(moved.any(axis=1).sum()) <= SELDOM_SHARE * len(moved)
+
+    @cached_property
+    def moved_at(self) -> float | None:
+        """When a commit last moved; None where the window does not show it."""
+        seen = self.facts.base_is_seen & (self.facts.lag > 0)
+        return float(self.window.times[self.facts.base[seen].max()]) if seen.any() else None
 
     @cached_property
     def commits(self) -> StandingCommits | None:

@@ -104,6 +104,11 @@ SEVERITY = np.array([0, 1, 2, 3, 4, 5, 0.5, 1.5, 2.5, 4.5, 5.5])
 """(verdicts,) of each stored number."""
 
 
+def are_well(verdicts: Numbers) -> Bools:
+    """(n,) stored verdicts, of groups or of partitions, that say `is_well`."""
+    return verdicts.known & np.isin(verdicts.values, [int(verdict) for verdict in Verdict if verdict.is_well])
+
+
 def severities(verdicts: NDArray[np.int64]) -> NDArray[np.float64]:
     """(n,) of stored numbers (n,); one that a younger program stored is the worst."""
     known = (verdicts >= 0) & (verdicts < len(SEVERITY))

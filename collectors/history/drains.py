@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collectors.domain.drain import DrainEstimates, drain_estimates
+from collectors.domain.verdicts import are_well
 
 from .now import ClusterNow
 from .percycle import PerCycle
@@ -15,7 +16,7 @@ def drains_at(now: ClusterNow) -> DrainEstimates:
 
 def _compute(now: ClusterNow) -> DrainEstimates:
     groups = now.groups
-    return drain_estimates(groups.lag, groups.consumed_per_second, groups.arriving_per_second)
+    return drain_estimates(groups.lag, groups.consumed_per_second, groups.arriving_per_second, are_well(groups.verdict))
 
 
 _kept: PerCycle[DrainEstimates] = PerCycle(_compute, 1_000_000, lambda one: 2 * len(one.seconds) + 2_000)

@@ -47,6 +47,7 @@ from .ranges import (
 )
 from .reading import Heads, first_segments
 from .selection import Member, Sampled, Selection, by_topic, fetch, members_of
+from .standstills import standing_partitions
 from .tops import Quantity, Ranked, curve, top, top_curves
 
 __all__ = [
@@ -103,6 +104,7 @@ __all__ = [
     "reconstructed_before",
     "series",
     "sparklines",
+    "standing_partitions",
     "thinned",
     "top",
     "top_curves",

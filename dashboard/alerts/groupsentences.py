@@ -11,7 +11,7 @@ from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
 from collectors.domain.words import visible
 from collectors.history.now import ClusterNow
-from collectors.history.queries import backlogs_at, lost_between
+from collectors.history.queries import backlogs_at, lost_between, standing_partitions
 from collectors.models import Group, Member
 
 from .rules import Transition
@@ -35,6 +35,7 @@ def no_progress(scene: Scene, group: str, pending_since: float | None) -> Told:
             now=scene.at,
             since=since,
             owners=_owners(row),
+            standing=frozenset() if is_unowned else standing_partitions(scene.now, group),
         )
         if finding.since is not None:
             numbers["no_progress_since"] = finding.since

@@ -34,6 +34,7 @@ class Subject:
     markers: int = 0  # of its lag, what transaction markers make
     epochs: Epochs = field(default_factory=dict)  # leader epochs of commits that do not fit their partitions
     arriving_before: float | None = None  # records a second that came before it fell behind
+    standing: frozenset[tuple[str, int]] = frozenset()  # partitions that were told to stand still
 
 
 @dataclass
@@ -71,6 +72,7 @@ def findings(
             markers=subject.markers,
             epochs=subject.epochs,
             arriving_before=subject.arriving_before,
+            standing=subject.standing,
         )
         for subject in subjects
     }

@@ -133,6 +133,9 @@ def _sentences(
             _markers(now, group.name),
             epochs.get(group.name, {}),
             befores.get(group.name),
+            queries.standing_partitions(now, group.name)
+            if verdicts[group.name] is Verdict.NO_PROGRESS
+            else frozenset(),
         )
         for group in groups
     ]

@@ -17,6 +17,7 @@ from collectors.domain.drain import DrainOutcome, drain_estimates
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.topology import GroupType
 from collectors.domain.trends import BEAT_SECONDS
+from collectors.domain.verdicts import are_well
 from collectors.history import queries
 from collectors.history.commit_epochs import commit_epochs_at
 from collectors.history.now import ClusterNow
@@ -208,12 +209,13 @@ def drain_told(now: ClusterNow, group: str, at: int | None) -> Told:
     """Lag over what is read beyond what arrives: of the position `at`, or of the whole group (None)."""
     groups, where = now.groups, now.groups.index[group] if at is None else at
     numbers = (
-        (groups.lag, groups.consumed_per_second, groups.arriving_per_second)
+        (groups.lag, groups.consumed_per_second, groups.arriving_per_second, groups.verdict)
         if at is None
-        else (now.lag, now.consumed, now.arriving)
+        else (now.lag, now.consumed, now.arriving, now.partition_verdicts)
     )
-    lag, read, comes = (one.at(where) for one in numbers)
-    found = drain_estimates(*(one.take(slice(where, where + 1)) for one in numbers))
+    lag, read, comes, _ = (one.at(where) for one in numbers)
+    here = [one.take(slice(where, where + 1)) for one in numbers]
+    found = drain_estimates(here[0], here[1], here[2], are_well(here[3]))
     seconds, value = found.seconds_at(0), found.said(0)
     steps = [
         "of this partition" if at is not None else "of all its partitions together",
@@ -225,6 +227,8 @@ def drain_told(now: ClusterNow, group: str, at: int | None) -> Told:
         steps.append(f"{words.count(lag)} / ({words.rate(read)} − {words.rate(comes)}) = {value}")
     elif found.outcome[0] in (DrainOutcome.KEEPS_UP, DrainOutcome.NOT_DRAINING):
         steps.append("what is read is not more than what arrives, beyond the sawtooth of commits")
+    elif lag and read == 0:
+        steps.append("nothing was committed in that time, and it does well: its pace is not known before it commits")
     meaning = "lag over what is read beyond what arrives"
     return Told("Drain estimate", meaning, value, "rate only" if seconds else "", tuple(steps))
 

@@ -30,15 +30,21 @@ CASES: list[tuple[str, float | None, float | None, float | None, str]] = [
 def test_what_is_said_of_a_backlog(
     why: str, lag: float | None, consumed: float | None, arriving: float | None, said: str
 ) -> None:
-    found = drain_estimates(Numbers.of([lag]), _rates([consumed]), _rates([arriving]))
+    found = drain_estimates(Numbers.of([lag]), _rates([consumed]), _rates([arriving]), np.zeros(1, np.bool_))
     assert found.said(0).replace(THIN, " ") == said
     assert (found.seconds_at(0) is not None) == found.numbers.known[0] == (said[0].isdigit())
 
 
 def test_all_groups_at_once_are_told_as_each_alone() -> None:
     _, lags, consumed, arriving, said = zip(*CASES, strict=True)
-    found = drain_estimates(Numbers.of(lags), _rates(consumed), _rates(arriving))
+    found = drain_estimates(Numbers.of(lags), _rates(consumed), _rates(arriving), np.zeros(len(lags), np.bool_))
     assert [found.said(at).replace(THIN, " ") for at in range(len(CASES))] == list(said)
+
+
+def test_who_does_well_and_has_read_nothing_has_only_not_committed_yet() -> None:
+    is_well = np.array([True, True, False, True])
+    found = drain_estimates(Numbers.of([900] * 3 + [0]), _rates([0.0, 5.0, 0.0, 0.0]), _rates([10.0] * 4), is_well)
+    assert [found.said(at).replace(THIN, " ") for at in range(4)] == ["unknown", "not draining", "not draining", "0 s"]
 
 
 some = st.none() | st.just(0.0) | st.floats(1e-6, 1e9)
@@ -49,7 +55,7 @@ def test_it_is_never_negative_or_no_number_and_unknown_stays_unknown(
     groups: list[tuple[int | None, float | None, float | None]],
 ) -> None:
     lags, consumed, arriving = ([group[i] for group in groups] for i in range(3))
-    found = drain_estimates(Numbers.of(lags), _rates(consumed), _rates(arriving))
+    found = drain_estimates(Numbers.of(lags), _rates(consumed), _rates(arriving), np.zeros(len(lags), np.bool_))
     assert np.isfinite(found.seconds).all()
     assert (found.seconds >= 0).all()
     for at, group in enumerate(groups):

@@ -160,3 +160,17 @@ def test_stored_numbers_are_those_of_groups_where_the_word_is_the_same() -> None
 @pytest.mark.parametrize("stored", [None, 8, 57, 1000, -1])
 def test_a_number_that_is_not_known_says_nothing(stored: int | None) -> None:
     assert PartitionVerdict.of(stored) is V.UNKNOWN
+
+
+def test_what_a_rewound_partition_still_has_to_read_is_no_pace_of_it() -> None:
+    """Two are rewound one after the other; while one is read again, the lag of the other climbs."""
+    layout, topic = Layout.build({"g": [("t", 0), ("t", 1)]}), Layout.of_topics({"t": [0, 1]})
+    window = Window()
+    for row in range(ROWS):
+        first = 9_000 + 50 * row if row < 10 else 2_000 + 20 * row
+        second = 9_000 + 50 * row if row < 10 else 2_000 + 400 * (row - 10)
+        ends = Column(topic, Numbers.of([9_020 + 50 * row, 9_020 + 50 * row]))
+        window.push(1_000.0 + 5 * row, Column(layout, Numbers.of([first, second])), ends)
+    told = judge_and_hold(window, {"g": GroupRow("g", GroupType.CLASSIC, 1)}, interval_seconds=INTERVAL)
+    assert Verdict(int(told.verdicts.numbers.values[0])) is Verdict.REWOUND
+    assert [V(value) for value in told.partitions.numbers.values.tolist()] == [V.REWOUND, V.REWOUND]

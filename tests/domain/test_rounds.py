@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from collectors.alone import ReadAlone
+from collectors.domain.explanations import Finding, explain
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.partitions import PartitionVerdict
 from collectors.domain.rounds import KEPT_ROUNDS, Round, Rounds
@@ -138,6 +139,38 @@ def test_a_quiet_partition_is_no_standstill(slow_topic: int) -> None:
     rng = np.random.default_rng(7)
     told = scene.go(40, comes=lambda p: int(rng.poisson(0.02 * slow_topic)) if p == 1 else COMES)
     assert set(told[round(3 * 180 / INTERVAL) :]) == {V.OK}
+
+
+def said(scene: Flink, *, standing: frozenset[tuple[str, int]] = frozenset()) -> Finding:
+    verdict = scene.told[-1]
+    return explain(ALONE, scene.window, verdict=verdict, now=scene.now, since=START, standing=standing)
+
+
+def test_sentences_tell_no_pace_that_two_minutes_do_not_show() -> None:
+    scene = Flink(180.0)
+    scene.go(6.2)
+    finding = said(scene)
+    assert finding.sentence.startswith("Commits seldom, the last time "), finding.sentence
+    assert finding.sentence.endswith(" behind, 120/s arrive")
+    scene.go(0.75)
+    assert said(scene).sentence.startswith("Commits seldom, not in the last 1")
+    assert not any(" samples at offset" in line or "reads" in line for line in said(scene).evidence)
+    scene.go(5, reads=lambda _: 0.7 * COMES)
+    finding = said(scene)
+    assert finding.sentence.startswith("Falling behind: its seldom commits leave more and more unread; 120/s arrive, ")
+    assert "its reader" in finding.step
+    scene.go(5, reads=lambda _: 1.1 * COMES)
+    assert said(scene).sentence.startswith("Catching up: its seldom commits leave less and less unread; ")
+
+
+def test_the_sentence_of_one_partition_that_stands_names_no_other() -> None:
+    scene = Flink(90.0)
+    scene.go(6)
+    scene.go(4, reads=lambda p: 0 if p == 1 else COMES)
+    finding = said(scene, standing=frozenset({("t", 1)}))
+    assert "1 of 3 partitions stand still" in finding.sentence
+    assert [line.split(":")[0] for line in finding.evidence if "samples at offset" in line] == ["t-1"]
+    assert finding.cause.startswith("stuck reader")
 
 
 def test_what_is_not_answered_with_a_round_is_filled_in_and_no_trend_is_told_of_what_never_was() -> None:

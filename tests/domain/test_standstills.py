@@ -10,13 +10,14 @@ from collectors.domain.explanations import explain
 from collectors.domain.heads import NO_RECORDS
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
 from collectors.domain.partitions import PartitionVerdict
-from collectors.domain.standstills import judge_and_hold, stored_standstills
+from collectors.domain.standstills import Told, judge_and_hold, stored_standstills
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
 from collectors.domain.window import LENGTH, Window
 
 INTERVAL, START = 5.0, 1_790_000_000.0
 V = Verdict
+Part = PartitionVerdict
 LONG = LENGTH + 6
 """Cycles after which the window holds nothing of what was before."""
 
@@ -27,6 +28,7 @@ class Scene:
 
     partitions: int = 1
     members: int | None = 2
+    is_storm: bool = False
     kind: GroupType = GroupType.CLASSIC
     window: Window = field(default_factory=Window)
     stood: Column | None = None
@@ -43,7 +45,7 @@ class Scene:
 
     @property
     def row(self) -> GroupRow:
-        return GroupRow("g", self.kind, self.members)
+        return GroupRow("g", self.kind, self.members, is_storm=self.is_storm)
 
     def go(self, cycles: int, *, come: tuple[int, int] = (0, 0), read: tuple[int, int] = (0, 0)) -> Verdict:
         """So many cycles, in which records come to each partition and are read."""
@@ -215,6 +217,42 @@ def test_what_retention_has_deleted_is_nothing_that_waits() -> None:
     )
     told = judge_and_hold(scene.window, {"g": scene.row}, interval_seconds=INTERVAL, stood=scene.stood)
     assert told.stood is None
+
+
+def test_a_cycle_without_an_answer_ends_no_standstill_whatever_is_told_meanwhile() -> None:
+    scene = Scene().stand()
+    scene.go(LONG)
+    end, scene.end[0] = scene.end[0], None
+    scene.is_storm = True
+    assert scene.go(1) is V.REBALANCING
+    scene.end[0], scene.is_storm = end, False
+    assert scene.go(1) is V.NO_PROGRESS
+
+
+def test_after_a_restart_only_those_partitions_stand_that_were_told_to() -> None:
+    layout = Layout.build({"a": [("t", 0), ("t", 1)], "b": [("t", 0), ("t", 1)], "c": [("t", 0)]})
+    told = [int(one) for one in (V.NO_PROGRESS, V.NOT_COMMITTING, V.OK)]
+    verdicts = Column(Layout.single(["a", "b", "c"]), Numbers.of(told))
+    committed = Column(layout, Numbers.of([7, 7, NO_COMMIT, NO_COMMIT, 7]))
+    partitions = [Part.NO_PROGRESS, Part.OK, Part.NOT_COMMITTING, Part.NO_COMMIT, Part.NO_PROGRESS]
+    stored = stored_standstills(verdicts, committed, Column(layout, Numbers.of([int(one) for one in partitions])))
+    assert stored.numbers.known.tolist() == [True, False, True, False, False], "the third group was told to be well"
+    # of an older layout: what it does not hold was not told
+    older = Layout.build({"a": [("t", 1)], "b": [("t", 0)]})
+    stored = stored_standstills(verdicts, committed, Column(older, Numbers.of([int(Part.NO_PROGRESS)] * 2)))
+    assert stored.numbers.known.tolist() == [False, True, False, False, False]
+
+
+def test_trends_of_partitions_are_told_as_steadily_as_those_of_groups() -> None:
+    layout, group = Layout.build({"g": [("t", 0), ("t", 1)]}), Layout.single(["g"])
+
+    def told(*partitions: PartitionVerdict) -> Told:
+        parts = Column(layout, Numbers.of([int(one) for one in partitions]))
+        return Told(Column(group, Numbers.of([int(V.OK)])), parts, None)
+
+    trend, calm = told(Part.FALLING_BEHIND, Part.NO_COMMIT), told(Part.OK, Part.OK)
+    assert calm.steadied(trend, trend).partitions.numbers.values.tolist() == [Part.FALLING_BEHIND, Part.OK]
+    assert calm.steadied(calm, trend).partitions.numbers.values.tolist() == [Part.OK, Part.OK]
 
 
 def test_a_standstill_follows_its_position_into_another_layout() -> None:

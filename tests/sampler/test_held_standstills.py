@@ -107,6 +107,28 @@ def test_a_group_that_never_commits_does_not_on_its_page_and_after_a_restart() -
     assert detail(cluster, "stats")["verdict"] == "ok"
 
 
+def test_a_partition_without_commits_and_without_records_is_not_told_more_after_a_restart() -> None:
+    cluster, clock = make_cluster(), Clock(time.time() - 5 * 60)
+    kafka = shop(groups=(read_by_one("billing", "orders", 2), group("stats")))
+    kafka.commits["billing"] = {}
+    sampler = sampler_of(cluster, kafka, clock)
+    for _ in range(8):
+        kafka.ends["orders", 0] += 10  # nothing comes to the other
+        cycles(sampler, clock, 1)
+
+    def told() -> list[str]:
+        return [part["verdict"] for part in detail(cluster, "billing")["partitions"]]
+
+    assert told() == ["not_committing", "no_commit"]
+    Lease.objects.release(sampler.lease_name, holder=sampler.waiting.holder, epoch=sampler.epoch)
+    cluster.refresh_from_db()
+    again = sampler_of(cluster, kafka, clock)
+    again.remember()
+    again._rebuild_window()
+    cycles(again, clock, LONG)
+    assert told() == ["not_committing", "no_commit"]
+
+
 def test_a_clock_that_was_set_ends_no_standstill(stuck: tuple[Cluster, Clock, Pretend, Sampler]) -> None:
     cluster, clock, _, sampler = stuck
     clock.step(-60.0)

@@ -9,15 +9,16 @@ import pytest
 from collectors.domain.topology import Group, GroupType
 from collectors.domain.verdicts import Verdict
 from collectors.history.queries import cluster_at
+from collectors.models import Cluster, Lease
 from collectors.models import Group as GroupLine
-from collectors.models import Lease
+from collectors.sampler import Sampler
 from dashboard.alerts.judge import Judge
 from dashboard.alerts.readings import unread_rates
 from dashboard.live import findings
 from dashboard.live.details import group_detail
 from dashboard.models import Alert
 from tests.alerts.stage import settle
-from tests.faults.pretend import Clock, group, make_cluster, sampler_of, shop
+from tests.faults.pretend import Clock, Pretend, cycles, group, make_cluster, sampler_of, shop
 
 pytestmark = pytest.mark.django_db
 
@@ -88,11 +89,7 @@ def test_who_commits_seldom_is_told_the_same_after_a_restart_and_found_when_it_s
 
     go(3 * pause)
     clock.go(away)
-    Lease.objects.release(sampler.lease_name, holder=sampler.waiting.holder, epoch=sampler.epoch)
-    cluster.refresh_from_db()
-    sampler = sampler_of(cluster, kafka, clock)
-    sampler.remember()
-    sampler._rebuild_window()
+    sampler = started_again(sampler, kafka, clock, cluster)
     told.clear()
     go(3 * pause)
     assert set(told) <= {Verdict.OK, Verdict.UNKNOWN}
@@ -104,3 +101,85 @@ def test_who_commits_seldom_is_told_the_same_after_a_restart_and_found_when_it_s
     assert [part["verdict"] for part in row["partitions"]] == ["ok"]
     go(1.5 * pause + 60, reads=False)
     assert told[-1] is Verdict.NO_MEMBERS
+
+
+def started_again(sampler: Sampler, kafka: Pretend, clock: Clock, cluster: Cluster) -> Sampler:
+    Lease.objects.release(sampler.lease_name, holder=sampler.waiting.holder, epoch=sampler.epoch)
+    cluster.refresh_from_db()
+    again = sampler_of(cluster, kafka, clock)
+    again.remember()
+    again._rebuild_window()
+    return again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["one stands", "all fall behind"])
+def test_what_rounds_have_told_is_told_after_a_restart(what: str) -> None:
+    """Commits come each 90 s; after three pauses only half of what comes is read, or of one partition nothing."""
+    cluster, clock, pause = make_cluster(), Clock(time.time() - 9000), 90.0
+    kafka = shop(groups=(Group("billing", GroupType.CLASSIC, "Empty"), group("stats")))
+    sampler = sampler_of(cluster, kafka, clock)
+    expected = Verdict.NO_PROGRESS if what == "one stands" else Verdict.FALLING_BEHIND
+    told: list[Verdict] = []
+
+    def go(pauses: float, *, is_well: bool = False) -> None:
+        for _ in range(round(pauses * pause / sampler.interval)):
+            clock.go(sampler.interval)
+            kafka.produce(10)
+            if clock.monotonic() % pause < sampler.interval:
+                commits = kafka.commits["billing"]
+                for place in commits:
+                    waits = kafka.ends[place] - commits[place]
+                    if is_well:
+                        commits[place] += waits
+                    elif what != "one stands":
+                        commits[place] += min(waits, round(5 * pause / sampler.interval))
+                    elif place != ("orders", 1):
+                        commits[place] += waits
+            sampler.cycle(due_at=clock.wall())
+            told.append(Verdict(GroupLine.objects.get(name="billing").verdict))
+
+    def partitions() -> dict[int, str]:
+        cluster.refresh_from_db()
+        findings.forget()
+        row = group_detail(cluster, cluster_at(cluster.pk), "billing")
+        assert row is not None
+        if told[-1] is Verdict.NO_PROGRESS:
+            assert "1 of 2 partitions stand still" in row["sentence"]
+        return {part["partition"]: part["verdict"] for part in row["partitions"]}
+
+    go(3, is_well=True)
+    assert told[-1] is Verdict.OK
+    go(5)
+    assert told[-1] is expected
+    before = partitions()
+    assert before == {0: "ok" if what == "one stands" else "falling_behind", 1: expected.word}
+    clock.go(300)
+    sampler = started_again(sampler, kafka, clock, cluster)
+    told.clear()
+    go(2)
+    assert set(told) <= {expected, Verdict.UNKNOWN}
+    assert Verdict.UNKNOWN not in told[3:], "with the first samples only"
+    assert partitions() == before
+    kafka.commits["billing"] = {place: end for place, end in kafka.ends.items() if place[0] == "orders"}
+    go(5, is_well=True)
+    assert told[-1] is Verdict.OK
+    assert partitions() == {0: "ok", 1: "ok"}
+
+
+def test_a_reader_that_has_read_all_is_there_after_a_restart_too() -> None:
+    cluster, clock = make_cluster(), Clock(time.time() - 3000)
+    kafka = shop(groups=(group("billing"), Group("stats", GroupType.CLASSIC, "Empty")))
+    sampler = sampler_of(cluster, kafka, clock)
+    for _ in range(6):
+        kafka.produce(10)
+        kafka.commits["stats"] = {("clicks", 0): kafka.ends["clicks", 0]}
+        cycles(sampler, clock, 1)
+    cycles(sampler, clock, 30)  # nothing comes
+    assert GroupLine.objects.get(name="stats").verdict == Verdict.OK
+    sampler = started_again(sampler, kafka, clock, cluster)
+    for _ in range(4):
+        cycles(sampler, clock, 1, kafka)
+        assert GroupLine.objects.get(name="stats").verdict in (Verdict.OK, Verdict.UNKNOWN)
+    cycles(sampler, clock, 8, kafka)
+    assert GroupLine.objects.get(name="stats").verdict == Verdict.NO_MEMBERS
