@@ -62,15 +62,15 @@ class SharePositions:
         """The commits and, in the same column, the positions of share groups.
 
         `lag` is of share groups, none of which is in `committed`; `before` and `after` are log ends from before and
-        after it was asked.
+        after it was asked. Its layout decides which positions there are: those whose lag is not known stay, not known.
+        Without a share group in it, where they stood is forgotten.
         """
         if not lag.layout.owners:
             self._last = Column.empty()
             return committed
         self._after, there = _places(self._after, lag.layout, after.layout)
         self._before, earlier = _places(self._before, lag.layout, before.layout)
-        is_same = self._last.layout is lag.layout or self._last.layout.digest == lag.layout.digest
-        last = self._last.numbers if is_same else Numbers.unknown(len(lag.layout))
+        last = _followed(self._last, lag.layout)
         found = stands_at(lag.numbers, gather(after.numbers, there), gather(before.numbers, earlier), last)
         # what is not known in one cycle is compared with the last that was
         kept = Numbers(np.where(found.known, found.values, last.values), found.known | last.known)
@@ -113,3 +113,11 @@ def _places(
     if kept is None or kept[0] is not source or kept[1] is not target:
         kept = source, target, positions_in(source, target)
     return kept, kept[2]
+
+
+def _followed(column: Column, layout: Layout) -> Numbers:
+    """The numbers (n,) that a column has for the positions of another layout; not known where it has none."""
+    if column.layout is layout or column.layout.digest == layout.digest:
+        return column.numbers
+    old = column.layout.position
+    return gather(column.numbers, np.array([old.get(key, -1) for key in layout.position], dtype=np.int64))
