@@ -2,7 +2,8 @@
 
 A coordinator asks other brokers before it answers: in 10 ms, but one time in ten in about 2 s (Kafka 4.3.1, measured).
 So they are looked at on a thread of their own: a cycle waits for a look that is quick, and else goes on with the one
-before: lag is then overstated by what arrived since, or the broker's own of an interval ago (`share_positions`).
+before: lag is then overstated by what arrived since, or the broker's own of an interval ago (`share_positions`). Where
+no look tells, the positions stay and are not known: without them what is known of their past would be lost.
 """
 
 from __future__ import annotations
@@ -50,7 +51,12 @@ class ShareGroups:
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="share groups")
         self._under_way: Future[Look] | None = None
         self._look: Look | None = None  # the newest that is over
+        self._layout = Layout.build({})  # what share groups read, as last told
         self._lag = self._before = Column.empty()
+
+    def remember(self, layout: Layout) -> None:
+        """What share groups read before this process: not known until the first look tells."""
+        self._layout = layout
 
     def close(self) -> None:
         """After the session: a look under way then ends."""
@@ -62,9 +68,9 @@ class ShareGroups:
         """Ask the lag of those that are share groups; nothing is asked where there is none. Why parts are missing."""
         coordinators = {group.name: group.coordinator for group in groups if group.type is GroupType.SHARE}
         self.names = frozenset(coordinators)
-        self._lag = self._before = Column.empty()
         if not coordinators:
             self._look = None
+            self._hold(Column.empty(), Column.empty())
             return ()
         self._take()
         if self._under_way is None:
@@ -72,7 +78,8 @@ class ShareGroups:
             self._under_way = self._aside.submit(self._look_at, coordinators, read, metadata, budget_seconds / 2)
         wait([self._under_way], timeout=(FIRST_SHARE if self._look is None else PATIENCE_SHARE) * budget_seconds)
         self._take()
-        return self._use(self._look)
+        told = self._use(self._look)
+        return (PartError(PART, NO_ANSWER, None, len(self.names)),) if told is None else told
 
     def add_to(self, committed: Column, ends: Column) -> Column:
         """The commits, and beside them where share groups stand by these log ends."""
@@ -84,16 +91,20 @@ class ShareGroups:
             self._under_way = None  # before it is asked for: one that failed is not asked for again
             self._look = look.result()
 
-    def _use(self, look: Look | None) -> tuple[PartError, ...]:
-        unanswered = (PartError(PART, NO_ANSWER, None, len(self.names)),)
-        # a group that it knows may be gone, and the name that of another kind of group by now
-        if look is None or not self.names.issuperset(look.lag.column.layout.owners):
-            return unanswered
-        self._lag, self._before = look.lag.column, look.before
-        if self._monotonic() - look.began > OLDEST_INTERVALS * self._interval:
-            self._lag = Column(self._lag.layout, Numbers.unknown(len(self._lag.layout)))
-            return unanswered
+    def _use(self, look: Look | None) -> tuple[PartError, ...] | None:
+        """Go by a look: why parts of it are missing, or None where it tells nothing of now and all is unknown."""
+        if look is None or self._monotonic() - look.began > OLDEST_INTERVALS * self._interval:
+            self._hold(Column(self._layout, Numbers.unknown(len(self._layout))), Column.empty())
+            return None
+        self._hold(look.lag.column, look.before)
         return look.lag.errors
+
+    def _hold(self, lag: Column, before: Column) -> None:
+        """For this cycle. A group that is gone has no part in it: its name may be that of another kind by now."""
+        if not self.names.issuperset(lag.layout.owners):
+            layout, at = lag.layout.of_owners(self.names)
+            lag = Column(layout, lag.numbers.take(at))
+        self._lag, self._before, self._layout = lag, before, lag.layout
 
     def _look_at(
         self, coordinators: Mapping[str, int | None], read: Layout, metadata: Metadata, seconds: float
