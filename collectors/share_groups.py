@@ -8,7 +8,9 @@ no look tells, the positions stay and are not known: without them what is known 
 
 from __future__ import annotations
 
+import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from .kafka.exchange import NO_ANSWER
 from .kafka.reasons import PartError
 from .kafka.session import Session
 from .kafka.share_lag import PART
+
+log = logging.getLogger(__name__)
 
 PATIENCE_SHARE = 0.1
 """Of a round's budget, for a look that is under way, where there is one from before: no longer than a sample may come
@@ -51,6 +55,7 @@ class ShareGroups:
         self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="share groups")
         self._under_way: Future[Look] | None = None
         self._look: Look | None = None  # the newest that is over
+        self._failures: Counter[str] = Counter()  # of looks, by kind
         self._layout = Layout.build({})  # what share groups read, as last told
         self._lag = self._before = Column.empty()
 
@@ -72,24 +77,37 @@ class ShareGroups:
             self._look = None
             self._hold(Column.empty(), Column.empty())
             return ()
-        self._take()
+        has_failed = self._take()
         if self._under_way is None:
             read = self._positions.topics(ends)
             self._under_way = self._aside.submit(self._look_at, coordinators, read, metadata, budget_seconds / 2)
         wait([self._under_way], timeout=(FIRST_SHARE if self._look is None else PATIENCE_SHARE) * budget_seconds)
-        self._take()
+        has_failed |= self._take()
         told = self._use(self._look)
-        return (PartError(PART, NO_ANSWER, None, len(self.names)),) if told is None else told
+        if told is not None and not has_failed:
+            return told
+        return (*(told or ()), PartError(PART, "failed" if has_failed else NO_ANSWER, None, len(self.names)))
 
     def add_to(self, committed: Column, ends: Column) -> Column:
         """The commits, and beside them where share groups stand by these log ends."""
         return self._positions.add_to(committed, self._lag, self._before, ends)
 
-    def _take(self) -> None:
-        """The look under way, if it is over."""
-        if (look := self._under_way) is not None and look.done():
-            self._under_way = None  # before it is asked for: one that failed is not asked for again
-            self._look = look.result()
+    def _take(self) -> bool:
+        """The look under way, if it is over; whether it failed: the one before is then still the newest."""
+        if (under_way := self._under_way) is None or not under_way.done():
+            return False
+        self._under_way = None
+        try:
+            self._look = under_way.result()
+        except Exception as error:
+            # a mistake in reading one answer must not end the sampling of all groups: the cycle tells it
+            kind = f"{type(error).__name__}: {str(error)[:80]}"
+            self._failures[kind] += 1
+            count = self._failures[kind]
+            if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th … of its kind
+                log.exception("look at share groups failed kind=%r count=%s", kind, count)
+            return True
+        return False
 
     def _use(self, look: Look | None) -> tuple[PartError, ...] | None:
         """Go by a look: why parts of it are missing, or None where it tells nothing of now and all is unknown."""

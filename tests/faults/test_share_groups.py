@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import wait
@@ -17,7 +18,7 @@ from collectors.domain.topology import GroupType, Member
 from collectors.domain.verdicts import Verdict
 from collectors.history import queries
 from collectors.history.now import ClusterNow
-from collectors.kafka.session import PartError
+from collectors.kafka.session import PartError, ShareLagAnswer
 from collectors.models import Cluster, Cycle, Lease
 from collectors.sampler import Sampler
 from dashboard.names import group_path
@@ -205,6 +206,32 @@ def test_a_restart_during_a_late_look_keeps_the_past_of_share_groups(stuck: Stuc
     kafka.share_answers.set()
     cycles(again, clock, 1)
     assert verdict_of(newest(cluster), "workers") is Verdict.NO_PROGRESS
+
+
+def test_a_look_that_fails_is_told_and_costs_nothing_but_that_look(
+    stuck: Stuck, viewer: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka, clock, cluster, sampler = stuck
+    good = kafka.ask_share_lag
+
+    def mistaken(*_: object, **__: object) -> ShareLagAnswer:
+        raise KeyError("a mistake")
+
+    kafka.ask_share_lag = mistaken  # type: ignore[method-assign]
+    with caplog.at_level(logging.ERROR, "collectors.share_groups"):
+        cycles(sampler, clock, 2)
+    # the look before is young enough still
+    assert (verdict_of(newest(cluster), "workers"), lag_of(newest(cluster), "billing")) == (Verdict.NO_PROGRESS, 360)
+    assert errors_of(cluster) == [("share_lag", "failed")]
+    assert "lag of share groups from the cluster: failed" in viewer.get("/clusters/shop/").content.decode()
+    assert ["a mistake" in record.exc_text for record in caplog.records if record.exc_text] == [True, True]
+    cycles(sampler, clock, 1)
+    assert lag_of(newest(cluster), "workers") is None
+    assert errors_of(cluster) == [("share_lag", "failed")]
+    kafka.ask_share_lag = good  # type: ignore[method-assign]
+    cycles(sampler, clock, 1)
+    assert verdict_of(newest(cluster), "workers") is Verdict.NO_PROGRESS
+    assert errors_of(cluster) == []
 
 
 def test_the_layout_stays_the_same_object_while_memberships_do() -> None:
