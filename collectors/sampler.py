@@ -168,6 +168,7 @@ class Sampler:
             {name: runs for name, runs in members.items() if name in shares},
         )
         self.asking.remember_abandoned(left)
+        self.asking.share_groups.remember(committed.layout.of_owners(shares)[0])
         self.survey.remember_groups([_group(row) for row in rows.groups.values() if row.gone_at is None])
 
     def _loop(self, stop: threading.Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -106,13 +106,22 @@ class Layout:
     def part(self, at: NDArray[np.int64], *, keep_empty: bool = False) -> Layout:
         """The layout of the positions `at`, which ascend; with `keep_empty` owners stay that have none of them."""
         counts = np.bincount(self.owner_of_position[at], minlength=len(self.owners))
-        stay = np.arange(len(self.owners)) if keep_empty else np.flatnonzero(counts > 0)
+        return self._part(at, counts, np.ones(len(counts), dtype=np.bool_) if keep_empty else counts > 0)
+
+    def _part(self, at: NDArray[np.int64], counts: NDArray[np.int64], stays: NDArray[np.bool_]) -> Layout:
+        """Of each owner `counts` of the positions `at`, none of one that does not stay."""
         return Layout(
-            tuple(self.owners[i] for i in stay.tolist()),
-            np.concatenate(([0], np.cumsum(counts[stay]))).astype(np.int64),
+            tuple(self.owners[i] for i in np.flatnonzero(stays).tolist()),
+            np.concatenate(([0], np.cumsum(counts[stays]))).astype(np.int64),
             tuple(self.topics[i] for i in at.tolist()),
             self.partitions[at],
         )
+
+    def of_owners(self, owners: Collection[str]) -> tuple[Layout, NDArray[np.int64]]:
+        """The layout of those owners that are among `owners`, with or without positions, and its positions here."""
+        stays = np.array([owner in owners for owner in self.owners], dtype=np.bool_)
+        at = np.flatnonzero(stays[self.owner_of_position])
+        return self._part(at, np.diff(self.starts), stays), at
 
     def keys_of(self, owner: str) -> list[tuple[str, int]]:
         """(topic, partition) of each position of an owner, in their order."""

@@ -62,15 +62,15 @@ class SharePositions:
         """The commits and, in the same column, the positions of share groups.
 
         `lag` is of share groups, none of which is in `committed`; `before` and `after` are log ends from before and
-        after it was asked.
+        after it was asked. Its layout decides which positions there are: those whose lag is not known stay, not known.
+        Without a share group in it, where they stood is forgotten.
         """
         if not lag.layout.owners:
             self._last = Column.empty()
             return committed
         self._after, there = _places(self._after, lag.layout, after.layout)
         self._before, earlier = _places(self._before, lag.layout, before.layout)
-        is_same = self._last.layout is lag.layout or self._last.layout.digest == lag.layout.digest
-        last = self._last.numbers if is_same else Numbers.unknown(len(lag.layout))
+        last = gather(self._last.numbers, lag.layout.places_in(self._last.layout))
         found = stands_at(lag.numbers, gather(after.numbers, there), gather(before.numbers, earlier), last)
         # what is not known in one cycle is compared with the last that was
         kept = Numbers(np.where(found.known, found.values, last.values), found.known | last.known)

@@ -140,6 +140,18 @@ def test_a_position_that_was_not_known_for_a_cycle_is_compared_with_the_last_tha
     assert [at(50, 100, 100), at(None, 110, 110), at(65, 110, 120)] == [50, None, 50]
 
 
+def test_a_position_stays_where_it_was_when_other_groups_come_or_go() -> None:
+    made, commits = SharePositions(), column(Layout.build({}), [])
+    before, after = column(Layout.of_topics({"a": [0, 1]}), [100, 100]), column(ENDS, [120, 100, 9, 0])
+    made.add_to(commits, column(SHARES, [40, 0, 0]), Column.empty(), column(ENDS, [100, 100, 9, 0]))
+    left, at = SHARES.of_owners(["share"])
+    found = made.add_to(commits, Column(left, Numbers.of([40, 0, 0]).take(at)), before, after)
+    assert read(found) == {("share", "a", 0): 60, ("share", "a", 1): 100}
+    with_more = Layout.build({"new": [("b", 0)], "share": left.keys_of("share")})
+    found = made.add_to(commits, column(with_more, [1, 40, 0]), before, after)
+    assert read(found) == {("new", "b", 0): 8, ("share", "a", 0): 60, ("share", "a", 1): 100}
+
+
 def test_a_hundred_thousand_positions_cost_no_python_step_each() -> None:
     many = Layout.build({f"s{i:03}": [("big", p) for p in range(1000)] for i in range(100)})
     ends = Layout.of_topics({"big": range(1000)})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Iterator
 from concurrent.futures import wait
 from dataclasses import replace
 
@@ -10,16 +12,18 @@ import pytest
 from django.test import Client
 
 from collectors.asking import budget_seconds
+from collectors.domain.numbers import NO_COMMIT
 from collectors.domain.rights import NOT_OFFERED
 from collectors.domain.topology import GroupType, Member
 from collectors.domain.verdicts import Verdict
 from collectors.history import queries
 from collectors.history.now import ClusterNow
-from collectors.kafka.session import PartError
-from collectors.models import Cluster, Cycle
+from collectors.kafka.session import PartError, ShareLagAnswer
+from collectors.models import Cluster, Cycle, Lease
+from collectors.sampler import Sampler
 from dashboard.names import group_path
 
-from .pretend import Clock, Pretend, cycles, group, make_cluster, sampler_of, topic
+from .pretend import Clock, Pretend, cycles, group, make_cluster, sampler_of, topic, values_of
 
 pytestmark = pytest.mark.django_db
 PLACES = [("jobs", 0), ("jobs", 1)]
@@ -114,6 +118,120 @@ def test_a_coordinator_that_has_not_answered_for_two_intervals_leaves_the_lag_un
     cycle = Cycle.objects.filter(cluster=cluster).order_by("-number")[0]
     assert [(e["part"], e["reason"]) for e in cycle.errors] == [("share_lag", "timeout")]
     kafka.share_answers.set()
+
+
+Stuck = tuple[Pretend, Clock, Cluster, Sampler]
+
+
+@pytest.fixture
+def stuck() -> Iterator[Stuck]:
+    """Two share groups; one has not moved from 960 and 1000 for so long that it is told to make no progress."""
+    kafka, clock, cluster = shop(first=40, second=0), Clock(), make_cluster()
+    kafka.shares["passing"] = dict.fromkeys(PLACES, 0)
+    kafka.groups = (*kafka.groups, replace(group("passing", kind=GroupType.SHARE), members=(MEMBER,)))
+    sampler = sampler_of(cluster, kafka, clock)
+    for _ in range(9):
+        kafka.produce(20)
+        kafka.shares["workers"] = {PLACES[0]: kafka.ends[PLACES[0]] - 960, PLACES[1]: kafka.ends[PLACES[1]] - 1000}
+        cycles(sampler, clock, 1)
+    assert verdict_of(newest(cluster), "workers") is Verdict.NO_PROGRESS
+    yield kafka, clock, cluster, sampler
+    kafka.share_answers.set()
+
+
+def errors_of(cluster: Cluster) -> list[tuple[str, str]]:
+    cycle = Cycle.objects.filter(cluster=cluster).order_by("-number")[0]
+    return [(error["part"], error["reason"]) for error in cycle.errors]
+
+
+def test_a_share_group_that_is_deleted_while_a_look_is_late_costs_the_others_nothing(stuck: Stuck) -> None:
+    kafka, clock, cluster, sampler = stuck
+    kafka.share_errors = (PartError("share_lag", "not_coordinator", 2),)
+    cycles(sampler, clock, 1)
+    kafka.share_answers.clear()
+    kafka.groups = kafka.groups[:2]
+    kafka.produce(20)
+    cycles(sampler, clock, 1)
+    now = newest(cluster)
+    assert now.committed.layout.owners == ("billing", "workers")
+    # where it stood: what came since the look is not read, as nobody has told so
+    assert [values_of(now.committed)["workers", *place] for place in PLACES] == [960, 1000]
+    assert verdict_of(now, "workers") is Verdict.NO_PROGRESS
+    assert errors_of(cluster) == [("share_lag", "not_coordinator")], "what that look lacked is told still"
+
+
+def test_a_share_group_whose_name_is_that_of_another_kind_by_now_has_its_commits_alone(stuck: Stuck) -> None:
+    kafka, clock, cluster, sampler = stuck
+    kafka.share_answers.clear()
+    kafka.groups = (*kafka.groups[:2], replace(group("passing"), members=(MEMBER,)))
+    kafka.commits["passing"] = {PLACES[0]: 7}
+    cycles(sampler, clock, 1)
+    found = {place: value for place, value in values_of(newest(cluster).committed).items() if place[0] != "billing"}
+    commits = {("passing", "jobs", 0): 7, ("passing", "jobs", 1): NO_COMMIT}
+    assert found == {**commits, ("workers", "jobs", 0): 960, ("workers", "jobs", 1): 1000}
+    assert verdict_of(newest(cluster), "workers") is Verdict.NO_PROGRESS
+
+
+def test_positions_stay_not_known_while_looks_are_too_old_and_their_past_with_them(stuck: Stuck) -> None:
+    kafka, clock, cluster, sampler = stuck
+    kafka.share_answers.clear()
+    cycles(sampler, clock, 2)
+    kafka.groups = kafka.groups[:2]
+    cycles(sampler, clock, 1)
+    found = values_of(newest(cluster).committed)
+    assert {place: found[place] for place in found if place[0] != "billing"} == {
+        ("workers", "jobs", 0): None,
+        ("workers", "jobs", 1): None,
+    }
+    assert errors_of(cluster) == [("share_lag", "timeout")]
+    kafka.share_answers.set()
+    under_way = sampler.asking.share_groups._under_way
+    assert under_way is not None
+    wait([under_way])
+    cycles(sampler, clock, 1)
+    assert verdict_of(newest(cluster), "workers") is Verdict.NO_PROGRESS
+
+
+def test_a_restart_during_a_late_look_keeps_the_past_of_share_groups(stuck: Stuck) -> None:
+    kafka, clock, cluster, sampler = stuck
+    Lease.objects.release(sampler.lease_name, holder=sampler.waiting.holder, epoch=sampler.epoch)
+    cluster.refresh_from_db()
+    again = sampler_of(cluster, kafka, clock)
+    again.remember()
+    again._rebuild_window()
+    kafka.share_answers.clear()
+    cycles(again, clock, 1)
+    assert newest(cluster).committed.layout.owners == ("billing", "passing", "workers")
+    assert lag_of(newest(cluster), "workers") is None
+    kafka.share_answers.set()
+    cycles(again, clock, 1)
+    assert verdict_of(newest(cluster), "workers") is Verdict.NO_PROGRESS
+
+
+def test_a_look_that_fails_is_told_and_costs_nothing_but_that_look(
+    stuck: Stuck, viewer: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    kafka, clock, cluster, sampler = stuck
+    good = kafka.ask_share_lag
+
+    def mistaken(*_: object, **__: object) -> ShareLagAnswer:
+        raise KeyError("a mistake")
+
+    kafka.ask_share_lag = mistaken  # type: ignore[method-assign]
+    with caplog.at_level(logging.ERROR, "collectors.share_groups"):
+        cycles(sampler, clock, 2)
+    # the look before is young enough still
+    assert (verdict_of(newest(cluster), "workers"), lag_of(newest(cluster), "billing")) == (Verdict.NO_PROGRESS, 360)
+    assert errors_of(cluster) == [("share_lag", "failed")]
+    assert "lag of share groups from the cluster: failed" in viewer.get("/clusters/shop/").content.decode()
+    assert ["a mistake" in record.exc_text for record in caplog.records if record.exc_text] == [True, True]
+    cycles(sampler, clock, 1)
+    assert lag_of(newest(cluster), "workers") is None
+    assert errors_of(cluster) == [("share_lag", "failed")]
+    kafka.ask_share_lag = good  # type: ignore[method-assign]
+    cycles(sampler, clock, 1)
+    assert verdict_of(newest(cluster), "workers") is Verdict.NO_PROGRESS
+    assert errors_of(cluster) == []
 
 
 def test_the_layout_stays_the_same_object_while_memberships_do() -> None:
