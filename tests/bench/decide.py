@@ -12,7 +12,7 @@ from django.db import transaction
 
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.ownership import Owner, ownership
-from collectors.domain.standstills import judge_and_hold
+from collectors.domain.standstills import Told, judge_and_hold
 from collectors.domain.topology import Group, GroupType, Member
 from collectors.domain.verdicts import GroupRow
 from collectors.domain.window import LENGTH, Window
@@ -48,6 +48,7 @@ def _measure(partitions: int, per_topic: int, groups: int) -> list[Line]:
     writer = FrameWriter(cluster.pk)
     began = time.time() - INTERVAL * (LENGTH + 2 * TURNS)
     columns: dict[Kind, Column] = {}
+    before: tuple[Told, Told] | None = None
 
     def sample(number: int) -> None:
         nonlocal columns
@@ -58,7 +59,10 @@ def _measure(partitions: int, per_topic: int, groups: int) -> list[Line]:
 
     def judge() -> None:
         """As the sampler does; what it stores only when it changes is stored each time."""
-        told = judge_and_hold(window, rows, interval_seconds=INTERVAL)
+        nonlocal before
+        judged = judge_and_hold(window, rows, interval_seconds=INTERVAL, stood=before and before[0].stood)
+        told = judged.steadied(*before) if before is not None else judged
+        before = judged, told
         columns[Kind.VERDICT], columns[Kind.PARTITION_VERDICT] = told.verdicts, told.partitions
 
     for number in range(LENGTH):
