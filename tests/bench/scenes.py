@@ -116,7 +116,7 @@ class Truth:
 
 @dataclass(slots=True)
 class Reader:
-    """A member of a group that commits what it read once a second, while it is told to."""
+    """A member of a group that commits what it read once a second, or after each `pause`, while it is told to."""
 
     truth: Truth
     bootstrap: str
@@ -130,6 +130,8 @@ class Reader:
     sent: dict[Place, int] = field(default_factory=dict)
     due: float = 0.0
     assigned: list[Place] = field(default_factory=list)  # it takes these and joins no group: a simple consumer
+    pause: float = COMMIT_SECONDS
+    skips: set[Place] = field(default_factory=set)  # what it reads there it does not commit
 
     def open(self) -> None:
         own = {
@@ -153,8 +155,9 @@ class Reader:
                     int(message.offset() or 0) + ahead
                 )
         if self.commits and time.time() >= self.due:
-            self.due = time.time() + COMMIT_SECONDS
-            self.commit({place: at for place, at in self.next_offset.items() if self.sent.get(place) != at})
+            self.due = time.time() + self.pause
+            fresh = {place: at for place, at in self.next_offset.items() if self.sent.get(place) != at}
+            self.commit({place: at for place, at in fresh.items() if place not in self.skips})
 
     def commit(self, places: dict[Place, int]) -> None:
         if not places or self.consumer is None:
@@ -223,9 +226,8 @@ class Scene:
     event: Callable[[], None] | None = None
     beat: Callable[[], None] | None = None
     later: frozenset[str] = frozenset()  # right too once the event is no more to be told of
-    later_after: float = float(
-        "inf"
-    )  # seconds since the event from which that is so, if not as long as verdicts look back
+    later_after: float = float("inf")  # seconds since then from which that is so, if not as long as verdicts look back
+    patience: float | None = None  # seconds until the right verdict is due, if not three intervals
     trims_at: float | None = None  # records a second by which its log start is moved from the event on
     happened_at: float = 0.0  # when its event was done
     owed: float = 0.0
@@ -397,6 +399,33 @@ def make_slow(world: World) -> None:
     scene.reader = Reader(world.truth, world.bootstrap, scene.group, [place[0]], {"isolation.level": "read_committed"})
     world.scenes.append(scene)
     transactional(world, scene, "markers only", every=60.0)
+    for name, stands in (("commits each 90 s", False), ("commits each 90 s and one stands", True)):
+        seldom(world, name, stands=stands)
+
+
+def seldom(world: World, name: str, *, stands: bool) -> None:
+    """A simple consumer as Flink is one. It is known to be there with its second commit; from the fourth on it may
+    leave one partition out, which is found when that has missed two of its rounds and the second is over."""
+    pause = 90.0
+    topic = f"slow-{name.replace(' ', '-')}"
+    places = world.topic(topic, 3)
+    reader = Reader(world.truth, world.bootstrap, f"g-{topic}", [topic], assigned=places, pause=pause)
+    unsure = OK | {"no_members", "unknown"}
+    scene = Scene(name, reader.group, places, unsure, frozenset({"no_progress"}) if stands else OK, constant(60.0))
+    scene.reader, scene.patience = reader, 3.5 * pause + 15.0 if stands else None
+    since = [0.0]
+
+    def beat() -> None:
+        # what happens to the others is too early for it
+        if since[0] == 0.0 and time.time() > world.began + (2.5 if stands else 1.2) * pause:
+            since[0] = time.time()
+            if stands:
+                reader.skips.add(places[1])
+        if since[0]:
+            scene.happened_at = since[0]
+
+    scene.beat = beat
+    world.scenes.append(scene)
 
 
 def make(world: World) -> None:

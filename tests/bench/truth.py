@@ -269,7 +269,7 @@ def _verdicts(world: World, watched: Watched) -> list[Line]:
     scene = watched.scene
     words = {verdict.word for verdict in Verdict}
     assert world.event_at is not None
-    patience = PATIENCE_SECONDS
+    patience = PATIENCE_SECONDS if scene.patience is None else scene.patience
     wanted = "/".join(sorted(scene.after))
     # three intervals from the first sample that could show it
     happened = next((seen.at for seen in watched.seen if seen.at > scene.happened_at), world.event_at)
@@ -288,7 +288,7 @@ def _verdicts(world: World, watched: Watched) -> list[Line]:
     unit = "s after the first sample since the event" if right is not None else "never said"
     return [
         line(f"{scene.name}: verdict {wanted}{built}", right, unit,
-             goal=f"<= {3 * INTERVAL:g} s", met=right is not None and right <= patience),
+             goal=f"<= {scene.patience or 3 * INTERVAL:g} s", met=right is not None and right <= patience),
         line(f"{scene.name}: wrong verdicts before and after{said}", float(len(wrong)), "samples", goal="0",
              met=not wrong),
     ]  # fmt: skip
