@@ -83,16 +83,17 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
     for i, (topic, partition) in enumerate(layout.keys_of(name)):
         if topic not in ends:
             ends[topic] = _by_partition(now.end.layout, now.end.numbers, topic)
-        position, end = committed.at(i), ends[topic].get(partition)
+        # both are those of now, or not known
+        position, end = (None, None) if now.is_old else (committed.at(i), ends[topic].get(partition))
         is_estimate = bool(policies.get(topic, UNKNOWN).compacts)
         out.append(
             {
                 "key": f"{topic}/{partition}",
                 "topic": topic,
                 "partition": partition,
-                "committed": None if position == NO_COMMIT or now.is_old else position,
+                "committed": None if position == NO_COMMIT else position,
                 "lag_state": "no_commit" if position == NO_COMMIT else "unknown" if lag.at(i) is None else "known",
-                "end": None if now.is_old else end,
+                "end": end,
                 "lag": lag.at(i),
                 "is_past_end": position is not None and end is not None and position > end,
                 "is_estimate": is_estimate,

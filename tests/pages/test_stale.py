@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -154,6 +155,24 @@ def test_a_group_s_offsets_and_last_commits_are_not_those_of_now(stale: str, vie
         assert [part[number] for number in ("committed", "end", "lag", "commit_said")] == [None, None, None, ""]
     assert answer.context["row"]["commit_said"] == ""
     assert stale in answer.content.decode()
+
+
+def test_what_a_partition_had_no_commit_for_or_a_commit_past_its_end_is_not_told_as_of_now(
+    viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Company(never_committed=frozenset({"shipping"}))
+    cluster = make_company(made, now=time.time() - AGO)
+    now = cluster_at(cluster.pk)
+    assert now is not None
+    short = replace(now.end, numbers=replace(now.end.numbers, values=now.end.numbers.values - 10**6))
+    monkeypatch.setattr("dashboard.pages.summaries.sampled_of", lambda _: replace(now, end=short))
+    for name in ("shipping", "payment-service"):
+        answer = viewer.get(f"/clusters/demo/groups/{name}/?fragment=partitions")
+        parts = answer.context["row"]["partitions"]
+        assert {(part["lag_state"], part["is_past_end"]) for part in parts} == {("unknown", False)}, name
+        page = answer.content.decode()
+        assert "no commit" not in page, name
+        assert "past the log end" not in page, name
 
 
 def test_open_pages_hear_of_it(stale: str) -> None:
