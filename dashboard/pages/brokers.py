@@ -18,7 +18,7 @@ from dashboard.live import leaders, rows
 from dashboard.models import Role
 
 from . import changes, configured, words
-from .lists import arrange, headings, read_state
+from .lists import arrange, headings, read_state, tabs
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
@@ -66,6 +66,10 @@ class Line:
     growth: Growth | None
 
     @property
+    def is_up(self) -> bool | None:
+        return None if self.row["reach"] == "unknown" else bool(self.row["reach"] == "up")
+
+    @property
     def quorum(self) -> str:
         return QUORUM.get(self.broker.quorum_role, "")
 
@@ -111,11 +115,11 @@ def brokers(request: HttpRequest, slug: str) -> HttpResponse:
         "state": state,
         "listed": listed,
         "headings": headings(state, COLUMNS),
-        "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
+        "shows": tabs(every, SHOWS, wanted=_is_wanted, is_known=here.is_known),
         "head": _list_headline(here, every),
     }
     if request.GET.get("fragment") == "rows":
-        return rows_page(request, "pages/_brokers_rows.html", context, shell=shell)
+        return rows_page(request, "pages/_brokers_rows.html", context | {"oob": True}, shell=shell)
     return page(request, "pages/brokers.html", context, shell=shell)
 
 
@@ -124,10 +128,12 @@ def _name(one: Line) -> str:
     return f"{one.broker.node_id:010d} {one.broker.host}:{one.broker.port} {one.broker.rack}"
 
 
-def _is_wanted(one: Line, show: str) -> bool:
+def _is_wanted(one: Line, show: str) -> bool | None:
     if show == "not_up":
-        return bool(one.row["reach"] not in ("up", "unknown"))
-    return show == "all" or bool(one.row["short"])
+        return None if one.is_up is None else not one.is_up
+    if show == "short":
+        return None if one.row["short"] is None else bool(one.row["short"])
+    return True
 
 
 def lines(here: Summary) -> list[Line]:
@@ -151,7 +157,9 @@ def _list_headline(here: Summary, every: list[Line]) -> dict[str, str]:
         return {"verdict": "unknown", "sentence": here.row["sentence"]}
     if not every:
         return {"verdict": "unknown", "sentence": "No broker is known yet"}
-    ill = [one for one in every if one.row["reach"] != "up"]
+    if any(one.is_up is None for one in every):
+        return {"verdict": "unknown", "sentence": f"Whether the brokers are up is unknown: {here.why_old}"}
+    ill = [one for one in every if not one.is_up]
     short = sum(one.row["short"] or 0 for one in every)
     if ill:
         said = (

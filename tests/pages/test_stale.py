@@ -19,7 +19,7 @@ from dashboard.live.presence import present
 from dashboard.live.reading import DatabaseReader
 from dashboard.live.wire import Subject, subject_id
 
-from .seed import Company, make_company
+from .seed import Company, make_cluster, make_company
 
 pytestmark = pytest.mark.django_db
 AGO = 120
@@ -72,7 +72,7 @@ def test_the_list_of_topics_says_nothing_of_rates_and_replicas(stale: str, viewe
     assert "in sync, is unknown until a cycle ends" in page
     assert f'title="{stale}"' in answer.content.decode()
     shows = {key: count for key, _, count in answer.context["shows"]}
-    assert (shows["unknown"], shows["degraded"]) == (shows["user"], 0)
+    assert (shows["unknown"], shows["degraded"]) == (shows["user"], None)
 
 
 def test_a_topic_says_since_when_and_why_it_is_not_known(unreachable: str, viewer: Client) -> None:
@@ -189,3 +189,46 @@ def test_as_soon_as_it_is_sampled_again_all_is_known(viewer: Client) -> None:
     assert {line["state"] for line in viewer.get("/clusters/demo/topics/").context["lines"]} == {"in_sync"}
     assert Topic.objects.filter(under_replicated_count=0).exists()
     assert "not sampled since" not in viewer.get("/clusters/demo/topics/orders/").content.decode()
+
+
+def tab_counts(client: Client, part: str) -> dict[str, int | None]:
+    return {key: number for key, _, number in client.get(f"/clusters/demo/{part}/").context["shows"]}
+
+
+def test_a_tab_of_a_list_counts_nothing_where_it_is_not_known(stale: str, viewer: Client) -> None:
+    assert tab_counts(viewer, "brokers") == {"all": 3, "not_up": None, "short": None}
+    assert tab_counts(viewer, "groups") == {"all": 3, "troubled": None, "no_members": None, "unknown": 3, "ok": None}
+    found = tab_counts(viewer, "topics")
+    assert (found["user"], found["dead"], found["degraded"]) == (found["unknown"], 1, None)
+    assert tab_counts(viewer, "dead-letters") == {"all": 1, "arriving": None, "unread": 1}
+    page = viewer.get("/clusters/demo/brokers/").content.decode()
+    assert f'Not up <span class="sg-na sg-hatch" title="{stale}">unknown</span>' in page
+
+
+def test_of_a_cluster_that_no_cycle_has_reached_no_list_counts_anything(viewer: Client) -> None:
+    make_cluster()
+    for part in ("brokers", "groups", "topics", "dead-letters"):
+        assert set(tab_counts(viewer, part).values()) == {None}, part
+
+
+def test_where_cycles_reach_no_broker_it_is_known_that_none_is_up(unreachable: str, viewer: Client) -> None:
+    assert tab_counts(viewer, "brokers") == {"all": 3, "not_up": 3, "short": None}
+
+
+def test_a_broker_of_which_nothing_is_known_is_none_that_does_not_answer(
+    unreachable: str, viewer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the newest cycle becomes too old between the cluster's sentence and the brokers' rows
+    monkeypatch.setattr("dashboard.live.rows.without_cycles", lambda *_: True)
+    page = text_of(viewer.get("/clusters/demo/brokers/").content)
+    assert f"Whether the brokers are up is unknown: {unreachable}" in page
+    assert "not answer" not in page
+
+
+@pytest.mark.parametrize("part", ["brokers", "groups", "topics", "dead-letters"])
+def test_an_open_list_hears_with_its_rows_that_its_sentence_and_its_tabs_hold_no_more(
+    part: str, stale: str, viewer: Client
+) -> None:
+    rows = viewer.get(f"/clusters/demo/{part}/?fragment=rows").content.decode()
+    assert '<div id="head" hx-swap-oob="true"><div class="sg-head is-unknown">' in rows
+    assert re.search(r'id="shows" hx-swap-oob="true">.*sg-na sg-hatch', rows)
