@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from collectors.domain import words
 from collectors.history.now import ClusterNow, without_present
 from collectors.models import Cluster
 
-from .sentences import is_stale, why_unknown
+from .sentences import is_stale
 
 
 def present(now: ClusterNow | None, interval_seconds: float, moment: float) -> ClusterNow | None:
@@ -25,18 +22,14 @@ def is_too_old(now: ClusterNow | None) -> bool:
     return now is not None and now.is_old
 
 
-def last_sampled(now: ClusterNow, moment: float, errors: Sequence[Mapping[str, Any]] = ()) -> str:
-    """What is said of something that was sampled too long ago; `errors` are those of the newest cycle."""
-    because = why_unknown(errors)
-    return f"{LAST_SAMPLED}{words.duration(moment - now.taken_at)} ago" + (f": {because}" if because else "")
-
-
-LAST_SAMPLED = "Unknown: last sampled "
-
-
 def not_since(now: ClusterNow | None, moment: float) -> str:
     """Why a number is unknown: "not sampled since 14:02:10 UTC"; "" where the newest sample is of now."""
-    return f"not sampled since {words.moment(now.taken_at, now=moment)}" if now is not None and now.is_old else ""
+    return words.not_since(now.taken_at, now=moment) if now is not None and now.is_old else ""
+
+
+def unknown_since(now: ClusterNow, moment: float, because: str) -> str:
+    """What is said of something that was sampled too long ago; `because`: why, "" where that is not known."""
+    return f"Unknown: {not_since(now, moment)}" + (f": {because}" if because else "")
 
 
 def without_cycles(cluster: Cluster, now: ClusterNow | None, moment: float) -> bool:

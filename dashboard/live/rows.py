@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Top
 from collectors.models.moments import aware
 from dashboard.live import findings, leaders, times
 from dashboard.live.epochs import told_epochs
-from dashboard.live.presence import LAST_SAMPLED, is_too_old, last_sampled, not_since, without_cycles
+from dashboard.live.presence import is_too_old, not_since, unknown_since, without_cycles
 from dashboard.live.sentences import group_type, waiting_sentence, why_share_unknown, why_unknown
 from dashboard.models import Alert
 
@@ -66,7 +67,7 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "arriving": _number(now.groups.arriving_per_second, at) if now else None,
             "verdict": verdicts[group.name].word,
             "verdict_since": finding.since if finding else unix(group.verdict_since),
-            "sentence": _said(now, finding, moment) if finding else waiting_sentence(cluster, None, moment),
+            "sentence": finding.sentence if finding else waiting_sentence(cluster, None, moment),
             "evidence": list(finding.evidence) if finding else [],
             "cause": finding.cause if finding else "",
             "step": finding.step if finding else "",
@@ -81,13 +82,6 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             **times.of_group(now, group.name, times.why_not_read(group, aware(moment))),
         }
     return rows
-
-
-def _said(now: ClusterNow | None, finding: Finding, moment: float) -> str:
-    """The sentence of a finding; that nothing was sampled for a while goes before what else is not known."""
-    if now is None or not now.is_old or finding.sentence.startswith(LAST_SAMPLED):
-        return finding.sentence
-    return last_sampled(now, moment)
 
 
 def group_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
@@ -136,7 +130,10 @@ def _sentences(
         )
         for group in groups
     ]
-    return findings.findings(cluster, subjects, cycle=now.cycle, taken_at=now.taken_at, now=moment)
+    found = findings.findings(cluster, subjects, cycle=now.cycle, taken_at=now.taken_at, now=moment, is_old=now.is_old)
+    if not now.is_old:
+        return found
+    return {one.name: replace(found[one.name], sentence=unknown_since(now, moment, one.reason)) for one in subjects}
 
 
 NAMES_MEMBERS = {Verdict.NO_PROGRESS, Verdict.UNOWNED, Verdict.FALLING_BEHIND}

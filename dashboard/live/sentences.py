@@ -33,6 +33,7 @@ class ClusterFacts:
     is_paused: bool
     interval: float
     taken_at: float | None  # None: no cycle yet
+    sampled_at: float | None  # when the newest numbers were taken, which a cycle that reaches no broker has not
     is_reachable: bool | None
     errors: Sequence[Mapping[str, Any]]
     brokers: int
@@ -114,9 +115,9 @@ def cluster_sentence(facts: ClusterFacts, now: float) -> tuple[str, str]:
         return "unknown", "Paused: nothing is sampled"
     if facts.taken_at is None:
         return "unknown", "Waiting for the first cycle"
-    age = now - facts.taken_at
     if is_stale(facts.taken_at, facts.interval, now):
-        return "unknown", f"No new samples for {words.duration(age)}: the collector has finished no cycle"
+        newest = facts.taken_at if facts.sampled_at is None else facts.sampled_at
+        return "unknown", f"No new samples since {words.moment(newest, now=now)}: the collector has finished no cycle"
     if not facts.is_reachable:
         reason = why_unknown(facts.errors)
         return "bad", "Unreachable" + (f": {reason}" if reason else ": no broker answers")

@@ -6,13 +6,14 @@ import html
 import re
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from collectors.domain.topology import Reach
+from collectors.domain.words import moment
 from collectors.history.queries import cluster_at
 from collectors.models import Broker, Cluster, Cycle, Topic
 from dashboard.live.presence import present
@@ -78,7 +79,7 @@ def test_the_list_of_topics_says_nothing_of_rates_and_replicas(stale: str, viewe
 def test_a_topic_says_since_when_and_why_it_is_not_known(unreachable: str, viewer: Client) -> None:
     answer = viewer.get("/clusters/demo/topics/orders/")
     row = answer.context["row"]
-    assert re.fullmatch(r"Unknown: last sampled 2\Wmin( \d+\Ws)? ago: timeout \(connect\)", row["sentence"])
+    assert row["sentence"] == f"Unknown: {unreachable}: timeout (connect)"
     assert (row["verdict"], row["rate"], row["size"], row["points"]) == ("unknown", None, None, None)
     for part in row["partition_rows"]:
         numbers = ("leader", "rate", "start", "end", "held", "size")
@@ -146,7 +147,7 @@ def test_dead_letters_are_not_counted_into_a_last_hour_that_ended_long_ago(stale
     lines = answer.context["listed"].rows
     assert [(one.rate, one.held, one.arrived) for one in lines] == [(None, None, None)] * len(lines)
     assert lines
-    assert "No new samples for 2" in text_of(answer.content)
+    assert "No new samples since" in text_of(answer.content)
 
 
 def test_a_group_s_offsets_and_last_commits_are_not_those_of_now(stale: str, viewer: Client) -> None:
@@ -232,3 +233,30 @@ def test_an_open_list_hears_with_its_rows_that_its_sentence_and_its_tabs_hold_no
     rows = viewer.get(f"/clusters/demo/{part}/?fragment=rows").content.decode()
     assert '<div id="head" hx-swap-oob="true"><div class="sg-head is-unknown">' in rows
     assert re.search(r'id="shows" hx-swap-oob="true">.*sg-na sg-hatch', rows)
+
+
+def test_group_topic_and_cluster_name_the_same_moment_on_a_page_and_to_those_that_are_open(
+    stale: str, viewer: Client
+) -> None:
+    for path, kind, name in (("groups/shipping/", "G", "shipping"), ("topics/orders/", "T", "orders")):
+        assert viewer.get(f"/clusters/demo/{path}").context["row"]["sentence"] == f"Unknown: {stale}"
+        assert pushed(kind, name)["sentence"] == f"Unknown: {stale}", "no age, which would stand still there"
+    assert f"No new samples {stale.removeprefix('not sampled ')}: " in str(pushed("c", "")["sentence"])
+
+
+def test_when_no_cycle_comes_after_some_that_reached_no_broker_all_name_the_newest_sample(
+    unreachable: str, viewer: Client
+) -> None:
+    Cycle.objects.filter(is_reachable=False).update(taken_at=timezone.now() - timedelta(seconds=AGO / 2))
+    assert f"No new samples {unreachable.removeprefix('not sampled ')}: " in str(pushed("c", "")["sentence"])
+    assert str(pushed("g", "shipping")["sentence"]).startswith(f"Unknown: {unreachable}")
+
+
+@pytest.mark.parametrize("age", [16, AGO])
+def test_evidence_of_before_says_as_of_when(age: int, viewer: Client) -> None:
+    cluster = make_company(Company(), now=time.time() - age)
+    now = cluster_at(cluster.pk)
+    assert now is not None
+    evidence = viewer.get("/clusters/demo/groups/shipping/").context["row"]["evidence"]
+    assert evidence[0] == f"as of {moment(now.taken_at, now=time.time())}, when the newest sample was taken:"
+    assert len(evidence) > 1
