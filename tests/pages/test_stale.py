@@ -260,3 +260,21 @@ def test_evidence_of_before_says_as_of_when(age: int, viewer: Client) -> None:
     evidence = viewer.get("/clusters/demo/groups/shipping/").context["row"]["evidence"]
     assert evidence[0] == f"as of {moment(now.taken_at, now=time.time())}, when the newest sample was taken:"
     assert len(evidence) > 1
+
+
+def test_the_overview_says_since_when_no_dead_letters_are_counted(stale: str, viewer: Client) -> None:
+    answer = viewer.get("/?fragment=deadhours")
+    assert answer.context["hours"].total is None
+    assert f"Not known at the moment {stale}." in text_of(answer.content)
+    page = viewer.get("/").content.decode()
+    assert "two samples" not in page.lower()
+    assert f'title="{stale}">unknown</span></b> dead letters' in page
+
+
+def test_of_several_clusters_the_dead_letters_of_those_that_are_sampled_are_told_and_the_others_named(
+    stale: str, viewer: Client
+) -> None:
+    make_company(Company(slug="here", name="here"))
+    page = text_of(viewer.get("/?fragment=deadhours").content)
+    assert f"No dead letter came, as far as is known demo: {stale}." in page
+    assert "here:" not in page
