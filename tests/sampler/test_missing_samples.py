@@ -12,6 +12,8 @@ from collectors.history.queries import ages_at, cluster_at, group_history
 from collectors.models import Cluster
 from collectors.sampler import Sampler
 from dashboard.live import findings
+from dashboard.live.clusterrows import cluster_row
+from dashboard.live.presence import not_since, present
 from dashboard.live.rows import Row, group_row
 from dashboard.pages.lights import lights_of
 from tests.faults.pretend import Clock, Pretend, make_cluster, read_by_one, sampler_of, shop
@@ -64,7 +66,11 @@ def test_while_nothing_can_be_sampled_every_number_and_verdict_is_unknown_with_s
         assert found["sentence"] == f"Unknown: not sampled since {began}: timeout (connect)"
         assert found["evidence"][0] == f"as of {began}, when the newest sample was taken:"
         assert found["cause"] == "broker trouble: timeout (connect)"
-    lights = lights_of(cluster_at(cluster.pk), [("billing", 1, "classic"), ("stats", 1, "classic")])
+    now = present(cluster_at(cluster.pk), cluster.interval_seconds, time.time())
+    assert not_since(now, time.time()) == f"not sampled since {began}", "though cycles are stored"
+    shown = cluster_row(cluster, now)
+    assert [shown[name] for name in ("under_replicated", "offline", "troubled", "rate", "points")] == [None] * 5
+    lights = lights_of(now, [("billing", 1, "classic"), ("stats", 1, "classic")])
     assert [light.word for light in lights] == ["unknown", "unknown"]
 
 
