@@ -47,7 +47,8 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     row["commit_said"] = _commit_said(now, name) if now else ""
     row["topics_total"], row["topics"] = _topics_read(now, name)
     row["readers"] = [_member(member, parts) for member in members[:MEMBERS_SHOWN]]
-    row["moving_said"] = memberwords.group_moving_said([membership.moving_of(member.moving) for member in members])
+    movings = [] if is_too_old(now) else [membership.moving_of(member.moving) for member in members]
+    row["moving_said"] = memberwords.group_moving_said(movings)
     row["points"] = (
         {
             "t": now.taken_at,

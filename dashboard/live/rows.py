@@ -52,7 +52,7 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
     """Rows of the named groups (None: of all) that the cluster has; unknown names are left out."""
     found = _by_name(Group.objects.filter(cluster=cluster, gone_at=None), names)
     cycle = newest_cycles([cluster]).get(cluster.pk)
-    moment = time.time()
+    moment, is_old = time.time(), is_too_old(now)
     verdicts = {group.name: verdict_of(now, group.name) for group in found}
     said = _sentences(cluster, now, found, verdicts, moment, cycle.errors if cycle else [])
     rows: dict[str, Row] = {}
@@ -71,8 +71,8 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "evidence": list(finding.evidence) if finding else [],
             "cause": finding.cause if finding else "",
             "step": finding.step if finding else "",
-            "members": group.member_count,
-            "state": group.state,
+            "members": None if is_old else group.member_count,
+            "state": "unknown" if is_old else group.state,
             "type": group.type,
             "type_said": group_type(group.type, group.protocol_type),
             "assignor": group.assignor,

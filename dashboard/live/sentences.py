@@ -55,6 +55,8 @@ def waiting_sentence(cluster: HasCycles, taken_at: float | None, now: float) -> 
         return "0 of 2 samples; waiting for the first cycle"
     if cluster.last_cycle > 1 or taken_at is None:
         return ""
+    if is_stale(taken_at, cluster.interval_seconds, now):
+        return "1 of 2 samples; waiting for the second"
     left = max(1, round(taken_at + cluster.interval_seconds - now))
     return f"1 of 2 samples; rates in {words.duration(left)}"
 

@@ -140,7 +140,7 @@ def lines(here: Summary) -> list[Line]:
     """All brokers of a cluster."""
     made = rows.broker_rows(here.cluster, here.now)
     found = [one for one in here.cluster.brokers.filter(gone_at=None) if str(one.node_id) in made]
-    here.sight.without_stale_roles(found)
+    here.sight.without_stale_roles(found, is_old=here.is_old)
     grown = _growths(here, [str(one.node_id) for one in found])
     return [Line(one, made[str(one.node_id)], grown.get(str(one.node_id))) for one in found]
 
@@ -192,16 +192,19 @@ def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
     if fragment == "changed":
         return page(request, "pages/_changed.html", context, shell=shell)
     place = leaders.places(here.cluster).get(node_id, leaders.Place())
-    context |= {"short": place.named, "short_left_out": place.short - len(place.named)}
+    if not here.is_old:
+        context |= {"short": place.named, "short_left_out": place.short - len(place.named)}
     if fragment == "short":
         return page(request, "pages/_broker_short.html", context, shell=shell)
     context["log_dirs"] = list(found.log_dirs.all())
     if fragment == "dirs":
         return page(request, "pages/_log_dirs.html", context, shell=shell)
     if row is not None:
-        here.sight.without_stale_roles([found])
+        here.sight.without_stale_roles([found], is_old=here.is_old)
         line = Line(found, row, _growths(here, [str(node_id)]).get(str(node_id)))
         context |= {"line": line, "head": _headline(line, here.why_old)}
+        if fragment == "top":
+            return page(request, "pages/_broker_top.html", context, shell=shell)
     config = configured.of(here.cluster, Configuration.Kind.BROKER, str(node_id), here.sight.why.get("broker_configs"))
     context |= {
         **configured.for_page(config),

@@ -186,7 +186,7 @@ def _readers(here: Summary) -> dict[str, list[str]]:
 
 def _newest(here: Summary, topics: list[str]) -> dict[str, NewestArrival]:
     """When the newest record of each came: the kept day coarsely, the last quarter of an hour exactly."""
-    if here.now is None or not topics:
+    if here.now is None or here.is_old or not topics:
         return {}
     until = here.now.taken_at
     pk = here.cluster.pk

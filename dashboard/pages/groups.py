@@ -169,7 +169,7 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
             .filter(cluster=here.cluster, subject_kind="group", subject=name)
             .select_related("rule")
         ),
-        "why": _why_unknown(found, row, is_old=here.is_old),
+        "why": here.why_old or _why_unknown(found, row),
         "topics_left_out": row["topics_total"] - len(row["topics"]) if row else 0,
     }
     if fragment == "top":
@@ -184,9 +184,7 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     return page(request, "pages/group.html", context, shell=shell)
 
 
-def _why_unknown(found: Group, row: dict[str, Any] | None, *, is_old: bool) -> str:
-    if is_old:
-        return "the newest sample is too old"
+def _why_unknown(found: Group, row: dict[str, Any] | None) -> str:
     if found.described_error:
         return f"the group could not be described: {found.described_error}"
     if row is not None and row["lag_state"] == "no_commit":

@@ -213,7 +213,7 @@ def test_groups_of_a_stale_cluster_are_unknown_wherever_they_are_shown(viewer: C
     assert "the newest sample is too old" in answer.content.decode()
     assert "stand still" not in text_of(answer.content)
     top = text_of(viewer.get("/clusters/demo/").content)
-    assert re.search(rf"Groups in trouble unknown of {total} the newest sample is too old", top)
+    assert re.search(rf"Groups in trouble unknown of {total} not sampled since", top)
     topic = viewer.get("/clusters/demo/topics/topic-0/")
     assert {one["lag"] for one in topic.context["readers"]} == {None}
     assert viewer.get("/clusters/demo/how/?group=group-0").status_code == 200

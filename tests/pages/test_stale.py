@@ -14,11 +14,13 @@ from django.utils import timezone
 
 from collectors.domain.topology import Reach
 from collectors.domain.words import moment
+from collectors.history.leftbehind import LeftBehind
 from collectors.history.queries import cluster_at
 from collectors.models import Broker, Cluster, Cycle, Topic
 from dashboard.live.presence import present
 from dashboard.live.reading import DatabaseReader
 from dashboard.live.wire import Subject, subject_id
+from dashboard.pages.abandoned import abandoned
 
 from .seed import Company, make_cluster, make_company
 
@@ -278,3 +280,77 @@ def test_of_several_clusters_the_dead_letters_of_those_that_are_sampled_are_told
     page = text_of(viewer.get("/?fragment=deadhours").content)
     assert f"No dead letter came, as far as is known demo: {stale}." in page
     assert "here:" not in page
+
+
+def test_who_is_in_a_group_is_not_known_any_more_and_is_not_nobody(stale: str, viewer: Client) -> None:
+    row = viewer.get("/clusters/demo/groups/shipping/").context["row"]
+    assert (row["members"], row["state"], row["moving_said"]) == (None, "unknown", "")
+    page = text_of(viewer.get("/clusters/demo/groups/shipping/").content)
+    assert "members unknown" in page
+    assert "nobody reads" not in page
+    assert f"who reads which partition, {stale}" in page
+    assert [one.members for one in viewer.get("/clusters/demo/groups/").context["listed"].rows] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["groups/", "groups/shipping/", "groups/shipping/?fragment=members", "topics/orders/", "topics/", "brokers/",
+     "brokers/1/", "dead-letters/", ""],
+)  # fmt: skip
+def test_no_page_of_a_stale_cluster_gives_another_reason_for_what_it_does_not_know(
+    path: str, stale: str, viewer: Client
+) -> None:
+    page = re.sub(r"<script.*?</script>", "", viewer.get(f"/clusters/demo/{path}").content.decode(), flags=re.DOTALL)
+    reasons = set(re.findall(r'class="sg-na sg-hatch" title="([^"]*)"', page))
+    assert reasons - {"not read yet"} <= {stale, "the newest sample is too old"}, "but of its configuration"
+
+
+def test_what_a_stale_broker_lacked_and_led_is_not_told_as_of_now(viewer: Client) -> None:
+    make_company(Company(down=frozenset({3})), now=time.time() - AGO)
+    answer = viewer.get("/clusters/demo/brokers/3/?fragment=short")
+    assert "Not known: not sampled since" in text_of(answer.content)
+    assert "orders" not in text_of(answer.content)
+    top = viewer.get("/clusters/demo/brokers/2/?fragment=top")
+    assert "What broker 2 does is unknown" in text_of(top.content)
+    assert "quorum role unknown" in text_of(top.content)
+    for path in ("/clusters/demo/", "/clusters/demo/brokers/"):
+        page = viewer.get(path).content.decode()
+        assert "active controller" not in page
+        assert "leads the quorum" not in page
+
+
+def test_that_no_dead_letter_came_is_not_said_of_a_time_in_which_nobody_looked(stale: str, viewer: Client) -> None:
+    page = text_of(viewer.get("/clusters/demo/dead-letters/").content)
+    assert "none for" not in page
+
+
+def test_how_much_lies_behind_abandoned_offsets_is_not_known_any_more(
+    stale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.pages.abandoned.left_behind", lambda *_: [LeftBehind("orders", 2, 70)])
+    now = cluster_at(Cluster.objects.get().pk)
+    assert now is not None
+    for shown, unread in ((now, 70), (present(now, 5.0, time.time()), None)):
+        left = abandoned(shown, "shipping")
+        assert left is not None
+        assert [one.unread for one in left.topics] == [unread]
+
+
+def test_groups_in_trouble_are_at_least_so_many_where_one_cluster_is_stale(stale: str, viewer: Client) -> None:
+    make_company(Company(slug="here", name="here", frozen=frozenset({"shipping"})))
+    page = text_of(viewer.get("/").content)
+    assert "at least 1 in trouble" in page
+    assert f"demo 3, {stale}" in page, "on the wall"
+    assert f"here 3, {stale}" not in page
+
+
+def test_an_unreachable_cluster_s_groups_say_that_the_cluster_is(unreachable: str, viewer: Client) -> None:
+    page = text_of(viewer.get("/clusters/demo/groups/").content)
+    assert "Unreachable: timeout (connect)" in page
+    assert "What the groups do is unknown until a cycle ends" in page
+
+
+def test_a_second_sample_that_does_not_come_is_not_promised_for_the_next_second(viewer: Client) -> None:
+    make_company(Company(cycles=1), now=time.time() - AGO)
+    page = text_of(viewer.get("/clusters/demo/groups/analytics/").content)
+    assert "1 of 2 samples; waiting for the second" in page
