@@ -50,6 +50,7 @@ def explain(
     epochs: Epochs | None = None,
     arriving_before: float | None = None,
     standing: frozenset[tuple[str, int]] = frozenset(),
+    is_old: bool = False,
 ) -> Finding:
     """The sentence for a verdict, with its numbers.
 
@@ -58,11 +59,14 @@ def explain(
     records between commits and log starts that the group can no longer read (None: not known), `markers` what of its
     lag is known to be transaction markers. `epochs`: leader epochs of commits that do not fit their partitions.
     `arriving_before`: records a second that came before the verdict (None: what the window began with). `standing`:
-    the partitions that were told to stand still (empty: what the window shows).
+    the partitions that were told to stand still (empty: what the window shows). `is_old`: the newest sample was taken
+    too long ago to speak of now.
     """
     is_shared = row.type is GroupType.SHARE  # then many members may read one partition, and none of them owns it
     owners = {} if is_shared else owners or {}
-    look = Look(row, window, verdict, owners, reason, lost, markers, epochs or {}, now, arriving_before, standing)
+    look = Look(
+        row, window, verdict, owners, reason, lost, markers, epochs or {}, now, arriving_before, standing, is_old
+    )
     is_there = window.layout.owner_index(row.name) is not None and window.samples
     if not is_there or ((is_shared or verdict is Verdict.NO_MEMBERS) and not len(look.keys)):
         return Finding(verdict, _without_positions(row, verdict, reason), since)
@@ -202,8 +206,9 @@ def _rebalancing(look: Look) -> str:
 
 def _unknown(look: Look) -> str:
     facts = look.facts
-    if stale := look.stale_seconds:
-        return f"Unknown: last sampled {words.duration(stale)} ago" + (f": {look.reason}" if look.reason else "")
+    if look.stale_since is not None:
+        because = f": {look.reason}" if look.reason else ""
+        return f"Unknown: {words.not_since(look.stale_since, now=look.now)}{because}"
     missing = int(look.missing.sum())
     if missing:
         because = f": {look.reason}" if look.reason else ""
@@ -318,8 +323,8 @@ def _without_positions(row: GroupRow, verdict: Verdict, reason: str) -> str:
 def _evidence(look: Look) -> tuple[str, ...]:
     lines = []
     window, facts, keys = look.window, look.facts, look.keys
-    if stale := look.stale_seconds:
-        lines.append(f"as of {words.duration(stale)} ago, when the newest sample was taken:")
+    if look.stale_since is not None:
+        lines.append(f"as of {words.moment(look.stale_since, now=look.now)}, when the newest sample was taken:")
     consumed, arriving = look.speeds
     span = float(window.times[-1] - window.times[0])
     if is_read_alone(look.row.members, look.verdict):

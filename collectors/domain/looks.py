@@ -49,6 +49,7 @@ class Look:
     now: float = 0.0  # unix seconds at which it is told
     arriving_before: float | None = None  # records a second before the verdict, where more than the window tells that
     standing: frozenset[tuple[str, int]] = frozenset()  # partitions that were told to stand still
+    is_old: bool = False  # the newest sample is too old to speak of now, whatever the window tells of its pace
 
     @cached_property
     def where(self) -> slice:
@@ -86,14 +87,16 @@ class Look:
         return int((end.values - start.values)[self.facts.uncommitted & start.known].sum())
 
     @cached_property
-    def stale_seconds(self) -> float:
-        """How long ago the newest sample was taken, where that is longer than samples usually take; else 0."""
+    def stale_since(self) -> float | None:
+        """When the newest sample was taken, where that is longer ago than samples usually take; else None."""
         times = self.window.times
-        since = self.now - float(times[-1])
-        if since <= SHORTEST_STALE_SECONDS:
-            return 0.0  # nearly always, and asked of every group
+        newest = float(times[-1])
+        if self.is_old:
+            return newest
+        if self.now - newest <= SHORTEST_STALE_SECONDS:
+            return None  # nearly always, and asked of every group
         usual = float(np.median(np.diff(times))) if len(times) > 1 else SHORTEST_STALE_SECONDS
-        return since if since > GAP_STEPS * usual else 0.0
+        return newest if self.now - newest > GAP_STEPS * usual else None
 
     def rates(self, rows: slice = slice(None)) -> tuple[float | None, float | None]:
         """(read, arriving) records per second over these samples; None where not known."""

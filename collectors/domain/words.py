@@ -50,6 +50,11 @@ def moment(at: float, *, now: float) -> str:
     return then.strftime("%H:%M:%S UTC" if then.date() == today.date() else "%Y-%m-%d %H:%M:%S UTC")
 
 
+def not_since(at: float, *, now: float) -> str:
+    """Since when nothing is known: a moment and no age, which would stand still on a page that is told it once."""
+    return f"not sampled since {moment(at, now=now)}"
+
+
 def counted(number: float, one: str, many: str | None = None) -> str:
     """ "1 record", "2 records"."""
     return f"{count(number)} {one if round(number) == 1 else many or one + 's'}"

@@ -71,6 +71,7 @@ def cluster_rows(clusters: Sequence[Cluster], nows: Mapping[int, ClusterNow | No
             is_paused=cluster.is_paused,
             interval=cluster.interval_seconds,
             taken_at=unix(cycle.taken_at) if cycle else None,
+            sampled_at=now.taken_at if now else None,
             is_reachable=cycle.is_reachable if cycle else None,
             errors=cycle.errors if cycle else [],
             brokers=len(brokers),

@@ -16,7 +16,7 @@ from collectors.history.now import ClusterNow
 from collectors.history.policies import UNKNOWN, policies_of
 from collectors.models import Cluster, Member, Topic
 from dashboard.live import memberwords, sentences, times
-from dashboard.live.presence import is_too_old, last_sampled
+from dashboard.live.presence import is_too_old, unknown_since
 from dashboard.live.rows import Row, group_row, newest_cycles, owners_of, readers_of, topic_row
 
 PARTITIONS_SHOWN = 500
@@ -47,7 +47,8 @@ def group_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     row["commit_said"] = _commit_said(now, name) if now else ""
     row["topics_total"], row["topics"] = _topics_read(now, name)
     row["readers"] = [_member(member, parts) for member in members[:MEMBERS_SHOWN]]
-    row["moving_said"] = memberwords.group_moving_said([membership.moving_of(member.moving) for member in members])
+    movings = [] if is_too_old(now) else [membership.moving_of(member.moving) for member in members]
+    row["moving_said"] = memberwords.group_moving_said(movings)
     row["points"] = (
         {
             "t": now.taken_at,
@@ -83,16 +84,17 @@ def _group_partitions(now: ClusterNow, name: str, owners: Mapping[tuple[str, int
     for i, (topic, partition) in enumerate(layout.keys_of(name)):
         if topic not in ends:
             ends[topic] = _by_partition(now.end.layout, now.end.numbers, topic)
-        position, end = committed.at(i), ends[topic].get(partition)
+        # both are those of now, or not known
+        position, end = (None, None) if now.is_old else (committed.at(i), ends[topic].get(partition))
         is_estimate = bool(policies.get(topic, UNKNOWN).compacts)
         out.append(
             {
                 "key": f"{topic}/{partition}",
                 "topic": topic,
                 "partition": partition,
-                "committed": None if position == NO_COMMIT or now.is_old else position,
+                "committed": None if position == NO_COMMIT else position,
                 "lag_state": "no_commit" if position == NO_COMMIT else "unknown" if lag.at(i) is None else "known",
-                "end": None if now.is_old else end,
+                "end": end,
                 "lag": lag.at(i),
                 "is_past_end": position is not None and end is not None and position > end,
                 "is_estimate": is_estimate,
@@ -192,7 +194,7 @@ def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     if now is not None and is_old:
         cycle = newest_cycles([cluster]).get(cluster.pk)
         row["verdict"] = "unknown"
-        row["sentence"] = last_sampled(now, time.time(), cycle.errors if cycle else ())
+        row["sentence"] = unknown_since(now, time.time(), sentences.why_unknown(cycle.errors if cycle else ()))
     else:
         row["verdict"], row["sentence"] = sentences.topic_sentence(row)
     row["points"] = {"t": now.taken_at, "rate": row["rate"], "size": row["size"]} if now and not is_old else None

@@ -55,9 +55,10 @@ def forget() -> None:
 
 
 def findings(
-    cluster: Cluster, subjects: Sequence[Subject], *, cycle: int, taken_at: float, now: float
+    cluster: Cluster, subjects: Sequence[Subject], *, cycle: int, taken_at: float, now: float, is_old: bool
 ) -> dict[str, Finding]:
-    """A finding for each group, as seen at `cycle`. Reads only the frames that came since it was last asked."""
+    """A finding for each group, as seen at `cycle`; `is_old`: that was too long ago to speak of now. Reads only the
+    frames that came since it was last asked."""
     parts = _parts(cluster, [subject.name for subject in subjects], cycle=cycle, taken_at=taken_at)
     return {
         subject.name: explain(
@@ -73,6 +74,7 @@ def findings(
             epochs=subject.epochs,
             arriving_before=subject.arriving_before,
             standing=subject.standing,
+            is_old=is_old,
         )
         for subject in subjects
     }

@@ -75,8 +75,8 @@ class _Board:
     taken_at: float | None = None
     is_stale: bool = False  # the rows are of when the newest sample had become too old
 
-    def has_become_stale(self) -> bool:
-        return self.taken_at is not None and is_stale(self.taken_at, self.head.interval, time.time())
+    def has_become_stale(self, moment: float) -> bool:
+        return self.taken_at is not None and is_stale(self.taken_at, self.head.interval, moment)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +254,13 @@ class Hub:
                 board = self._boards[head.slug] = _Board(head)
             board.head = head
             subjects = wanted.get(head.slug, [])
-            # rows say otherwise of themselves once no cycle came for a while
-            if head.cycle != board.cycle or (not board.is_stale and board.has_become_stale()):
+            # rows say otherwise of themselves once no cycle came for a while; those that become too old while they are
+            # read are read once more
+            moment = time.time()
+            if head.cycle != board.cycle or (not board.is_stale and board.has_become_stale(moment)):
                 update = self._reader.update(head, subjects)
                 hinted |= self._refresh(board, update, subjects, is_whole=True)
-                board.cycle, board.is_stale = head.cycle, board.has_become_stale()
+                board.cycle, board.is_stale = head.cycle, board.has_become_stale(moment)
                 changed.add(head.slug)
                 continue
             missing = [

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 from collectors.domain import words
 from collectors.history.now import ClusterNow, without_present
+from collectors.history.recents import last_before
 from collectors.models import Cluster
 
-from .sentences import is_stale, why_unknown
+from .sentences import is_stale
 
 
 def present(now: ClusterNow | None, interval_seconds: float, moment: float) -> ClusterNow | None:
     """The newest numbers of a cluster as they may be shown at `moment` (unix seconds): when the newest sample is too
     old, verdicts, lag and rates of groups, and rates, sizes and replicas of topics are not known."""
-    if now is None or not is_stale(now.taken_at, interval_seconds, moment):
+    if now is None:
+        return None
+    sampled_at = _sampled_at(now)
+    if not is_stale(sampled_at, interval_seconds, moment):
         return now
-    return without_present(now)
+    return without_present(replace(now, taken_at=sampled_at))
+
+
+def _sampled_at(now: ClusterNow) -> float:
+    """When offsets were last learned: a cycle that reaches no broker stores all the same that none answered."""
+    if now.end.numbers.known.any() or now.committed.numbers.known.any():
+        return now.taken_at
+    return last_before(now.cluster_id, now.taken_at + 1.0) or now.taken_at
 
 
 def is_too_old(now: ClusterNow | None) -> bool:
@@ -25,18 +35,14 @@ def is_too_old(now: ClusterNow | None) -> bool:
     return now is not None and now.is_old
 
 
-def last_sampled(now: ClusterNow, moment: float, errors: Sequence[Mapping[str, Any]] = ()) -> str:
-    """What is said of something that was sampled too long ago; `errors` are those of the newest cycle."""
-    because = why_unknown(errors)
-    return f"{LAST_SAMPLED}{words.duration(moment - now.taken_at)} ago" + (f": {because}" if because else "")
-
-
-LAST_SAMPLED = "Unknown: last sampled "
-
-
 def not_since(now: ClusterNow | None, moment: float) -> str:
     """Why a number is unknown: "not sampled since 14:02:10 UTC"; "" where the newest sample is of now."""
-    return f"not sampled since {words.moment(now.taken_at, now=moment)}" if now is not None and now.is_old else ""
+    return words.not_since(now.taken_at, now=moment) if now is not None and now.is_old else ""
+
+
+def unknown_since(now: ClusterNow, moment: float, because: str) -> str:
+    """What is said of something that was sampled too long ago; `because`: why, "" where that is not known."""
+    return f"Unknown: {not_since(now, moment)}" + (f": {because}" if because else "")
 
 
 def without_cycles(cluster: Cluster, now: ClusterNow | None, moment: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +21,7 @@ from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Top
 from collectors.models.moments import aware
 from dashboard.live import findings, leaders, times
 from dashboard.live.epochs import told_epochs
-from dashboard.live.presence import LAST_SAMPLED, is_too_old, last_sampled, not_since, without_cycles
+from dashboard.live.presence import is_too_old, not_since, unknown_since, without_cycles
 from dashboard.live.sentences import group_type, waiting_sentence, why_share_unknown, why_unknown
 from dashboard.models import Alert
 
@@ -51,7 +52,7 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
     """Rows of the named groups (None: of all) that the cluster has; unknown names are left out."""
     found = _by_name(Group.objects.filter(cluster=cluster, gone_at=None), names)
     cycle = newest_cycles([cluster]).get(cluster.pk)
-    moment = time.time()
+    moment, is_old = time.time(), is_too_old(now)
     verdicts = {group.name: verdict_of(now, group.name) for group in found}
     said = _sentences(cluster, now, found, verdicts, moment, cycle.errors if cycle else [])
     rows: dict[str, Row] = {}
@@ -66,12 +67,12 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             "arriving": _number(now.groups.arriving_per_second, at) if now else None,
             "verdict": verdicts[group.name].word,
             "verdict_since": finding.since if finding else unix(group.verdict_since),
-            "sentence": _said(now, finding, moment) if finding else waiting_sentence(cluster, None, moment),
+            "sentence": finding.sentence if finding else waiting_sentence(cluster, None, moment),
             "evidence": list(finding.evidence) if finding else [],
             "cause": finding.cause if finding else "",
             "step": finding.step if finding else "",
-            "members": group.member_count,
-            "state": group.state,
+            "members": None if is_old else group.member_count,
+            "state": "unknown" if is_old else group.state,
             "type": group.type,
             "type_said": group_type(group.type, group.protocol_type),
             "assignor": group.assignor,
@@ -81,13 +82,6 @@ def group_rows(cluster: Cluster, now: ClusterNow | None, names: Collection[str] 
             **times.of_group(now, group.name, times.why_not_read(group, aware(moment))),
         }
     return rows
-
-
-def _said(now: ClusterNow | None, finding: Finding, moment: float) -> str:
-    """The sentence of a finding; that nothing was sampled for a while goes before what else is not known."""
-    if now is None or not now.is_old or finding.sentence.startswith(LAST_SAMPLED):
-        return finding.sentence
-    return last_sampled(now, moment)
 
 
 def group_row(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | None:
@@ -139,7 +133,10 @@ def _sentences(
         )
         for group in groups
     ]
-    return findings.findings(cluster, subjects, cycle=now.cycle, taken_at=now.taken_at, now=moment)
+    found = findings.findings(cluster, subjects, cycle=now.cycle, taken_at=now.taken_at, now=moment, is_old=now.is_old)
+    if not now.is_old:
+        return found
+    return {one.name: replace(found[one.name], sentence=unknown_since(now, moment, one.reason)) for one in subjects}
 
 
 NAMES_MEMBERS = {Verdict.NO_PROGRESS, Verdict.UNOWNED, Verdict.FALLING_BEHIND}

@@ -33,6 +33,7 @@ class ClusterFacts:
     is_paused: bool
     interval: float
     taken_at: float | None  # None: no cycle yet
+    sampled_at: float | None  # when the newest numbers were taken, which a cycle that reaches no broker has not
     is_reachable: bool | None
     errors: Sequence[Mapping[str, Any]]
     brokers: int
@@ -54,6 +55,8 @@ def waiting_sentence(cluster: HasCycles, taken_at: float | None, now: float) -> 
         return "0 of 2 samples; waiting for the first cycle"
     if cluster.last_cycle > 1 or taken_at is None:
         return ""
+    if is_stale(taken_at, cluster.interval_seconds, now):
+        return "1 of 2 samples; waiting for the second"
     left = max(1, round(taken_at + cluster.interval_seconds - now))
     return f"1 of 2 samples; rates in {words.duration(left)}"
 
@@ -114,9 +117,9 @@ def cluster_sentence(facts: ClusterFacts, now: float) -> tuple[str, str]:
         return "unknown", "Paused: nothing is sampled"
     if facts.taken_at is None:
         return "unknown", "Waiting for the first cycle"
-    age = now - facts.taken_at
     if is_stale(facts.taken_at, facts.interval, now):
-        return "unknown", f"No new samples for {words.duration(age)}: the collector has finished no cycle"
+        newest = facts.taken_at if facts.sampled_at is None else facts.sampled_at
+        return "unknown", f"No new samples since {words.moment(newest, now=now)}: the collector has finished no cycle"
     if not facts.is_reachable:
         reason = why_unknown(facts.errors)
         return "bad", "Unreachable" + (f": {reason}" if reason else ": no broker answers")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shlex import quote
 
 from collectors.history.leftbehind import LeftBehind, left_behind
@@ -18,10 +18,15 @@ class AbandonedOffsets:
 
 
 def abandoned(now: ClusterNow | None, group: str) -> AbandonedOffsets | None:
-    """None where nothing is abandoned. Kafka takes the command while the group reads other topics."""
+    """None where nothing is abandoned. Kafka takes the command while the group reads other topics.
+
+    How much has come since is not known where nothing was sampled for a while.
+    """
     topics = left_behind(now, group) if now is not None else []
-    if not topics:
+    if now is None or not topics:
         return None
+    if now.is_old:
+        topics = [replace(one, unread=None) for one in topics]
     named = " ".join(f"--topic {quote(one.topic)}" for one in topics)
     return AbandonedOffsets(
         topics,

@@ -19,6 +19,7 @@ from dashboard.models import Alert
 from . import zones
 
 _WAITING = rf"\d[\d{THIN}]* (?:waiting )?records?(?= (?:waits?|behind|read)\b)"
+LARGEST = 2**63
 _TIMES: Mapping[str, tuple[str, str]] = {
     # what a rule compares: (the number of its sentence, the quantity as the page names it)
     Quantity.GROUP_LOG_END_AGE: ("log_end_age_seconds", "log-end-age"),
@@ -28,8 +29,9 @@ _TIMES: Mapping[str, tuple[str, str]] = {
 }
 
 
-def said(alert: Alert, sentence: str, numbers: Mapping[str, Any], *, now: datetime) -> SafeString:
-    """A sentence about an alert, its times in the viewer's zone; `numbers` are those that it was made from."""
+def said(alert: Alert, sentence: str, stored: object, *, now: datetime) -> SafeString:
+    """A sentence about an alert, its times in the viewer's zone; `stored`: the numbers that it was made from."""
+    numbers: Mapping[str, Any] = stored if isinstance(stored, Mapping) else {}
     text = zones.zoned(sentence, now=now)
     if alert.subject_kind != "group":
         return format_html("{}", text)
@@ -48,17 +50,27 @@ def said(alert: Alert, sentence: str, numbers: Mapping[str, Any], *, now: dateti
 
 def _patterns(alert: Alert, numbers: Mapping[str, Any]) -> list[tuple[re.Pattern[str], str]]:
     """What to look for in a sentence, and which quantity it is."""
-    lag = numbers.get("lag")
-    waits = _WAITING if lag is None else rf"{_WAITING}|{_whole(counted(lag, 'record'))}"
-    out = [(re.compile(waits), "lag")]
+    lag = _number(numbers, "lag")
+    out = []
+    if lag is not None:
+        out.append((re.compile(rf"{_WAITING}|{_whole(counted(lag, 'record'))}"), "lag"))
+    elif numbers.get("lag") is None:
+        out.append((re.compile(_WAITING), "lag"))
     key, of = _TIMES.get(alert.rule.quantity, ("", ""))
-    seconds = numbers.get(key)
-    if isinstance(seconds, int | float):
+    seconds = _number(numbers, key)
+    if seconds is not None:
         soon = "|at any moment" if key == "countdown_seconds" else ""
         out.append((re.compile(_whole(duration(seconds)) + soon), of))
     elif of == "drain-estimate" and numbers.get("drain") == DrainOutcome.NOT_DRAINING.word:
         out.append((re.compile("does not drain"), of))
     return out
+
+
+def _number(numbers: Mapping[str, Any], key: str) -> float | None:
+    """A stored number; None for what is none: text, not a number, without end, or longer than any offset."""
+    value = numbers.get(key)
+    is_one = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
+    return value if is_one else None
 
 
 def _whole(number: str) -> str:

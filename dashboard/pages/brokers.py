@@ -18,7 +18,7 @@ from dashboard.live import leaders, rows
 from dashboard.models import Role
 
 from . import changes, configured, words
-from .lists import arrange, headings, read_state
+from .lists import arrange, headings, read_state, tabs
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
@@ -66,6 +66,10 @@ class Line:
     growth: Growth | None
 
     @property
+    def is_up(self) -> bool | None:
+        return None if self.row["reach"] == "unknown" else bool(self.row["reach"] == "up")
+
+    @property
     def quorum(self) -> str:
         return QUORUM.get(self.broker.quorum_role, "")
 
@@ -111,11 +115,11 @@ def brokers(request: HttpRequest, slug: str) -> HttpResponse:
         "state": state,
         "listed": listed,
         "headings": headings(state, COLUMNS),
-        "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
+        "shows": tabs(every, SHOWS, wanted=_is_wanted, is_known=here.is_known),
         "head": _list_headline(here, every),
     }
     if request.GET.get("fragment") == "rows":
-        return rows_page(request, "pages/_brokers_rows.html", context, shell=shell)
+        return rows_page(request, "pages/_brokers_rows.html", context | {"oob": True}, shell=shell)
     return page(request, "pages/brokers.html", context, shell=shell)
 
 
@@ -124,17 +128,19 @@ def _name(one: Line) -> str:
     return f"{one.broker.node_id:010d} {one.broker.host}:{one.broker.port} {one.broker.rack}"
 
 
-def _is_wanted(one: Line, show: str) -> bool:
+def _is_wanted(one: Line, show: str) -> bool | None:
     if show == "not_up":
-        return bool(one.row["reach"] not in ("up", "unknown"))
-    return show == "all" or bool(one.row["short"])
+        return None if one.is_up is None else not one.is_up
+    if show == "short":
+        return None if one.row["short"] is None else bool(one.row["short"])
+    return True
 
 
 def lines(here: Summary) -> list[Line]:
     """All brokers of a cluster."""
     made = rows.broker_rows(here.cluster, here.now)
     found = [one for one in here.cluster.brokers.filter(gone_at=None) if str(one.node_id) in made]
-    here.sight.without_stale_roles(found)
+    here.sight.without_stale_roles(found, is_old=here.is_old)
     grown = _growths(here, [str(one.node_id) for one in found])
     return [Line(one, made[str(one.node_id)], grown.get(str(one.node_id))) for one in found]
 
@@ -151,7 +157,9 @@ def _list_headline(here: Summary, every: list[Line]) -> dict[str, str]:
         return {"verdict": "unknown", "sentence": here.row["sentence"]}
     if not every:
         return {"verdict": "unknown", "sentence": "No broker is known yet"}
-    ill = [one for one in every if one.row["reach"] != "up"]
+    if any(one.is_up is None for one in every):
+        return {"verdict": "unknown", "sentence": f"Whether the brokers are up is unknown: {here.why_old}"}
+    ill = [one for one in every if not one.is_up]
     short = sum(one.row["short"] or 0 for one in every)
     if ill:
         said = (
@@ -184,16 +192,19 @@ def broker(request: HttpRequest, slug: str, node_id: int) -> HttpResponse:
     if fragment == "changed":
         return page(request, "pages/_changed.html", context, shell=shell)
     place = leaders.places(here.cluster).get(node_id, leaders.Place())
-    context |= {"short": place.named, "short_left_out": place.short - len(place.named)}
+    if not here.is_old:
+        context |= {"short": place.named, "short_left_out": place.short - len(place.named)}
     if fragment == "short":
         return page(request, "pages/_broker_short.html", context, shell=shell)
     context["log_dirs"] = list(found.log_dirs.all())
     if fragment == "dirs":
         return page(request, "pages/_log_dirs.html", context, shell=shell)
     if row is not None:
-        here.sight.without_stale_roles([found])
+        here.sight.without_stale_roles([found], is_old=here.is_old)
         line = Line(found, row, _growths(here, [str(node_id)]).get(str(node_id)))
         context |= {"line": line, "head": _headline(line, here.why_old)}
+        if fragment == "top":
+            return page(request, "pages/_broker_top.html", context, shell=shell)
     config = configured.of(here.cluster, Configuration.Kind.BROKER, str(node_id), here.sight.why.get("broker_configs"))
     context |= {
         **configured.for_page(config),

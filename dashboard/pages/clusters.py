@@ -101,7 +101,7 @@ def cluster(request: HttpRequest, slug: str) -> HttpResponse:
 def _brokers(here: Summary) -> list[BrokerLine]:
     made = rows.broker_rows(here.cluster, here.now)
     found = list(here.cluster.brokers.filter(gone_at=None))
-    here.sight.without_stale_roles(found)
+    here.sight.without_stale_roles(found, is_old=here.is_old)
     lines = [BrokerLine(broker, made[str(broker.node_id)]) for broker in found if str(broker.node_id) in made]
     return sorted(lines, key=lambda line: (_REACH_RANK.get(line.row["reach"], 3), line.broker.node_id))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from . import deadletters
@@ -41,6 +41,7 @@ class Hours:
     seconds: float | None
     queues: list[Queue]  # into which something came, the most first
     unknown: int  # dead-letter topics of which it is not known
+    unsampled: str  # which clusters are not sampled, and since when; "" where all are
 
     @property
     def shown(self) -> list[Queue]:
@@ -81,7 +82,14 @@ def hours(clusters: Iterable[Summary]) -> Hours:
         seconds=max(spans, default=None),
         queues=queues,
         unknown=sum(line.arrived is None for hour in found.values() for line in hour.lines),
+        unsampled=_unsampled(every),
     )
+
+
+def _unsampled(clusters: Sequence[Summary]) -> str:
+    """ "demo: not sampled since 14:02:10 UTC"; without the name where there is but one cluster."""
+    said = [f"{one.name}: {one.why_old}" if len(clusters) > 1 else one.why_old for one in clusters if one.is_old]
+    return "; ".join(said)
 
 
 def _of(here: Summary) -> Hour:

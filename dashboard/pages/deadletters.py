@@ -21,7 +21,7 @@ from dashboard.live import rows
 from dashboard.models import Role
 
 from . import words
-from .lists import SPARK, arrange, headings, read_state
+from .lists import SPARK, arrange, headings, read_state, tabs
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
@@ -95,12 +95,12 @@ def dead_letters(request: HttpRequest, slug: str) -> HttpResponse:
         "newest": _newest(here, shown),
         "sparks": _sparks(here, shown),
         "made": rows.topic_rows(here.cluster, here.now, shown) if shown else {},
-        "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
+        "shows": tabs(every, SHOWS, wanted=_is_wanted, is_known=here.is_known),
         "head": _headline(here, every),
         "covered": covered(every),
     }
     if request.GET.get("fragment") == "rows":
-        return rows_page(request, "pages/_deadletters_rows.html", context, shell=shell)
+        return rows_page(request, "pages/_deadletters_rows.html", context | {"oob": True}, shell=shell)
     context |= {
         "range": read_range(request.GET, now=timezone.now(), history_since=here.history_since),
         "quick": QUICK,
@@ -109,8 +109,10 @@ def dead_letters(request: HttpRequest, slug: str) -> HttpResponse:
     return page(request, "pages/deadletters.html", context, shell=shell)
 
 
-def _is_wanted(one: Line, show: str) -> bool:
-    return show == "all" or (one.is_arriving if show == "arriving" else not one.readers)
+def _is_wanted(one: Line, show: str) -> bool | None:
+    if show == "arriving":
+        return None if one.rate is None and one.arrived is None else one.is_arriving
+    return show == "all" or not one.readers
 
 
 def lines(here: Summary) -> list[Line]:
@@ -184,7 +186,7 @@ def _readers(here: Summary) -> dict[str, list[str]]:
 
 def _newest(here: Summary, topics: list[str]) -> dict[str, NewestArrival]:
     """When the newest record of each came: the kept day coarsely, the last quarter of an hour exactly."""
-    if here.now is None or not topics:
+    if here.now is None or here.is_old or not topics:
         return {}
     until = here.now.taken_at
     pk = here.cluster.pk

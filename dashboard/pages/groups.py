@@ -20,7 +20,7 @@ from . import changes, owners
 from .abandoned import abandoned
 from .days import VerdictDay
 from .lights import Light, lights_of
-from .lists import SPARK, arrange, headings, read_state
+from .lists import SPARK, arrange, headings, read_state, tabs
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
@@ -82,7 +82,7 @@ def groups(request: HttpRequest, slug: str) -> HttpResponse:
         "listed": listed,
         "headings": headings(state, COLUMNS),
         "lines": with_days(here, lines(here, [one.name for one in listed.rows])),
-        "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
+        "shows": tabs(every, SHOWS, wanted=_is_wanted, is_known=here.is_known),
         "troubled": [one for one in every if _is_wanted(one, "troubled")],
         "unknown": sum(one.word == "unknown" for one in every),
     }
@@ -91,10 +91,12 @@ def groups(request: HttpRequest, slug: str) -> HttpResponse:
     return page(request, "pages/groups.html", context, shell=shell)
 
 
-def _is_wanted(one: Light, show: str) -> bool:
-    if show == "troubled":
-        return one.is_in_trouble
-    return show == "all" or one.word == show
+def _is_wanted(one: Light, show: str) -> bool | None:
+    if show in ("all", "unknown"):
+        return show in ("all", one.word)
+    if one.word == "unknown":
+        return None
+    return one.is_in_trouble if show == "troubled" else one.word == show
 
 
 def lights(here: Summary) -> list[Light]:
@@ -167,7 +169,7 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
             .filter(cluster=here.cluster, subject_kind="group", subject=name)
             .select_related("rule")
         ),
-        "why": _why_unknown(found, row, is_old=here.is_old),
+        "why": here.why_old or _why_unknown(found, row),
         "topics_left_out": row["topics_total"] - len(row["topics"]) if row else 0,
     }
     if fragment == "top":
@@ -182,9 +184,7 @@ def group(request: HttpRequest, slug: str, name: str) -> HttpResponse:
     return page(request, "pages/group.html", context, shell=shell)
 
 
-def _why_unknown(found: Group, row: dict[str, Any] | None, *, is_old: bool) -> str:
-    if is_old:
-        return "the newest sample is too old"
+def _why_unknown(found: Group, row: dict[str, Any] | None) -> str:
     if found.described_error:
         return f"the group could not be described: {found.described_error}"
     if row is not None and row["lag_state"] == "no_commit":

@@ -51,8 +51,10 @@ def lights_of(now: ClusterNow | None, groups: Iterable[tuple[str, int | None, st
     def unknown(name: str, members: int | None, kind: str) -> Light:
         return Light(name, Verdict.UNKNOWN, None, None, None, members, type=kind)
 
-    if now is None or now.is_old:
+    if now is None:
         return [unknown(*group) for group in groups]
+    if now.is_old:
+        return [unknown(name, None, kind) for name, _, kind in groups]
     ages, countdowns = queries.ages_at(now).groups.numbers, queries.countdowns_at(now).groups
     until = np.where(countdowns.is_never, np.inf, countdowns.seconds)
     countdown = Numbers(until, countdowns.is_number | countdowns.is_never)

@@ -80,7 +80,7 @@ def arrange(
     *,
     name: Callable[[Row], str],
     keys: Mapping[str, Callable[[Row], Any]],
-    wanted: Callable[[Row, str], bool],
+    wanted: Callable[[Row, str], bool | None],
 ) -> Page[Row]:
     """Filter, sort, cut. Rows whose key is None (unknown) come last in both directions."""
     needle = state.search.casefold()
@@ -94,6 +94,20 @@ def arrange(
     pages = max(1, -(-len(found) // PAGE_ROWS))
     number = min(state.page, pages)
     return Page(found[(number - 1) * PAGE_ROWS : number * PAGE_ROWS], number, len(rows), len(found))
+
+
+def tabs(
+    rows: Sequence[Row], shows: Mapping[str, str], *, wanted: Callable[[Row, str], bool | None], is_known: bool
+) -> list[tuple[str, str, int | None]]:
+    """(key, label, number of rows) of each of `shows`; rows of which it is not known (None) are not counted.
+
+    The number is None where it is known of no row, and where nobody knows yet which rows there are (not `is_known`).
+    """
+    out: list[tuple[str, str, int | None]] = []
+    for key, label in shows.items():
+        told = [answer for row in rows if (answer := wanted(row, key)) is not None]
+        out.append((key, label, sum(told) if is_known and (told or not rows) else None))
+    return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ class Wall:
 
     name: str
     path: str
+    why_old: str
     total: int
     cells: list[Cell]
     left_out: int
@@ -133,6 +134,7 @@ def _stats(shell: Shell, clusters: Sequence[Summary]) -> dict[str, Any]:
         "topics": sum(one.row["topics"] for one in clusters),
         "groups": sum(one.row["groups"] for one in clusters),
         "troubled": sum(troubled) if troubled else None,
+        "troubled_is_partial": len(troubled) < len(clusters),
         "firing": shell.firing,
         "single": clusters[0] if len(clusters) == 1 else None,
     }
@@ -161,7 +163,7 @@ def _walls(clusters: Sequence[Summary]) -> tuple[list[Wall], Counter[str], list[
         troubled += [(one, light) for light in found if light.is_in_trouble]
         cells = [_cell(one, light) for light in found[:WALL_CELLS]]
         path = names.cluster_path(one.slug) + "groups/"
-        walls.append(Wall(one.name, path, len(found), cells, max(0, len(found) - WALL_CELLS)))
+        walls.append(Wall(one.name, path, one.why_old, len(found), cells, max(0, len(found) - WALL_CELLS)))
     troubled.sort(key=lambda pair: pair[1].urgency, reverse=True)
     return walls, tally, troubled
 

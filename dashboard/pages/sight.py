@@ -65,9 +65,10 @@ class Sight:
     def not_offered(self) -> list[str]:
         return offers.not_offered(self.version)
 
-    def without_stale_roles(self, brokers: Iterable[Broker]) -> None:
-        """Forget, for this page, who led the quorum before the right to ask went: it may have moved since."""
-        if "quorum" in self.why:
+    def without_stale_roles(self, brokers: Iterable[Broker], *, is_old: bool) -> None:
+        """Forget, for this page, who led the quorum before the right to ask went, or sampling ended (`is_old`): it may
+        have moved since."""
+        if is_old or "quorum" in self.why:
             for broker in brokers:
                 broker.quorum_role, broker.is_controller = "", False
 

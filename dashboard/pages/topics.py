@@ -17,7 +17,7 @@ from dashboard.live import details, rows
 from dashboard.models import Role
 
 from . import changes, configured, spread
-from .lists import SPARK, arrange, headings, read_state
+from .lists import SPARK, arrange, headings, read_state, tabs
 from .ranges import QUICK, read_range
 from .shell import page, rows_page, shell_of
 from .summaries import Summary
@@ -82,7 +82,7 @@ def topics(request: HttpRequest, slug: str) -> HttpResponse:
         "listed": listed,
         "headings": headings(state, COLUMNS),
         "lines": lines(here, [one.name for one in listed.rows]),
-        "shows": [(key, label, sum(_is_wanted(one, key) for one in every)) for key, label in SHOWS.items()],
+        "shows": tabs(every, SHOWS, wanted=_is_wanted, is_known=here.is_known),
         "degraded": [one for one in every if one.under_replicated or one.offline],
     }
     if request.GET.get("fragment") == "rows":
@@ -90,13 +90,13 @@ def topics(request: HttpRequest, slug: str) -> HttpResponse:
     return page(request, "pages/topics.html", context, shell=shell)
 
 
-def _is_wanted(one: Light, show: str) -> bool:
+def _is_wanted(one: Light, show: str) -> bool | None:
     if show == "internal":
         return one.is_internal
     if show == "unknown":
         return not one.is_internal and one.offline is None
     if show == "degraded":
-        return bool(one.under_replicated or one.offline)
+        return None if one.offline is None else bool(one.under_replicated or one.offline)
     return not one.is_internal and (show == "user" or bool(one.dead_letters_of))
 
 

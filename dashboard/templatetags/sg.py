@@ -308,7 +308,7 @@ def how_path(slug: str, group: str, topic: str = "", partition: int | None = Non
 @register.simple_tag
 def alert_said(alert: Alert) -> SafeString:
     """What is wrong, with its numbers as links to how they are known."""
-    return alertnumbers.said(alert, alert.sentence, alert.memory.get("began") or {}, now=timezone.now())
+    return alertnumbers.said(alert, alert.sentence, alert.memory.get("began"), now=timezone.now())
 
 
 @register.simple_tag

@@ -2,7 +2,7 @@
    State replaces state; events are told in order, from the last one seen. */
 import { duration, formats, icon, look } from "./format.js";
 import { push } from "./spark.js";
-import { zoned } from "./zone.js";
+import { when, zoned } from "./zone.js";
 
 const body = document.body;
 const LATE_INTERVALS = 3;
@@ -344,7 +344,7 @@ function tick() {
       const seconds = Math.max(0, Math.ceil(((page.retryAt || 0) - Date.now()) / 1000));
       message = page.why || `Connection lost, trying again in ${seconds} s. Collecting and alerting go on; this page shows what it last heard.`;
     } else if (stale && !page.paused) {
-      message = `Data is ${duration(age)} old: no cycle has come from the collector since. Nothing here is newer.`;
+      message = `Data is ${duration(age)} old: nothing was sampled since ${when(one.taken_at * 1000)}. Nothing here is newer.`;
     }
     banner.hidden = !message;
     const text = banner.querySelector(".msg");

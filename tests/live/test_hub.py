@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -11,7 +12,9 @@ import pytest
 from dashboard.live import hub as hub_module
 from dashboard.live.hub import Hub
 from dashboard.live.outlet import EVENTS_KEPT, Outlet
-from dashboard.live.wire import Position
+from dashboard.live.reading import Head, Update
+from dashboard.live.sentences import STALE_SECONDS
+from dashboard.live.wire import Position, Subject
 
 from .fake import FakeReader
 
@@ -84,6 +87,29 @@ async def test_when_no_cycle_comes_any_more_pages_are_told_once_what_is_known_th
     reader.cycle, reader.rows["g/demo/a"], old = 2, {"lag": 5}, False
     hub.turn()
     assert await page.rows() == {"g/demo/a": {"lag": 5}}
+
+
+async def test_rows_that_become_too_old_while_they_are_read_are_read_once_more(
+    hub: Hub, reader: FakeReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = 1001.0 + STALE_SECONDS - 0.1
+    monkeypatch.setattr("dashboard.live.hub.time.time", lambda: clock)
+    read = reader.update
+
+    def slowly(head: Head, subjects: Sequence[Subject]) -> Update:
+        nonlocal clock
+        found = read(head, subjects)
+        clock += 0.2
+        return found
+
+    monkeypatch.setattr(reader, "update", slowly)
+    page = Page()
+    hub.join(page.outlet, ["g/demo/a"], None)
+    hub.turn()
+    await page.frames()
+    reader.rows["g/demo/a"] = {"lag": None}
+    hub.turn()
+    assert await page.rows() == {"g/demo/a": {"lag": None}}
 
 
 async def test_a_new_cycle_is_read_once_and_reaches_every_page_that_shows_it(hub: Hub, reader: FakeReader) -> None:

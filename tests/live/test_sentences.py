@@ -10,9 +10,9 @@ from collectors.domain.verdicts import Verdict
 from dashboard.live.sentences import ClusterFacts, cluster_sentence, plain_reason, why_unknown
 
 FACTS = ClusterFacts(
-    name="c", is_paused=False, interval=5.0, taken_at=1_000.0, is_reachable=True, errors=[], brokers=3, brokers_up=3,
-    away=[], topics_under_replicated=0, topics_offline=0, groups=12, troubled=0, worst_group="",
-    worst_verdict=Verdict.OK,
+    name="c", is_paused=False, interval=5.0, taken_at=1_000.0, sampled_at=1_000.0, is_reachable=True, errors=[],
+    brokers=3, brokers_up=3, away=[], topics_under_replicated=0, topics_offline=0, groups=12, troubled=0,
+    worst_group="", worst_verdict=Verdict.OK,
 )  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from dashboard.alerts.defaults import install_default_rules
 from dashboard.alerts.scene import Told
 from dashboard.models import Alert, Rule, Transition
 from dashboard.pages.alertnumbers import said
+from dashboard.templatetags.sg import alert_said, step_said
 
 from .seed import Company, make_company
 
@@ -106,6 +107,28 @@ def test_each_number_leads_to_its_own_quantity() -> None:
     assert made("group_verdict", sentence=still, lag=60) == [(f"{HOW}#lag", "48 waiting records")]
     assert made("group_records_lost", sentence=f"{GROUP} lost 5 records before reading them") == []
     assert made("group_drain", sentence=f"{GROUP} needs 1{THIN}h 10{THIN}min to read it", drain_seconds=3600.0) == []
+
+
+NO_NUMBERS = ["12", "", True, float("nan"), float("inf"), float("-inf"), [12], {}]
+
+
+@pytest.mark.parametrize("stored", [*NO_NUMBERS, pytest.param(10**400, id="longer than any offset")])
+def test_what_is_no_number_in_a_stored_alert_is_no_link(stored: object) -> None:
+    said = f"{GROUP} is 12 records behind, nan or inf, for 1{THIN}h: {stored}"
+    assert made("group_lag", sentence=said, lag=stored) == []
+    alert = {"sentence": f"The oldest unread record of {GROUP} is 1{THIN}h old, or nan: {stored}"}
+    assert made("group_head_age", **alert, head_age_seconds=stored) == []
+    assert made("group_countdown", sentence=f"{GROUP} loses records at any moment", countdown_seconds=stored) == []
+
+
+@pytest.mark.parametrize("numbers", [None, "12", [12], 12])
+def test_an_alert_whose_numbers_are_none_is_told_all_the_same(numbers: object) -> None:
+    alert = Alert(
+        rule=Rule(quantity="group_lag"), cluster=Cluster(slug="demo"), subject_kind="group", subject=GROUP,
+        sentence=f"{GROUP} is late", memory={"began": numbers},
+    )  # fmt: skip
+    assert alert_said(alert) == alert.sentence
+    assert step_said(alert, Transition(reason=alert.sentence, numbers=numbers)) == alert.sentence
 
 
 def test_what_an_alert_says_stays_text() -> None:
