@@ -80,7 +80,7 @@ class Flink:
         self.partitions.append([P(value) for value in told.partitions.numbers.values.tolist()])
 
 
-PAUSES = pytest.mark.parametrize("pause", [90.0, 180.0, 300.0, 600.0])
+PAUSES = pytest.mark.parametrize("pause", [90.0, 300.0])
 slow = pytest.mark.slow
 
 
