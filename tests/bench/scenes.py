@@ -154,7 +154,7 @@ class Reader:
                 self.next_offset[str(message.topic()), int(message.partition() or 0)] = (
                     int(message.offset() or 0) + ahead
                 )
-        if self.commits and time.time() >= self.due:
+        if self.commits and self.next_offset and time.time() >= self.due:
             self.due = time.time() + self.pause
             fresh = {place: at for place, at in self.next_offset.items() if self.sent.get(place) != at}
             self.commit({place: at for place, at in fresh.items() if place not in self.skips})
@@ -404,8 +404,8 @@ def make_slow(world: World) -> None:
 
 
 def seldom(world: World, name: str, *, stands: bool) -> None:
-    """A simple consumer as Flink is one. It is known to be there with its second commit; from the fourth on it may
-    leave one partition out, which is found when that has missed two of its rounds and the second is over."""
+    """A simple consumer as Flink is one. It is known to be there when its commits have moved twice; from the fourth on
+    it may leave one partition out, which is found when that has missed two of its rounds and the second is over."""
     pause = 90.0
     topic = f"slow-{name.replace(' ', '-')}"
     places = world.topic(topic, 3)
@@ -417,7 +417,7 @@ def seldom(world: World, name: str, *, stands: bool) -> None:
 
     def beat() -> None:
         # what happens to the others is too early for it
-        if since[0] == 0.0 and time.time() > world.began + (2.5 if stands else 1.2) * pause:
+        if since[0] == 0.0 and time.time() > world.began + (2.5 if stands else 2.2) * pause:
             since[0] = time.time()
             if stands:
                 reader.skips.add(places[1])
