@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from .domain.numbers import Layout
 from .domain.rounds import Alone, Round, Rounds, is_seldom, round_times, rounds_after
-from .domain.simple_consumers import SIMPLE_MOVES, Habit, habit_of, habits_after, read_alone
+from .domain.simple_consumers import (
+    BORN_SECONDS,
+    SIMPLE_MOVES,
+    Habit,
+    habit_of,
+    habits_after,
+    just_born,
+    read_alone,
+)
 from .domain.topology import GroupType
 from .domain.verdicts import GroupRow, Verdict
 from .domain.window import LENGTH, Window
@@ -27,9 +36,13 @@ class ReadAlone:
         self._interval = interval
         self._habits: dict[str, Habit] = {}
         self._rounds: dict[str, Rounds] = {}
+        self._layout: Layout | None = None  # of the look before
+        self._known: frozenset[str] | None = None  # groups that were there before; None: not known
 
     def rebuild(self, cluster_id: int, groups: Iterable[Group], *, taken_at: float, now: float) -> None:
         """After a restart: from the commits that were stored until `taken_at`, as if no time had passed since."""
+        groups = [row for row in groups if row.gone_at is None]
+        self._known = frozenset(row.name for row in groups)
         simple = [row for row in groups if _may_be_read_alone(row)]
         read = [row.name for row in simple[:GROUPS_READ]]
         moves = commits_moved_at(cluster_id, read, taken_at - PAST_SECONDS, taken_at)
@@ -64,12 +77,26 @@ class ReadAlone:
         simple = {row.name for row in groups.values() if row.is_simple}
         undescribed = {row.name for row in groups.values() if row.members is None}
         self._habits = habits_after(
-            self._habits, window, simple=simple, undescribed=undescribed, interval_seconds=self._interval
+            self._habits,
+            window,
+            simple=simple,
+            undescribed=undescribed,
+            born=self._born(window.layout),
+            interval_seconds=self._interval,
         )
-        alone = read_alone(self._habits, float(window.samples[-1].taken_at), interval_seconds=self._interval)
+        now = float(window.samples[-1].taken_at)
+        alone = read_alone(self._habits, now, interval_seconds=self._interval)
         seldom = {name: patience for name, patience in alone.items() if self._is_seldom(patience)}
         self._rounds = rounds_after(self._rounds, window, self._habits, seldom)
-        return {name: Alone(patience, self._rounds.get(name)) for name, patience in alone.items()}
+        told = {name: Alone(patience, self._rounds.get(name)) for name, patience in alone.items()}
+        return told | {name: Alone(BORN_SECONDS, is_unsure=True) for name in just_born(self._habits, now)}
+
+    def _born(self, layout: Layout) -> frozenset[str]:
+        """The groups that were not there before."""
+        if self._layout is layout:
+            return frozenset()
+        known, self._layout, self._known = self._known, layout, frozenset(layout.owners)
+        return frozenset() if known is None else self._known - known
 
     def _is_seldom(self, patience: float) -> bool:
         return is_seldom(patience, interval_seconds=self._interval)
@@ -82,5 +109,5 @@ class ReadAlone:
 
 
 def _may_be_read_alone(row: Group) -> bool:
-    is_simple = row.gone_at is None and row.type == GroupType.CLASSIC and not row.protocol_type
+    is_simple = row.type == GroupType.CLASSIC and not row.protocol_type
     return is_simple and not row.member_count and row.verdict != Verdict.NO_MEMBERS

@@ -225,6 +225,11 @@ def _unknown(look: Look) -> str:
         return f"Unknown yet: samples were missing from {since} to {until}; {came}, {_wait(look.waiting)}"
     if len(look.window.samples) < 2:
         return "Unknown yet: 1 of 2 samples taken"
+    if look.row.members == 0 and not look.reason:
+        return (
+            "Unknown yet: it has no members; whether somebody reads for it without joining is seen with its next "
+            f"commit; {_wait(look.waiting)}"
+        )
     if not facts.base_is_seen[facts.lag > 0].all():
         return "Unknown yet: records wait, and too few samples show whether they are read"
     if look.row.members and not look.reason:

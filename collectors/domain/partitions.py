@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from .heads import are_markers
 from .numbers import Column, Layout, Numbers
-from .topology import GroupType
 from .trends import position_trends
 from .verdicts import GroupRow, Judged, Verdict, Worded, by_owner
 from .window import Window
@@ -63,7 +62,6 @@ def judge_partitions(
     # of what is read again the lag says nothing of its pace, either
     climbs &= ~(answers.rewound & _by_position(told == int(Verdict.REWOUND), layout))
     rows = [groups.get(name) for name in layout.owners]
-    is_measured = _by_position([row is not None and row.type is not GroupType.UNKNOWN for row in rows], layout)
     is_described = _by_position([row is not None and row.members is not None for row in rows], layout)
     still = answers.still
     stands = _by_position(told == int(Verdict.NO_PROGRESS), layout)
@@ -74,7 +72,7 @@ def judge_partitions(
     verdicts = np.full(len(layout), int(PartitionVerdict.OK), dtype=np.int64)
     for verdict, holds in reversed(
         (
-            (PartitionVerdict.UNKNOWN, ~is_measured),  # what it would mean is not known
+            (PartitionVerdict.UNKNOWN, answers.is_unmeasured),
             (PartitionVerdict.NO_MEMBERS, _by_position(told == int(Verdict.NO_MEMBERS), layout)),
             (PartitionVerdict.UNOWNED, answers.unowned),
             (PartitionVerdict.NO_PROGRESS, still),

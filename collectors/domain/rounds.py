@@ -149,6 +149,7 @@ class Alone:
 
     patience: float  # seconds that its commits may pause
     rounds: Rounds | None = None  # where a window is too short to tell what it does
+    is_unsure: bool = False  # it has committed once, and nobody knows whether it does again
 
 
 def is_seldom(patience: float, *, interval_seconds: float) -> bool:

@@ -24,6 +24,8 @@ SIMPLE_MOVES, SIMPLE_SECONDS, SIMPLE_PAUSES = 2, 30.0, 1.5
 did for longer than this, or than so many of the pauses between them. One movement may be that of a tool."""
 LONGEST_SECONDS = 1800.0
 """Who has not committed for so long is not there, whatever its pauses were."""
+BORN_SECONDS = 330.0
+"""So long a group that came with its first commit may be somebody's who commits each five minutes, or a tool's."""
 KEPT_PAUSES = 3.0
 """A pause is one that it makes until so many times its length have gone by without another."""
 
@@ -37,6 +39,7 @@ class Habit:
     moved_at: float
     answered_at: float  # when its commits had last moved, or nothing waited
     pauses: tuple[tuple[float, float], ...] = ()  # (when it ended, seconds) of those that are long enough to matter
+    is_born: bool = False  # the only movement is that the group came to be
 
     def patience(self, now: float, *, interval_seconds: float) -> float | None:
         """Seconds without a movement that say nothing; None where too little was seen to know that it is there."""
@@ -64,18 +67,18 @@ class Habit:
         return Habit(self.moves + 1, self.began_at if self.moves else now, now, now, pauses)
 
     @classmethod
-    def begun(cls, now: float) -> Habit:
+    def begun(cls, now: float, *, is_born: bool = False) -> Habit:
         """With the first movement."""
-        return cls(1, now, now, now)
+        return cls(1, now, now, now, is_born=is_born)
 
     def later(self, seconds: float) -> Habit:
         """The same by a clock that was set."""
-        return Habit(
-            self.moves,
-            self.began_at + seconds,
-            self.moved_at + seconds,
-            self.answered_at + seconds,
-            tuple((ended + seconds, pause) for ended, pause in self.pauses),
+        return replace(
+            self,
+            began_at=self.began_at + seconds,
+            moved_at=self.moved_at + seconds,
+            answered_at=self.answered_at + seconds,
+            pauses=tuple((ended + seconds, pause) for ended, pause in self.pauses),
         )
 
 
@@ -98,12 +101,14 @@ def habits_after(
     *,
     simple: Collection[str],
     undescribed: Collection[str] = (),
+    born: Collection[str] = (),
     interval_seconds: float,
 ) -> dict[str, Habit]:
     """The habits with what the newest sample of the window tells.
 
     `simple` are the groups that nobody has joined, as far as is known; of those `undescribed` just now what was known
-    stays. All others are forgotten. Who has stopped must move twice again: once may be a tool's doing.
+    stays. All others are forgotten. Who has stopped must move twice again: once may be a tool's doing. `born` are the
+    groups that the sample before did not have.
     """
     found = {name: habit for name, habit in habits.items() if name in simple or name in undescribed}
     watched = [name for name in window.layout.owners if name in simple or name in found]
@@ -113,8 +118,8 @@ def habits_after(
     now, before = samples[-1].taken_at, samples[-2].taken_at
     is_gap = now - before > GAP_STEPS * interval_seconds
     moved, answered = _told(window, samples, watched)
-    for name in moved - found.keys():
-        found[name] = Habit.begun(now)
+    for name in (moved | set(born)) & set(watched) - found.keys():
+        found[name] = Habit.begun(now, is_born=name in born)
     for name in found.keys() & moved:
         if found[name].moved_at < now:
             found[name] = found[name].moved(now, is_after_gap=is_gap)
@@ -133,6 +138,11 @@ def read_alone(habits: Mapping[str, Habit], now: float, *, interval_seconds: flo
     """The groups that somebody reads for without being a member, and how long each may pause, in seconds."""
     told = {name: habit.patience(now, interval_seconds=interval_seconds) for name, habit in habits.items()}
     return {name: patience for name, patience in told.items() if patience is not None}
+
+
+def just_born(habits: Mapping[str, Habit], now: float) -> set[str]:
+    """The groups that have one commit since they came to be, not long ago: nobody knows yet whether another comes."""
+    return {name for name, habit in habits.items() if habit.is_born and now - habit.moved_at <= BORN_SECONDS}
 
 
 def _told(window: Window, samples: list[Sample], names: list[str]) -> tuple[set[str], set[str]]:

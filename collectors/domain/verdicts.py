@@ -263,6 +263,7 @@ class Answers:
     rewound: Bools
     never_commits: Bools
     has_no_commit: Bools  # known; a share group makes none, and has none that is missing
+    is_unmeasured: Bools  # what its owner's positions would mean is not known
     is_unknown: Bools
     may_climb: Bools  # what the window shows of its owner's lag is a pace of who reads now, and holds a whole sawtooth
     may_fall: Bools
@@ -340,6 +341,7 @@ def judge(
         rewound=was_rewound(facts, window),
         never_commits=never & ~shared & ~unowned,
         has_no_commit=uncommitted,
+        is_unmeasured=np.repeat(_are_unmeasured(window.layout, groups, alone), counts),
         is_unknown=unanswered,
         may_climb=np.repeat(may_climb, counts),
         may_fall=np.repeat(may_fall, counts),
@@ -371,7 +373,7 @@ def judge(
         return np.array(flags, dtype=np.bool_)
 
     no_one = of_rows([row.members == 0 and row.name not in alone for row in rows])
-    unmeasured = of_rows([row.type is GroupType.UNKNOWN for row in rows])
+    unmeasured = _are_unmeasured(layout, groups, alone)
     unknown = of_groups(any_of(found.is_unknown)) | ~has_positions
     unknown |= of_groups(are_shared & (counts == 0))  # its broker has told nothing yet
     unknown |= of_rows([row.members is None for row in rows])
@@ -418,6 +420,13 @@ def _are_shared(layout: Layout, groups: Mapping[str, GroupRow]) -> Bools:
     """(owners,) of the layout that are share groups."""
     rows = (groups.get(name) for name in layout.owners)
     return np.array([row is not None and row.type is GroupType.SHARE for row in rows], dtype=np.bool_)
+
+
+def _are_unmeasured(layout: Layout, groups: Mapping[str, GroupRow], alone: Mapping[str, Alone]) -> Bools:
+    """(owners,) of a layout of whose positions nobody knows what they would mean."""
+    unsure = {name for name, reader in alone.items() if reader.is_unsure}
+    rows = ((name, groups.get(name)) for name in layout.owners)
+    return np.array([row is None or row.type is GroupType.UNKNOWN or name in unsure for name, row in rows], np.bool_)
 
 
 def _members(layout: Layout, groups: Mapping[str, GroupRow]) -> list[int]:

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from collectors.domain.simple_consumers import BORN_SECONDS
 from collectors.domain.topology import Group, GroupType
 from collectors.domain.verdicts import Verdict
 from collectors.history.queries import cluster_at
@@ -183,3 +184,34 @@ def test_a_reader_that_has_read_all_is_there_after_a_restart_too() -> None:
         assert GroupLine.objects.get(name="stats").verdict in (Verdict.OK, Verdict.UNKNOWN)
     cycles(sampler, clock, 8, kafka)
     assert GroupLine.objects.get(name="stats").verdict == Verdict.NO_MEMBERS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("commits_again", [True, False])
+def test_of_a_group_that_comes_with_its_first_commit_nobody_knows_who_reads_before_the_second(
+    commits_again: bool,
+) -> None:
+    cluster, clock, pause = make_cluster(), Clock(time.time() - 5 * 16), 90.0
+    kafka = shop(groups=(group("billing"),))
+    kafka.commits.pop("stats")
+    sampler = sampler_of(cluster, kafka, clock)
+    cycles(sampler, clock, 6, kafka)
+    kafka.groups += (Group("stats", GroupType.CLASSIC, "Empty"),)
+    born, told = clock.wall(), list[Verdict]()
+    for _ in range(round(400 / sampler.interval)):
+        clock.go(sampler.interval)
+        kafka.produce(10)
+        if clock.wall() - born <= sampler.interval or (commits_again and (clock.wall() - born) % pause < 5):
+            kafka.commits["stats"] = {("clicks", 0): kafka.ends["clicks", 0]}
+        sampler.cycle(due_at=clock.wall())
+        told.append(Verdict(GroupLine.objects.get(name="stats").verdict))
+        if len(told) == 10:
+            cluster.refresh_from_db()
+            findings.forget()
+            row = group_detail(cluster, cluster_at(cluster.pk), "stats")
+            assert row is not None
+            assert row["sentence"].startswith("Unknown yet: it has no members; whether somebody reads for it"), row
+            assert [part["verdict"] for part in row["partitions"]] == ["unknown"]
+    until = round((pause if commits_again else BORN_SECONDS) / sampler.interval)
+    assert set(told[: until - 1]) == {Verdict.UNKNOWN}
+    assert set(told[until + 1 :]) == {Verdict.OK if commits_again else Verdict.NO_MEMBERS}
