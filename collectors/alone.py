@@ -91,6 +91,13 @@ class ReadAlone:
         told = {name: Alone(patience, self._rounds.get(name)) for name, patience in alone.items()}
         return told | {name: Alone(BORN_SECONDS, is_unsure=True) for name in just_born(self._habits, now)}
 
+    def stood_since(self, window: Window, group: str) -> float | None:
+        """Since when a partition stands by the rounds of a group, unix seconds; None where they tell of none."""
+        rounds = self._rounds.get(group)
+        if rounds is None or window.layout.owner_index(group) is None:
+            return None
+        return rounds.stood_since(window.samples[-1].committed.take(window.layout.slice_of(group)))
+
     def _born(self, layout: Layout) -> frozenset[str]:
         """The groups that were not there before."""
         if self._layout is layout:

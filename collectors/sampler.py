@@ -321,6 +321,9 @@ class Sampler:
         return True
 
     def _stood_since(self, group: str) -> float | None:
+        by_rounds = self._alone.stood_since(self._window, group)
+        if by_rounds is not None:
+            return by_rounds
         is_shared = group in self.asking.share_groups.names
         return stood_since(self._window, group, interval_seconds=self.interval, is_shared=is_shared)
 

@@ -127,6 +127,17 @@ class Rounds:
             missed &= commits.known & (commits.values == committed.values)
         return missed
 
+    def stood_since(self, committed: Numbers) -> float | None:
+        """Unix seconds of the round that was the last to move the position which has missed most; None: none has."""
+        stands = self.missed(committed)
+        since = None
+        for one in reversed(self.over):
+            stands &= one.committed.known & (one.committed.values == committed.values)
+            if not stands.any():
+                break
+            since = one.taken_at
+        return since
+
     def later(self, seconds: float) -> Rounds:
         """The same by a clock that was set."""
         newest = self.newest.later(seconds) if self.newest is not None else None

@@ -214,6 +214,11 @@ def test_a_commit_that_went_back_or_is_not_known_missed_no_round() -> None:
     one = rounds([500, 500, 500], [500, 400, 500], [500, 500, 500])
     assert one.missed(Numbers.of([500, 500, 500])).tolist() == [True, False, True]
     assert one.missed(Numbers.of([None, 500, 501])).tolist() == [False] * 3
+    assert one.stood_since(Numbers.of([500, 500, 500])) == START
+    assert one.stood_since(Numbers.of([501, 500, 501])) is None
+    older = rounds([400, 300], [500, 300], [500, 300], [500, 300])
+    assert older.stood_since(Numbers.of([500, 301])) == START + 300
+    assert older.stood_since(Numbers.of([500, 300])) == START, "of the one that has stood longest"
     assert rounds([1000], [1000], [1000]).missed(Numbers.of([1000])).tolist() == [False], "nothing waited at first"
     assert rounds([500], [500]).missed(Numbers.of([500])).tolist() == [False], "two rounds missed need three"
 

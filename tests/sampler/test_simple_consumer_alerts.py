@@ -153,6 +153,10 @@ def test_what_rounds_have_told_is_told_after_a_restart(what: str) -> None:
     assert told[-1] is Verdict.OK
     go(5)
     assert told[-1] is expected
+    if what == "one stands":
+        since = GroupLine.objects.get(name="billing").verdict_since
+        assert since is not None
+        assert 4 * pause < clock.wall() - since.timestamp() < 5.2 * pause, "since before what the window remembers"
     before = partitions()
     assert before == {0: "ok" if what == "one stands" else "falling_behind", 1: expected.word}
     clock.go(300)
