@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .lag import gather
 from .numbers import NO_COMMIT, Layout, Numbers
+from .positions import MARKERS
 from .simple_consumers import SIMPLE_PAUSES, Habit
 from .trends import RUN_STEPS, Curves, runs
 from .window import LENGTH, Window
@@ -124,12 +125,13 @@ class Rounds:
 
     def missed(self, committed: Numbers) -> Bools:
         """(n,) positions that stand at these commits of now, and that stood there through the last rounds in which
-        others of the group moved, though records had waited before."""
+        others of the group moved, though records had waited before: more than the marker of a transaction, which waits
+        wherever a reader has come to the end."""
         if len(self.over) <= MISSED_ROUNDS:
             return np.zeros(len(committed), dtype=np.bool_)
         first, *later = self.over[-MISSED_ROUNDS - 1 :]
         missed: Bools = committed.known & first.known & (committed.values != NO_COMMIT)
-        missed &= first.end.values > first.committed.values
+        missed &= first.end.values - first.committed.values > MARKERS
         for commits in (first.committed, *(one.committed for one in later)):
             missed &= commits.known & (commits.values == committed.values)
         return missed

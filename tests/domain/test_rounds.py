@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -232,6 +232,9 @@ def test_a_commit_that_went_back_or_is_not_known_missed_no_round() -> None:
     assert one.missed(Numbers.of([500, 500, 500])).tolist() == [True, False, True]
     assert one.missed(Numbers.of([None, 500, 501])).tolist() == [False] * 3
     assert rounds([1000], [1000], [1000]).missed(Numbers.of([1000])).tolist() == [False], "nothing waited at first"
+    ended = rounds([999], [999], [999], comes=0)
+    ended = replace(ended, over=tuple(replace(one, end=Numbers.of([1000])) for one in ended.over))
+    assert ended.missed(Numbers.of([999])).tolist() == [False], "the marker of a transaction is no record that waits"
     assert rounds([500], [500]).missed(Numbers.of([500])).tolist() == [False], "two rounds missed need three"
 
 
