@@ -62,7 +62,7 @@ class ReadAlone:
     def _remember_rounds(
         self, cluster_id: int, group: str, habit: Habit, moves: Iterable[float], taken_at: float
     ) -> None:
-        patience = habit.patience(taken_at, interval_seconds=self._interval)
+        patience = habit.patience(interval_seconds=self._interval)
         if patience is None or not self._is_seldom(patience):
             return
         began_at = {last: began for began, last in round_times(moves, patience=patience)}
@@ -85,7 +85,7 @@ class ReadAlone:
             interval_seconds=self._interval,
         )
         now = float(window.samples[-1].taken_at)
-        alone = read_alone(self._habits, now, interval_seconds=self._interval)
+        alone = read_alone(self._habits, interval_seconds=self._interval)
         seldom = {name: patience for name, patience in alone.items() if self._is_seldom(patience)}
         self._rounds = rounds_after(self._rounds, window, self._habits, seldom)
         told = {name: Alone(patience, self._rounds.get(name)) for name, patience in alone.items()}

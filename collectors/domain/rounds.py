@@ -16,14 +16,19 @@ from numpy.typing import NDArray
 
 from .lag import gather
 from .numbers import NO_COMMIT, Layout, Numbers
+from .positions import MARKERS
 from .simple_consumers import SIMPLE_PAUSES, Habit
-from .trends import Curves, catches_up, runs
+from .trends import RUN_STEPS, Curves, runs
 from .window import LENGTH, Window
 
 Bools = NDArray[np.bool_]
 
 KEPT_ROUNDS = 6
 """A trend is three steps, and is told until two more have not gone on with it."""
+BACKLOG_SHARE = 1.1
+"""Who has read all when a round begins leaves unread what comes until its commits are seen, be that a moment or nearly
+the whole pause: a checkpoint takes its time, and another the next. More than so many times what came in the pause
+before is left by who reads too little; the part beyond one is for what comes between a commit and its sample."""
 MISSED_ROUNDS = 2
 """Who has missed so many stands still. One is none: what came while a round began is committed with the next."""
 
@@ -54,8 +59,8 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Trends:
-    """Of a group and of each of its positions (n,): whether what its rounds leave unread climbs, or gets less and is
-    more than lies between a commit and its sample."""
+    """Of a group and of each of its positions (n,): whether what its rounds leave unread climbs, or gets less, and is
+    more than comes in a pause."""
 
     climbs: bool
     falls: bool
@@ -111,18 +116,22 @@ class Rounds:
         moved = np.ones((len(times) - 1, whole.shape[1]), dtype=np.bool_)
         curves = Curves(times, with_whole(lag), whole, with_whole(arrived), moved)
         rose, fell = runs(curves)
-        climbs = (rose >= 0) & ~(fell > rose)
-        falls = catches_up(curves, (fell >= 0) & ~climbs)
+        came = np.maximum(curves.arrived_since[:-1] - curves.arrived_since[1:], 0)
+        too_much = curves.lag[1:] > BACKLOG_SHARE * came
+        # one pause that was longer, or in which more came, ends no climb
+        climbs = (rose >= 0) & ~(fell > rose) & too_much[-RUN_STEPS:].any(axis=0)
+        falls = (fell >= 0) & ~climbs & too_much[-1:].any(axis=0)
         return Trends(bool(climbs[0]), bool(falls[0]), climbs[1:], falls[1:])
 
     def missed(self, committed: Numbers) -> Bools:
         """(n,) positions that stand at these commits of now, and that stood there through the last rounds in which
-        others of the group moved, though records had waited before."""
+        others of the group moved, though records had waited before: more than the marker of a transaction, which waits
+        wherever a reader has come to the end."""
         if len(self.over) <= MISSED_ROUNDS:
             return np.zeros(len(committed), dtype=np.bool_)
         first, *later = self.over[-MISSED_ROUNDS - 1 :]
         missed: Bools = committed.known & first.known & (committed.values != NO_COMMIT)
-        missed &= first.end.values > first.committed.values
+        missed &= first.end.values - first.committed.values > MARKERS
         for commits in (first.committed, *(one.committed for one in later)):
             missed &= commits.known & (commits.values == committed.values)
         return missed

@@ -27,7 +27,7 @@ LONGEST_SECONDS = 1800.0
 BORN_SECONDS = 330.0
 """So long a group that came with its first commit may be somebody's who commits each five minutes, or a tool's."""
 KEPT_PAUSES = 3.0
-"""A pause is one that it makes until so many times its length have gone by without another."""
+"""A pause is one that it makes until commits have moved for so many times its length without another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,19 @@ class Habit:
     pauses: tuple[tuple[float, float], ...] = ()  # (when it ended, seconds) of those that are long enough to matter
     is_born: bool = False  # the only movement is that the group came to be
 
-    def patience(self, now: float, *, interval_seconds: float) -> float | None:
-        """Seconds without a movement that say nothing; None where too little was seen to know that it is there."""
+    def patience(self, *, interval_seconds: float) -> float | None:
+        """Seconds without a movement that say nothing; None where too little was seen to know that it is there.
+
+        No pause is forgotten while nothing comes: the next record waits as long for a commit as those before it.
+        """
         if self.moves < SIMPLE_MOVES:
             return None
-        longest = max((seconds for ended, seconds in self.pauses if _counts(ended, seconds, now)), default=0.0)
+        longest = max((seconds for _, seconds in self.pauses), default=0.0)
         return min(LONGEST_SECONDS, max(SIMPLE_SECONDS, 3 * interval_seconds, SIMPLE_PAUSES * longest))
 
     def has_stopped(self, now: float, *, interval_seconds: float) -> bool:
         """Whether records wait for longer than its pauses explain."""
-        patience = self.patience(now, interval_seconds=interval_seconds)
+        patience = self.patience(interval_seconds=interval_seconds)
         return patience is not None and now - self.answered_at > patience
 
     def moved(self, now: float, *, is_after_gap: bool = False) -> Habit:
@@ -59,7 +62,7 @@ class Habit:
         Who had stopped had perhaps only paused for the first time: so it is when that took longer than all that was
         seen of it before (a batch whose partitions are committed one after another).
         """
-        pauses = tuple(one for one in self.pauses if _counts(*one, now))
+        pauses = tuple((ended, one) for ended, one in self.pauses if now - ended <= KEPT_PAUSES * one)
         pause = now - self.moved_at
         is_pause = self.moves > 0 or pause > self.moved_at - self.began_at
         if is_pause and pause * SIMPLE_PAUSES > SIMPLE_SECONDS and not is_after_gap:
@@ -80,10 +83,6 @@ class Habit:
             answered_at=self.answered_at + seconds,
             pauses=tuple((ended + seconds, pause) for ended, pause in self.pauses),
         )
-
-
-def _counts(ended: float, seconds: float, now: float) -> bool:
-    return now - ended <= KEPT_PAUSES * seconds
 
 
 def habit_of(times: Iterable[float]) -> Habit | None:
@@ -134,9 +133,9 @@ def habits_after(
     return found
 
 
-def read_alone(habits: Mapping[str, Habit], now: float, *, interval_seconds: float) -> dict[str, float]:
+def read_alone(habits: Mapping[str, Habit], *, interval_seconds: float) -> dict[str, float]:
     """The groups that somebody reads for without being a member, and how long each may pause, in seconds."""
-    told = {name: habit.patience(now, interval_seconds=interval_seconds) for name, habit in habits.items()}
+    told = {name: habit.patience(interval_seconds=interval_seconds) for name, habit in habits.items()}
     return {name: patience for name, patience in told.items() if patience is not None}
 
 

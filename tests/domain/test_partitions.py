@@ -93,7 +93,7 @@ def judged(cases: Mapping[str, Case]) -> list[PartitionVerdict]:
             owned=owned,
         )
         habits = habits_after(habits, window, simple=simple, interval_seconds=INTERVAL)
-    there = read_alone(habits, float(window.times[-1]), interval_seconds=INTERVAL)
+    there = read_alone(habits, interval_seconds=INTERVAL)
     alone = {name: Alone(patience) for name, patience in there.items()}
     told = judge_and_hold(window, rows, interval_seconds=INTERVAL, alone=alone).partitions
     assert told.layout is group
@@ -133,7 +133,7 @@ def test_who_reads_alone_and_is_not_answered_in_part_is_not_nobody() -> None:
         window.push(1_000.0 + 5 * row, commits, Column(topic, Numbers.of([50 * row, 50 * row])))
         habits = habits_after(habits, window, simple={"g"}, interval_seconds=INTERVAL)
     row_of = GroupRow("g", GroupType.CLASSIC, 0, is_simple=True)
-    there = read_alone(habits, float(window.times[-1]), interval_seconds=INTERVAL)
+    there = read_alone(habits, interval_seconds=INTERVAL)
     alone = {name: Alone(patience) for name, patience in there.items()}
     told = judge_and_hold(window, {"g": row_of}, interval_seconds=INTERVAL, alone=alone)
     assert told.verdicts.numbers.values.tolist() == [int(Verdict.UNKNOWN)]

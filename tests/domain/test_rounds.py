@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_a_reader_that_is_too_slow_falls_behind_and_when_it_is_not_catches_up(pa
     assert set(told[:begins]) == {V.OK}
     assert set(told[begins:]) == {V.FALLING_BEHIND}, "also between two of its commits"
     assert scene.partitions[-1] == [P.FALLING_BEHIND] * 3
-    told = scene.go(6, reads=lambda _: 1.2 * COMES)
+    told = scene.go(6, reads=lambda _: 1.1 * COMES)
     assert V.CATCHING_UP in told
     assert told[-1] is V.CATCHING_UP
     told = scene.go(10, reads=lambda _: 9 * COMES)
@@ -141,6 +142,22 @@ def test_a_quiet_partition_is_no_standstill(slow_topic: int) -> None:
     assert set(told[round(3 * 180 / INTERVAL) :]) == {V.OK}
 
 
+def test_commits_that_are_seen_later_each_time_are_no_lag_that_climbs() -> None:
+    """A checkpoint takes 5, 20, 40 and 60 s; then a rush comes while the next ones take 60 s."""
+    scene = Flink(90.0)
+    scene.go(4)
+    began = len(scene.partitions)
+    paces = [(5.0, 1.0), (20.0, 1.0), (40.0, 1.0), (60.0, 1.0), (60.0, 1.2), (60.0, 1.5), (60.0, 2.0), (60.0, 3.0)]
+    for takes, pace in [*paces, *reversed(paces)]:
+        scene.takes, came = takes, round(pace * COMES)
+        assert set(scene.go(1, comes=partial(_the_same, came), reads=lambda _: 9 * COMES)) == {V.OK}
+    assert {verdict for told in scene.partitions[began:] for verdict in told} == {P.OK}
+
+
+def _the_same(came: int, _: int) -> int:
+    return came
+
+
 def said(scene: Flink, *, standing: frozenset[tuple[str, int]] = frozenset()) -> Finding:
     verdict = scene.told[-1]
     return explain(ALONE, scene.window, verdict=verdict, now=scene.now, since=START, standing=standing)
@@ -159,7 +176,7 @@ def test_sentences_tell_no_pace_that_two_minutes_do_not_show() -> None:
     finding = said(scene)
     assert finding.sentence.startswith("Falling behind: its seldom commits leave more and more unread; 120/s arrive, ")
     assert "its reader" in finding.step
-    scene.go(5, reads=lambda _: 1.1 * COMES)
+    scene.go(5, reads=lambda _: 1.05 * COMES)
     assert said(scene).sentence.startswith("Catching up: its seldom commits leave less and less unread; ")
 
 
@@ -220,6 +237,9 @@ def test_a_commit_that_went_back_or_is_not_known_missed_no_round() -> None:
     assert older.stood_since(Numbers.of([500, 301])) == START + 300
     assert older.stood_since(Numbers.of([500, 300])) == START, "of the one that has stood longest"
     assert rounds([1000], [1000], [1000]).missed(Numbers.of([1000])).tolist() == [False], "nothing waited at first"
+    ended = rounds([999], [999], [999], comes=0)
+    ended = replace(ended, over=tuple(replace(one, end=Numbers.of([1000])) for one in ended.over))
+    assert ended.missed(Numbers.of([999])).tolist() == [False], "the marker of a transaction is no record that waits"
     assert rounds([500], [500]).missed(Numbers.of([500])).tolist() == [False], "two rounds missed need three"
 
 

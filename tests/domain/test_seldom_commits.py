@@ -131,9 +131,16 @@ def test_nobody_is_there_after_half_an_hour_whatever_its_pauses_were() -> None:
 def test_a_pause_that_it_made_once_is_forgotten() -> None:
     habit = habit_of([0.0, 10.0, 300.0, 310.0])
     assert habit is not None
-    assert habit.patience(320.0, interval_seconds=INTERVAL) == 1.5 * 290
-    assert habit.patience(300 + 3 * 290 + 1, interval_seconds=INTERVAL) == 30.0
+    assert habit.patience(interval_seconds=INTERVAL) == 1.5 * 290
+    assert habit.moved(300 + 3 * 290 + 1, is_after_gap=True).patience(interval_seconds=INTERVAL) == 30.0
     assert habit.moved(2000.0, is_after_gap=True).pauses == (), "and nobody knows how long a gap was paused"
+
+
+def test_a_record_after_a_silence_waits_for_the_next_commit_as_those_before_it() -> None:
+    scene = Scene()
+    scene.go(360, pause=90)
+    assert scene.told[-1] is V.OK
+    assert set(scene.go(360, pause=90, come=0) + scene.go(360, pause=90)) == {V.OK}
 
 
 def test_cycles_without_an_answer_hide_no_movement() -> None:

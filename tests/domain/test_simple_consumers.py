@@ -44,7 +44,7 @@ class Case:
             ends = Numbers.of([end[row] for _, end in self.parts])
             window.push(START + row * self.interval, Column(group, commits), Column(topic, ends))
             habits = habits_after(habits, window, simple=simple, interval_seconds=self.interval)
-        there = read_alone(habits, float(window.times[-1]), interval_seconds=self.interval)
+        there = read_alone(habits, interval_seconds=self.interval)
         return window, {name: Alone(patience) for name, patience in there.items()}
 
     @property
