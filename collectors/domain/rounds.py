@@ -140,6 +140,15 @@ class Rounds:
             missed &= commits.known & (commits.values == committed.values)
         return missed
 
+    def passed_by(self, committed: Numbers) -> Bools:
+        """(n,) positions that were `missed`, and where more came before the first of these rounds was over: the next
+        one should have moved them. A window forgets that, when nothing comes any more."""
+        missed = self.missed(committed)
+        if missed.any():
+            before, first = self.over[-MISSED_ROUNDS - 1 : -MISSED_ROUNDS + 1]
+            missed &= first.end.known & (first.end.values > before.end.values)
+        return missed
+
     def later(self, seconds: float) -> Rounds:
         """The same by a clock that was set."""
         newest = self.newest.later(seconds) if self.newest is not None else None
