@@ -54,7 +54,7 @@ def judge_partitions(
     if answers is None:
         return _told(layout, np.full(len(layout), int(PartitionVerdict.UNKNOWN), dtype=np.int64))
     facts = answers.facts
-    climbs, catches_up = position_trends(window, facts.lag, facts.known)
+    climbs, catches_up = position_trends(window, facts.lag, facts.known & (answers.may_climb | answers.may_fall))
     climbs, catches_up = climbs & answers.may_climb, catches_up & answers.may_fall
     for where, trends in answers.by_rounds:
         climbs[where], catches_up[where] = trends.climbing, trends.falling

@@ -46,6 +46,13 @@ class Round:
     def known(self) -> Bools:
         return self.committed.known & self.end.known
 
+    @property
+    def unread(self) -> Numbers:
+        """(1 + n,) records of all positions together, where all are known, and of each that has a commit."""
+        has_commit = self.known & (self.committed.values != NO_COMMIT)
+        lag = np.maximum(self.end.values - self.committed.values, 0) * has_commit
+        return Numbers(np.concatenate(([lag.sum()], lag)), np.concatenate(([self.known.all()], has_commit)))
+
     def filled(self, committed: Numbers, end: Numbers) -> Round:
         """What was not answered, as it was seen a sample later."""
         return replace(self, committed=_or(self.committed, committed), end=_or(self.end, end))
@@ -102,24 +109,21 @@ class Rounds:
         """Runs of lag over the rounds, as `trends.runs` tells them of samples; None before the first is over."""
         if not self.over:
             return None
-        known = np.stack([one.known & (one.committed.values != NO_COMMIT) for one in self.over])
-        lag = np.stack([np.maximum(one.end.values - one.committed.values, 0) for one in self.over]) * known
+        unread = [one.unread for one in self.over]
+        lag, known = np.stack([one.values for one in unread]), np.stack([one.known for one in unread])
         end = np.stack([one.end.values for one in self.over])
-        has_none = np.stack([one.known & (one.committed.values == NO_COMMIT) for one in self.over])
-        arrived = np.maximum(end[-1] - end, 0) * known
-
-        def with_whole(values: NDArray[np.int64]) -> NDArray[np.int64]:
-            return np.concatenate((values.sum(axis=1, keepdims=True), values), axis=1)
-
-        whole = np.concatenate(((known | has_none).all(axis=1, keepdims=True), known), axis=1)
+        arrived = np.maximum(end[-1] - end, 0) * known[:, 1:]
+        arrived = np.concatenate((arrived.sum(axis=1, keepdims=True), arrived), axis=1)
         times = np.array([one.taken_at for one in self.over])
-        moved = np.ones((len(times) - 1, whole.shape[1]), dtype=np.bool_)
-        curves = Curves(times, with_whole(lag), whole, with_whole(arrived), moved)
-        rose, fell = runs(curves)
-        came = np.maximum(curves.arrived_since[:-1] - curves.arrived_since[1:], 0)
-        too_much = curves.lag[1:] > BACKLOG_SHARE * came
+        moved = np.ones((len(times) - 1, known.shape[1]), dtype=np.bool_)
+        rose, fell = runs(Curves(times, lag, known, arrived, moved))
+        too_much = lag[1:] > BACKLOG_SHARE * np.maximum(arrived[:-1] - arrived[1:], 0)
         # one pause that was longer, or in which more came, ends no climb
         climbs = (rose >= 0) & ~(fell > rose) & too_much[-RUN_STEPS:].any(axis=0)
+        if self.newest is not None:
+            # more of a round that goes on may be committed yet, but what is read is read
+            now = self.newest.unread
+            climbs &= ~(now.known & (2 * now.values < lag[-1]))
         falls = (fell >= 0) & ~climbs & too_much[-1:].any(axis=0)
         return Trends(bool(climbs[0]), bool(falls[0]), climbs[1:], falls[1:])
 
@@ -146,6 +150,15 @@ class Rounds:
                 break
             since = one.taken_at
         return since
+
+    def passed_by(self, committed: Numbers) -> Bools:
+        """(n,) positions that were `missed`, and where more came before the first of these rounds was over: the next
+        one should have moved them. A window forgets that, when nothing comes any more."""
+        missed = self.missed(committed)
+        if missed.any():
+            before, first = self.over[-MISSED_ROUNDS - 1 : -MISSED_ROUNDS + 1]
+            missed &= first.end.known & (first.end.values > before.end.values)
+        return missed
 
     def later(self, seconds: float) -> Rounds:
         """The same by a clock that was set."""

@@ -19,11 +19,12 @@ from .window import GAP_STEPS, Sample, Window
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-SIMPLE_MOVES, SIMPLE_SECONDS, SIMPLE_PAUSES = 2, 30.0, 1.5
+SIMPLE_MOVES, SIMPLE_SECONDS, SIMPLE_PAUSES = 2, 30.0, 2.25
 """Who commits without being a member is there when its commits moved so often, and nothing has waited since they last
-did for longer than this, or than so many of the pauses between them. One movement may be that of a tool."""
+did for longer than this, or than so many of the pauses between them: a checkpoint may fail, and the next be late. One
+movement may be that of a tool."""
 LONGEST_SECONDS = 1800.0
-"""Who has not committed for so long is not there, whatever its pauses were."""
+"""Who lets records wait for so long is not there, whatever its pauses were."""
 BORN_SECONDS = 330.0
 """So long a group that came with its first commit may be somebody's who commits each five minutes, or a tool's."""
 KEPT_PAUSES = 3.0
@@ -126,7 +127,7 @@ def habits_after(
         habit = found[name]
         if name in answered or (is_gap and habit.answered_at == before):
             found[name] = habit = replace(habit, answered_at=now)
-        if now - habit.moved_at > LONGEST_SECONDS:
+        if now - habit.answered_at > LONGEST_SECONDS:
             del found[name]
         elif habit.has_stopped(now, interval_seconds=interval_seconds):
             found[name] = replace(habit, moves=0)

@@ -319,7 +319,9 @@ def judge(
         if reader.rounds is None:
             still[where] &= misses_its_turn(window, facts, where, reader.patience)
         else:
-            still[where] &= reader.rounds.missed(window.samples[-1].committed.take(where))
+            commits, waits = window.samples[-1].committed.take(where), facts.known[where] & (facts.lag[where] > 0)
+            still[where] &= reader.rounds.missed(commits)
+            still[where] |= reader.rounds.passed_by(commits) & waits
         if reader.rounds is None and reader.patience <= window.times[-1] - window.times[0]:
             continue
         # of its sawtooth the window holds less than a whole tooth

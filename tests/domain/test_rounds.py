@@ -104,6 +104,28 @@ def test_one_partition_that_is_not_read_is_told_after_two_rounds_that_it_missed_
     assert scene.partitions[-1][1] in (P.OK, P.CATCHING_UP)
 
 
+def test_one_partition_that_is_not_read_is_told_also_when_no_more_comes_there_and_once_read_is_not_told_behind() -> (
+    None
+):
+    scene = Flink(90.0)
+    scene.go(6)
+    assert scene.told[-1] is V.OK
+    scene.go(1, reads=lambda p: 0 if p == 1 else COMES)
+    told = scene.go(4, reads=lambda p: 0 if p == 1 else COMES, comes=lambda p: 0 if p == 1 else COMES)
+    assert set(told[: told.index(V.NO_PROGRESS)]) == {V.OK}
+    assert set(told[told.index(V.NO_PROGRESS) :]) == {V.NO_PROGRESS}
+    assert scene.partitions[-1] == [P.OK, P.NO_PROGRESS, P.OK]
+
+
+def test_who_has_read_what_climbed_is_not_told_to_fall_behind_until_the_round_is_over() -> None:
+    scene = Flink(90.0)
+    scene.go(6)
+    scene.go(9, reads=lambda p: 0 if p == 1 else COMES)
+    assert scene.told[-1] is V.NO_PROGRESS
+    told = scene.go(2, reads=lambda _: 1000 * COMES)
+    assert set(told[told.index(V.OK) :]) == {V.OK}
+
+
 @slow
 @PAUSES
 def test_a_reader_that_is_too_slow_falls_behind_and_when_it_is_not_catches_up(pause: float) -> None:

@@ -10,7 +10,7 @@ from collectors.alone import ReadAlone
 from collectors.domain.numbers import Column, Layout, Numbers
 from collectors.domain.partitions import PartitionVerdict
 from collectors.domain.rounds import Alone
-from collectors.domain.simple_consumers import LONGEST_SECONDS, habit_of
+from collectors.domain.simple_consumers import LONGEST_SECONDS, SIMPLE_PAUSES, habit_of
 from collectors.domain.standstills import judge_and_hold
 from collectors.domain.topology import GroupType
 from collectors.domain.verdicts import GroupRow, Verdict
@@ -81,17 +81,35 @@ def test_who_commits_seldom_is_told_the_same_all_the_time(pause: float, spread: 
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", [0, 2])
 @pytest.mark.parametrize("pause", [10.0, 60.0, 90.0, 300.0])
-def test_who_has_stopped_is_found_after_one_and_a_half_of_its_pauses(pause: float, spread: int) -> None:
+def test_who_has_stopped_is_found_after_its_patience(pause: float, spread: int) -> None:
     scene = Scene()
     scene.go(4 * pause, pause=pause, spread=spread)
     at = scene.now
     assert scene.told[-1] is V.OK
-    patience = max(30.0, 1.5 * pause)
+    patience = max(30.0, SIMPLE_PAUSES * pause)
     told = scene.go(patience + 60, pause=None)
     until = next(i for i, verdict in enumerate(told) if verdict is V.NO_MEMBERS) * INTERVAL
     assert patience - pause <= until <= patience + 2 * INTERVAL, (at, until)
     assert V.NO_PROGRESS not in told
     assert set(told[round(until / INTERVAL) :]) == {V.NO_MEMBERS}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pause", [40.0, 60.0, 90.0, 300.0])
+def test_a_checkpoint_that_fails_is_no_end(pause: float) -> None:
+    scene = Scene()
+    scene.go(4 * pause, pause=pause)
+    told = scene.go(pause, pause=None) + scene.go(3 * pause, pause=pause)
+    assert set(told) == {V.OK}
+
+
+@pytest.mark.slow
+def test_a_silent_night_is_no_end() -> None:
+    scene = Scene()
+    scene.go(900, pause=90)
+    scene.committed = scene.end
+    assert set(scene.go(2 * LONGEST_SECONDS, pause=None, come=0)) == {V.OK}
+    assert set(scene.go(900, pause=90)) == {V.OK}
 
 
 @pytest.mark.slow
@@ -131,7 +149,7 @@ def test_nobody_is_there_after_half_an_hour_whatever_its_pauses_were() -> None:
 def test_a_pause_that_it_made_once_is_forgotten() -> None:
     habit = habit_of([0.0, 10.0, 300.0, 310.0])
     assert habit is not None
-    assert habit.patience(interval_seconds=INTERVAL) == 1.5 * 290
+    assert habit.patience(interval_seconds=INTERVAL) == SIMPLE_PAUSES * 290
     assert habit.moved(300 + 3 * 290 + 1, is_after_gap=True).patience(interval_seconds=INTERVAL) == 30.0
     assert habit.moved(2000.0, is_after_gap=True).pauses == (), "and nobody knows how long a gap was paused"
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from collectors.domain.simple_consumers import BORN_SECONDS
+from collectors.domain.simple_consumers import BORN_SECONDS, SIMPLE_PAUSES
 from collectors.domain.topology import Group, GroupType
 from collectors.domain.verdicts import Verdict
 from collectors.history.queries import cluster_at
@@ -100,7 +100,7 @@ def test_who_commits_seldom_is_told_the_same_after_a_restart_and_found_when_it_s
     row = group_detail(cluster, cluster_at(cluster.pk), "stats")
     assert row is not None
     assert [part["verdict"] for part in row["partitions"]] == ["ok"]
-    go(1.5 * pause + 60, reads=False)
+    go(SIMPLE_PAUSES * pause + 60, reads=False)
     assert told[-1] is Verdict.NO_MEMBERS
 
 
