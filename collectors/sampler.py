@@ -17,9 +17,10 @@ from .asking import NOT_LISTED, OTHER_CLUSTER, Asking, budget_seconds
 from .domain.losses import lost_at_newest
 from .domain.numbers import Column, Layout
 from .domain.ownership import ownership
+from .domain.questions import stood_since
 from .domain.standstills import Told, judge_and_hold, stored_standstills
 from .domain.topology import Group, GroupType, Partition, Topic
-from .domain.verdicts import Verdict, severities, stood_since
+from .domain.verdicts import Verdict, severities
 from .domain.window import LENGTH, Window
 from .domain.words import storable
 from .heads import HeadBook

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE_SHARE = 0.1
 """Of a round's budget, for a look that is under way, where there is one from before: no longer than a sample may come
-late and still end a span that is due (`verdicts.EARLY_SHARE`)."""
+late and still end a span that is due (`questions.EARLY_SHARE`)."""
 FIRST_SHARE = 1.0
 """The same where there is none."""
 OLDEST_INTERVALS = 2.0

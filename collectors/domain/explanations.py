@@ -12,9 +12,10 @@ from .causes import likely_cause
 from .commit_times import Committing
 from .drain import drain
 from .looks import Epochs, Look, name_of
+from .questions import STALL_SAMPLES
 from .topology import GroupType
 from .trends import BEAT_SECONDS, curves_of
-from .verdicts import STALL_SAMPLES, GroupRow, Verdict, is_read_alone
+from .verdicts import GroupRow, Verdict, is_read_alone
 from .window import Window
 
 KEPT_UP_SHARE = 0.9

@@ -16,11 +16,12 @@ from .commit_epochs import NO_EPOCH, said_other_log, why_past_end
 from .commit_times import StandingCommits, newest, said, standing_commits
 from .numbers import NO_COMMIT, Numbers
 from .positions import Positions, positions
+from .questions import UNOWNED_SECONDS
 from .rates import rate_per_second
 from .skew import times_even
 from .topology import GroupType
 from .trends import recent_rows
-from .verdicts import UNOWNED_SECONDS, GroupRow, Verdict, is_read_alone
+from .verdicts import GroupRow, Verdict, is_read_alone
 from .window import GAP_STEPS, Window
 
 Epochs = dict[tuple[str, int], tuple[int, int]]

@@ -18,9 +18,10 @@ from .lag import gather
 from .numbers import NO_COMMIT, Column, Numbers
 from .partitions import PartitionVerdict, judge_partitions
 from .positions import MARKERS
+from .questions import may_have_records
 from .rounds import Alone
 from .topology import GroupType
-from .verdicts import GroupRow, Judged, Verdict, by_owner, judge, may_have_records, steadied
+from .verdicts import GroupRow, Judged, Verdict, by_owner, judge, steadied
 from .window import Window
 
 Ints = NDArray[np.int64]

@@ -7,8 +7,9 @@ import pytest
 
 from collectors.domain.explanations import explain
 from collectors.domain.numbers import NO_COMMIT, Column, Layout, Numbers
+from collectors.domain.questions import stood_since
 from collectors.domain.topology import GroupType
-from collectors.domain.verdicts import GroupRow, Verdict, judge, stood_since
+from collectors.domain.verdicts import GroupRow, Verdict, judge
 from collectors.domain.window import Window
 from collectors.domain.words import THIN
 
