@@ -36,7 +36,6 @@ class ReadAlone:
         self._interval = interval
         self._habits: dict[str, Habit] = {}
         self._rounds: dict[str, Rounds] = {}
-        self._layout: Layout | None = None  # of the look before
         self._known: frozenset[str] | None = None  # groups that were there before; None: not known
 
     def rebuild(self, cluster_id: int, groups: Iterable[Group], *, taken_at: float, now: float) -> None:
@@ -100,10 +99,8 @@ class ReadAlone:
 
     def _born(self, layout: Layout) -> frozenset[str]:
         """The groups that were not there before."""
-        if self._layout is layout:
-            return frozenset()
-        known, self._layout, self._known = self._known, layout, frozenset(layout.owners)
-        return frozenset() if known is None else self._known - known
+        before, self._known = self._known, frozenset(layout.owners)
+        return frozenset() if before is None else self._known - before
 
     def _is_seldom(self, patience: float) -> bool:
         return is_seldom(patience, interval_seconds=self._interval)

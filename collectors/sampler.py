@@ -245,10 +245,9 @@ class Sampler:
         kinds = (Kind.VERDICT, Kind.COMMITTED, Kind.HEAD, Kind.PARTITION_VERDICT)
         verdicts, committed, heads, partitions = [queries.column_at(self.cluster.pk, kind) for kind in kinds]
         if verdicts is not None and committed is not None and verdicts[2] == committed[2]:
-            holds = partitions is not None and verdicts[2] - partitions[2] < PARTITION_VERDICT_CYCLES
-            self._stood = stored_standstills(
-                verdicts[0], committed[0], partitions[0] if partitions is not None and holds else None
-            )
+            if partitions is not None and verdicts[2] - partitions[2] >= PARTITION_VERDICT_CYCLES:
+                partitions = None  # of an older program's cycles: they no longer hold
+            self._stood = stored_standstills(verdicts[0], committed[0], partitions and partitions[0])
             self._known_heads = heads[0] if heads is not None and heads[2] == verdicts[2] else None
             rows = self.waiting.rows().groups.values()
             self._alone.rebuild(self.cluster.pk, rows, taken_at=verdicts[1], now=self.clock())

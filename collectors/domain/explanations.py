@@ -208,8 +208,7 @@ def _rebalancing(look: Look) -> str:
 def _unknown(look: Look) -> str:
     facts = look.facts
     if look.stale_since is not None:
-        because = f": {look.reason}" if look.reason else ""
-        return f"Unknown: {words.not_since(look.stale_since, now=look.now)}{because}"
+        return words.unknown_since(look.stale_since, now=look.now, because=look.reason)
     missing = int(look.missing.sum())
     if missing:
         because = f": {look.reason}" if look.reason else ""

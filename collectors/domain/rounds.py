@@ -151,14 +151,14 @@ class Rounds:
             since = one.taken_at
         return since
 
-    def passed_by(self, committed: Numbers) -> Bools:
-        """(n,) positions that were `missed`, and where more came before the first of these rounds was over: the next
-        one should have moved them. A window forgets that, when nothing comes any more."""
-        missed = self.missed(committed)
-        if missed.any():
-            before, first = self.over[-MISSED_ROUNDS - 1 : -MISSED_ROUNDS + 1]
-            missed &= first.end.known & (first.end.values > before.end.values)
-        return missed
+    def passed_by(self, missed: Bools) -> Bools:
+        """(n,) of the positions that were `missed` those where more came before the first of these rounds was over: the
+        next one should have moved them. A window forgets that, when nothing comes any more."""
+        if not missed.any():
+            return missed
+        before, first = self.over[-MISSED_ROUNDS - 1 : -MISSED_ROUNDS + 1]
+        passed: Bools = missed & first.end.known & (first.end.values > before.end.values)
+        return passed
 
     def later(self, seconds: float) -> Rounds:
         """The same by a clock that was set."""

@@ -197,9 +197,9 @@ def judge(
         if reader.rounds is None:
             still[where] &= misses_its_turn(window, facts, where, reader.patience)
         else:
-            commits, waits = window.samples[-1].committed.take(where), facts.known[where] & (facts.lag[where] > 0)
-            still[where] &= reader.rounds.missed(commits)
-            still[where] |= reader.rounds.passed_by(commits) & waits
+            missed = reader.rounds.missed(window.samples[-1].committed.take(where))
+            waits = facts.known[where] & (facts.lag[where] > 0)
+            still[where] = (still[where] & missed) | (reader.rounds.passed_by(missed) & waits)
         if reader.rounds is None and reader.patience <= window.times[-1] - window.times[0]:
             continue
         # of its sawtooth the window holds less than a whole tooth

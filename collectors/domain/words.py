@@ -55,6 +55,11 @@ def not_since(at: float, *, now: float) -> str:
     return f"not sampled since {moment(at, now=now)}"
 
 
+def unknown_since(at: float, *, now: float, because: str) -> str:
+    """The sentence of what was sampled too long ago; `because`: why, "" where that is not known."""
+    return f"Unknown: {not_since(at, now=now)}" + (f": {because}" if because else "")
+
+
 def counted(number: float, one: str, many: str | None = None) -> str:
     """ "1 record", "2 records"."""
     return f"{count(number)} {one if round(number) == 1 else many or one + 's'}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collectors import membership
-from collectors.domain import commit_times
+from collectors.domain import commit_times, words
 from collectors.domain.numbers import NO_COMMIT, Numbers
 from collectors.domain.partitions import PartitionVerdict
 from collectors.domain.topology import GroupType
@@ -16,7 +16,7 @@ from collectors.history.now import ClusterNow
 from collectors.history.policies import UNKNOWN, policies_of
 from collectors.models import Cluster, Member, Topic
 from dashboard.live import memberwords, sentences, times
-from dashboard.live.presence import is_too_old, unknown_since
+from dashboard.live.presence import is_too_old
 from dashboard.live.rows import Row, group_row, newest_cycles, owners_of, readers_of, topic_row
 
 PARTITIONS_SHOWN = 500
@@ -194,7 +194,8 @@ def topic_detail(cluster: Cluster, now: ClusterNow | None, name: str) -> Row | N
     if now is not None and is_old:
         cycle = newest_cycles([cluster]).get(cluster.pk)
         row["verdict"] = "unknown"
-        row["sentence"] = unknown_since(now, time.time(), sentences.why_unknown(cycle.errors if cycle else ()))
+        why = sentences.why_unknown(cycle.errors if cycle else ())
+        row["sentence"] = words.unknown_since(now.taken_at, now=time.time(), because=why)
     else:
         row["verdict"], row["sentence"] = sentences.topic_sentence(row)
     row["points"] = {"t": now.taken_at, "rate": row["rate"], "size": row["size"]} if now and not is_old else None

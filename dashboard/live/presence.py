@@ -40,11 +40,6 @@ def not_since(now: ClusterNow | None, moment: float) -> str:
     return words.not_since(now.taken_at, now=moment) if now is not None and now.is_old else ""
 
 
-def unknown_since(now: ClusterNow, moment: float, because: str) -> str:
-    """What is said of something that was sampled too long ago; `because`: why, "" where that is not known."""
-    return f"Unknown: {not_since(now, moment)}" + (f": {because}" if because else "")
-
-
 def without_cycles(cluster: Cluster, now: ClusterNow | None, moment: float) -> bool:
     """Whether nobody has even tried of late: then it is not known either which brokers answer."""
     if now is None or not now.is_old:

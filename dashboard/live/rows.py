@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from django.db.models import Q
 
+from collectors.domain import words
 from collectors.domain.explanations import Finding
 from collectors.domain.numbers import Numbers
 from collectors.domain.topology import GroupType, Reach
@@ -21,7 +22,7 @@ from collectors.models import Broker, Cluster, Cycle, Group, LogDir, Member, Top
 from collectors.models.moments import aware
 from dashboard.live import findings, leaders, times
 from dashboard.live.epochs import told_epochs
-from dashboard.live.presence import is_too_old, not_since, unknown_since, without_cycles
+from dashboard.live.presence import is_too_old, not_since, without_cycles
 from dashboard.live.sentences import group_type, waiting_sentence, why_share_unknown, why_unknown
 from dashboard.models import Alert
 
@@ -136,7 +137,8 @@ def _sentences(
     found = findings.findings(cluster, subjects, cycle=now.cycle, taken_at=now.taken_at, now=moment, is_old=now.is_old)
     if not now.is_old:
         return found
-    return {one.name: replace(found[one.name], sentence=unknown_since(now, moment, one.reason)) for one in subjects}
+    said = {one.name: words.unknown_since(now.taken_at, now=moment, because=one.reason) for one in subjects}
+    return {name: replace(found[name], sentence=sentence) for name, sentence in said.items()}
 
 
 NAMES_MEMBERS = {Verdict.NO_PROGRESS, Verdict.UNOWNED, Verdict.FALLING_BEHIND}
