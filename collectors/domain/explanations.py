@@ -13,6 +13,7 @@ from .commit_times import Committing
 from .drain import drain
 from .looks import Epochs, Look, name_of
 from .questions import STALL_SAMPLES
+from .simple_consumers import BORN_SECONDS
 from .topology import GroupType
 from .trends import BEAT_SECONDS, curves_of
 from .verdicts import GroupRow, Verdict, is_read_alone
@@ -225,10 +226,10 @@ def _unknown(look: Look) -> str:
         return f"Unknown yet: samples were missing from {since} to {until}; {came}, {_wait(look.waiting)}"
     if len(look.window.samples) < 2:
         return "Unknown yet: 1 of 2 samples taken"
-    if look.row.members == 0 and not look.reason:
+    if look.row.members == 0 and not look.reason and facts.samples_since.max(initial=0) >= STALL_SAMPLES:
         return (
             "Unknown yet: it has no members; whether somebody reads for it without joining is seen with its next "
-            f"commit; {_wait(look.waiting)}"
+            f"commit, and {words.duration(BORN_SECONDS)} after its first at the latest; {_wait(look.waiting)}"
         )
     if not facts.base_is_seen[facts.lag > 0].all():
         return "Unknown yet: records wait, and too few samples show whether they are read"

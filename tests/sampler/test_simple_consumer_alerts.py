@@ -9,6 +9,7 @@ import pytest
 from collectors.domain.simple_consumers import BORN_SECONDS, SIMPLE_PAUSES
 from collectors.domain.topology import Group, GroupType
 from collectors.domain.verdicts import Verdict
+from collectors.domain.words import THIN
 from collectors.history.queries import cluster_at
 from collectors.models import Cluster, Lease
 from collectors.models import Group as GroupLine
@@ -215,6 +216,7 @@ def test_of_a_group_that_comes_with_its_first_commit_nobody_knows_who_reads_befo
             row = group_detail(cluster, cluster_at(cluster.pk), "stats")
             assert row is not None
             assert row["sentence"].startswith("Unknown yet: it has no members; whether somebody reads for it"), row
+            assert f" commit, and 5{THIN}min 30{THIN}s after its first at the latest; " in row["sentence"]
             assert [part["verdict"] for part in row["partitions"]] == ["unknown"]
     until = round((pause if commits_again else BORN_SECONDS) / sampler.interval)
     assert set(told[: until - 1]) == {Verdict.UNKNOWN}
